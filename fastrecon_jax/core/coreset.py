@@ -1,0 +1,82 @@
+"""Greedy k-center: a few rows of the support pool such that no row is far from all of them."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from fastrecon_jax.core import linalg
+
+
+def size(rows: int, ratio: float) -> int:
+    """Number of coreset rows: m = max(1, floor(ratio n)).
+
+    Args:
+      rows: n, rows of the pool, at least 1.
+      ratio: in (0, 1].
+
+    Returns:
+      m, from 1 to n.
+
+    Raises:
+      ValueError: the ratio is not in (0, 1], or there are no rows.
+    """
+    if not 0 < ratio <= 1:
+        raise ValueError(f"coreset ratio {ratio} is not allowed: it must be above 0 and at most 1")
+    if rows < 1:
+        raise ValueError(f"a pool of {rows} rows has no coreset: it must have at least 1")
+    return max(1, int(ratio * rows))
+
+
+def greedy_k_center(pool: Float[Array, "n c"], m: int) -> Int[Array, " m"]:
+    """Start with row 0, then take the row farthest from all that were taken, until there are m.
+
+    s₀ = 0,  s_{j+1} = argmax_i min_{l ≤ j} ||x_i - x_{s_l}||; the first row wins a tie. When only duplicates of
+    taken rows are left, row 0 is taken again.
+
+    Args:
+      pool: rows, (n, c).
+      m: how many to take, 1 to n; static.
+
+    Returns:
+      Their indices in the order of taking, (m,), int32.
+
+    Raises:
+      ValueError: m is not in 1..n.
+
+    References:
+      Gonzalez, Clustering to minimize the maximum intercluster distance, 1985; Sener and Savarese, Active learning
+      for convolutional neural networks: a core-set approach, ICLR 2018.
+    """
+    n = pool.shape[0]
+    if not 1 <= m <= n:
+        raise ValueError(f"a coreset of {m} rows is not possible: the pool has {n}, at least 1 must be taken")
+
+    def take(nearest, _):
+        row = jnp.argmax(nearest).astype(jnp.int32)
+        return jnp.minimum(nearest, linalg.squared_distances(pool, pool[row])), row
+
+    # The distance of every row to the empty set is infinite, so the first argmax is row 0.
+    _, indices = jax.lax.scan(take, jnp.full((n,), jnp.inf, pool.dtype), length=m)
+    return indices
+
+
+def sparse_projection(key: PRNGKeyArray, channels: int, dimensions: int) -> Float[Array, "c d"]:
+    """Very sparse random projection: distances are kept in expectation, most entries are zero.
+
+    Entries are ±sqrt(1 / (s d)) with probability s / 2 each, and 0 otherwise; s = 1 / sqrt(c).
+
+    Args:
+      key: of the random numbers.
+      channels: c, of the rows to project.
+      dimensions: d, of the projected rows.
+
+    Returns:
+      R, (c, d), float32, to be used as rows @ R.
+
+    References:
+      Li, Hastie and Church, Very sparse random projections, KDD 2006.
+    """
+    density = channels**-0.5
+    where, sign = jax.random.split(key)
+    entries = jax.random.rademacher(sign, (channels, dimensions), jnp.float32) * (density * dimensions) ** -0.5
+    return jnp.where(jax.random.bernoulli(where, density, entries.shape), entries, 0.0)

@@ -1,0 +1,92 @@
+"""Products at full precision, squared distances and the row space of a matrix."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def matmul(a: Float[Array, "... n c"], b: Float[Array, "c r"]) -> Float[Array, "... n r"]:
+    """Matrix product in full float32, also where the platform's default is TF32 or bfloat16.
+
+    Args:
+      a: matrices, (..., n, c).
+      b: one matrix, (c, r).
+
+    Returns:
+      The product, (..., n, r).
+    """
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def squared_distances(rows: Float[Array, "n c"], row: Float[Array, " c"]) -> Float[Array, " n"]:
+    """Squared Euclidean distance of every row to one row, by differences: exact zeros for duplicates.
+
+    Args:
+      rows: (n, c).
+      row: (c,).
+
+    Returns:
+      (n,), in squared units of the rows.
+    """
+    return jnp.sum(jnp.square(rows - row[None]), axis=1)
+
+
+def safe_sqrt(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Square root whose derivative at zero is zero instead of infinite.
+
+    Args:
+      x: values of at least 0.
+
+    Returns:
+      The roots, of the same shape.
+    """
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, jnp.ones_like(x))), jnp.zeros_like(x))
+
+
+@jax.custom_jvp
+def row_space_basis(S: Float[Array, "m c"]) -> Float[Array, "c r"]:
+    """Orthonormal basis V of the row space of S, so that V Vᵀ projects on it; r = min(m, c).
+
+    Directions whose singular value is at most `RANK_TOLERANCE` of the largest are dropped: their columns are zero,
+    which keeps the shape static and V Vᵀ right for duplicate rows, m > c and S = 0. The decomposition runs in float64
+    whatever the global setting, because float32 loses the directions that separate nearly equal rows.
+
+    The derivative is that of the projector, dV = (I - V Vᵀ) dSᵀ (S⁺)ᵀ V: it is defined where singular values coincide,
+    and exact for every function of V Vᵀ. It holds the rank fixed: at a rank-deficient S, where the projector is not
+    continuous, it is the derivative along changes that keep the rank.
+
+    Args:
+      S: coreset rows, (m, c), float32.
+
+    Returns:
+      V, (c, r), float32; its nonzero columns are orthonormal to float32 rounding.
+    """
+    with jax.enable_x64(True):
+        return _row_space_basis_float64(S.astype(jnp.float64)).astype(S.dtype)
+
+
+RANK_TOLERANCE = 1e-6
+
+
+def _row_space_basis_float64(S: Float[Array, "m c"]) -> Float[Array, "c r"]:
+    m, c = S.shape
+    gram = matmul(S, S.T) if m <= c else matmul(S.T, S)
+    eigenvalues, U = jnp.linalg.eigh(gram)
+    kept = eigenvalues > RANK_TOLERANCE**2 * eigenvalues[-1]
+    inverse_root = jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, eigenvalues, 1.0)), 0.0)
+    V = matmul(S.T, U) * inverse_root[None] if m <= c else U * kept[None].astype(U.dtype)
+    # Columns of small singular values lie in the row space, orthogonal only to 1e-4; a Newton-Schulz step squares that.
+    return 1.5 * V - 0.5 * matmul(V, matmul(V.T, V))
+
+
+@row_space_basis.defjvp
+def _row_space_basis_jvp(primals, tangents):
+    (S,), (dS,) = primals, tangents
+    V = row_space_basis(S)
+    SV = matmul(S, V)
+    eigenvalues = jnp.sum(jnp.square(SV), axis=0)
+    kept = eigenvalues > 0
+    pseudo_inverse = SV * jnp.where(kept, 1 / jnp.where(kept, eigenvalues, 1.0), 0.0)[None]  # (m, r) = (S⁺)ᵀ V
+    dV = matmul(dS.T, pseudo_inverse)
+    return V, dV - matmul(V, matmul(V.T, dV))

@@ -1,0 +1,44 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fastrecon_jax.core import features
+from tests import reference
+from tests.helpers import assert_close
+
+
+def test_local_pool_against_numpy():
+    stage = np.random.default_rng(0).standard_normal((7, 5, 3)).astype(np.float32)
+    assert_close(features.local_pool(jnp.asarray(stage)), reference.local_pool(stage), 1e-6)
+
+
+def test_local_pool_by_hand():
+    pooled = features.local_pool(jnp.ones((3, 3, 1)))[..., 0]
+    assert_close(pooled, np.array([[4, 6, 4], [6, 9, 6], [4, 6, 4]]) / 9, 1e-6)
+
+
+def test_nearest_repeats_where_it_divides():
+    stage = jnp.arange(4.0).reshape(2, 2, 1)
+    np.testing.assert_array_equal(
+        features.resize_nearest(stage, 4, 4)[..., 0], [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+    )
+
+
+def test_nearest_reads_the_floor_where_it_does_not_divide():
+    np.testing.assert_array_equal(
+        features.resize_nearest(jnp.arange(3.0).reshape(3, 1, 1), 5, 1).ravel(), [0, 0, 1, 1, 2]
+    )
+
+
+def test_combine_under_jit_and_vmap_equals_a_loop():
+    rng = np.random.default_rng(1)
+    fine, coarse = (rng.standard_normal(shape).astype(np.float32) for shape in ((3, 8, 6, 4), (3, 4, 3, 5)))
+    together = jax.jit(jax.vmap(lambda *stages: features.combine(stages)))(fine, coarse)
+    assert together.shape == (3, 8, 6, 9)
+    for one, a, b in zip(together, fine, coarse, strict=True):
+        assert_close(one[..., :4], reference.local_pool(a), 1e-6)
+        assert_close(one[..., 4:], reference.local_pool(b).repeat(2, 0).repeat(2, 1), 1e-6)
+
+
+def test_combine_gives_float32_for_bfloat16_stages():
+    assert features.combine([jnp.ones((2, 2, 1), jnp.bfloat16)]).dtype == jnp.float32

@@ -1,0 +1,47 @@
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from fastrecon_jax.core import scoring
+from tests.helpers import assert_close
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [((28, 28), (224, 224)), ((7, 5), (31, 64)), ((16, 16), (8, 8)), ((1, 1), (9, 9))]
+)
+def test_map_equals_opencv_and_scipy(source, target):
+    patch_scores = np.random.default_rng(0).uniform(0, 30, source).astype(np.float32)
+    resized = cv2.resize(patch_scores.astype(np.float64), target[::-1], interpolation=cv2.INTER_LINEAR)
+    expected = ndimage.gaussian_filter(resized, sigma=4)
+    assert_close(scoring.anomaly_map(jnp.asarray(patch_scores), height=target[0], width=target[1]), expected, 1e-6)
+
+
+def test_without_blur_it_is_the_resize():
+    patch_scores = np.arange(12, dtype=np.float32).reshape(3, 4)
+    expected = cv2.resize(patch_scores, (16, 12), interpolation=cv2.INTER_LINEAR)
+    assert_close(scoring.anomaly_map(jnp.asarray(patch_scores), height=12, width=16, sigma=0.0), expected, 1e-6)
+
+
+def test_a_constant_stays_constant():
+    assert_close(scoring.anomaly_map(jnp.full((4, 4), 3.0), height=20, width=10), np.full((20, 10), 3.0), 1e-6)
+
+
+def test_maps_of_a_batch_equal_a_loop():
+    batch = np.random.default_rng(1).standard_normal((3, 5, 5)).astype(np.float32)
+    one = lambda s: scoring.anomaly_map(s, height=15, width=15)  # noqa: E731
+    assert_close(jax.jit(jax.vmap(one))(batch), np.stack([one(s) for s in jnp.asarray(batch)]), 1e-6)
+
+
+def test_image_scores_by_hand():
+    patch_scores = jnp.arange(300.0).reshape(15, 20)
+    assert scoring.image_score(patch_scores, "max") == 299
+    assert scoring.image_score(patch_scores, "top1p") == 298
+    assert scoring.image_score(jnp.array([[1.0, 5.0]]), "top1p") == 5
+
+
+def test_unknown_image_score():
+    with pytest.raises(ValueError, match="unknown image score 'mean': allowed are max, top1p"):
+        scoring.image_score(jnp.ones((2, 2)), "mean")
