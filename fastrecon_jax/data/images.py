@@ -1,0 +1,109 @@
+"""Decoding and preprocessing: encoded bytes to the pixels that the encoder sees."""
+
+import io
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fastrecon_jax.errors import InputError
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+def decode(data: bytes, name: str) -> Image.Image:
+    """An 8-bit RGB picture of any image: grey is repeated, alpha dropped, 16 bits scaled, EXIF rotation applied.
+
+    Args:
+        data: the encoded file.
+        name: of the file, for messages.
+
+    Returns:
+        A Pillow image of mode RGB.
+
+    Raises:
+        InputError: the bytes are no image, are truncated, or hold floating-point pixels.
+    """
+    return _eight_bits(_open(data, name), name).convert("RGB")
+
+
+def decode_mask(data: bytes, name: str) -> Image.Image:
+    """A mask as an 8-bit grey picture, 255 where any channel of the file is above zero.
+
+    Args:
+        data: the encoded file.
+        name: of the file, for messages.
+
+    Returns:
+        A Pillow image of mode L.
+
+    Raises:
+        InputError: the bytes are no image or are truncated.
+    """
+    pixels = np.asarray(_without_alpha(_open(data, name)))
+    marked = pixels.any(axis=-1) if pixels.ndim == 3 else pixels > 0
+    return Image.fromarray(marked.astype(np.uint8) * 255)
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+        return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError:
+        raise InputError(f"{name} is not an image: allowed are files of {', '.join(ENDINGS)}") from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"{name} cannot be decoded, it is damaged or not supported: {error}") from None
+
+
+def _eight_bits(image: Image.Image, name: str) -> Image.Image:
+    if image.mode == "F":
+        raise InputError(f"{name} has floating-point pixels: allowed are 8 and 16 bits a channel")
+    if image.mode.startswith("I"):  # 16 bits, which Pillow may widen to 32
+        sixteen = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        return Image.fromarray(((sixteen + 128) // 257).astype(np.uint8))
+    return _without_alpha(image)
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    if image.mode == "P":
+        image = image.convert("RGBA")  # a palette may hold transparency
+    return image.convert("RGB") if image.mode in ("RGBA", "PA") else image.convert("L") if image.mode == "LA" else image
+
+
+def preprocess(image: Image.Image, *, image_size: int, crop_size: int) -> UInt8[np.ndarray, "H W 3"]:
+    """Resize to a square with Lanczos' filter, whatever the source's proportions, and cut out the centre.
+
+    Args:
+        image: of mode RGB.
+        image_size: side of the resized image, in pixels.
+        crop_size: side of the part that is kept, at most `image_size`.
+
+    Returns:
+        (crop_size, crop_size, 3).
+
+    References:
+        The published code of FastRecon: 256, then 224.
+    """
+    resized = image.resize((image_size, image_size), Image.Resampling.LANCZOS)
+    return np.asarray(_crop(resized, crop_size))
+
+
+def preprocess_mask(mask: Image.Image, *, image_size: int, crop_size: int) -> Bool[np.ndarray, "H W"]:
+    """The same for a mask, with the nearest neighbour.
+
+    Args:
+        mask: of mode L, from `decode_mask`.
+        image_size: side of the resized mask, in pixels.
+        crop_size: side of the part that is kept.
+
+    Returns:
+        (crop_size, crop_size), true for defective pixels.
+    """
+    resized = mask.resize((image_size, image_size), Image.Resampling.NEAREST)
+    return np.asarray(_crop(resized, crop_size)) > 0
+
+
+def _crop(image: Image.Image, size: int) -> Image.Image:
+    start = round((image.width - size) / 2)
+    return image.crop((start, start, start + size, start + size))

@@ -1,0 +1,137 @@
+"""What the evaluation sees of a data set, wherever the images come from."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from fastrecon_jax.data import images
+from fastrecon_jax.errors import InputError
+
+
+class Sample(NamedTuple):
+    """One photograph, not read yet.
+
+    Attributes:
+        name: of the file relative to its category, such as `test/broken_large/000.png`.
+        path: where it is, for people.
+        defective: the label.
+        defect: the kind of defect; `good` for none.
+        read: gives the encoded file.
+        read_mask: gives the encoded mask; None for good images and where the data set has no masks.
+    """
+
+    name: str
+    path: str
+    defective: bool
+    defect: str
+    read: Callable[[], bytes]
+    read_mask: Callable[[], bytes] | None = None
+
+
+class Category(NamedTuple):
+    """One kind of part.
+
+    Attributes:
+        name: of the category.
+        train: good images, sorted by name.
+        test: good and defective images, sorted by name.
+        has_masks: whether every defective test image has a mask.
+    """
+
+    name: str
+    train: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+    has_masks: bool
+
+
+class Pixels(NamedTuple):
+    """One photograph, read.
+
+    Attributes:
+        image: RGB, (H, W, 3).
+        mask: true for defective pixels, (H, W); all false for good images and where there is no mask.
+    """
+
+    image: UInt8[np.ndarray, "H W 3"]
+    mask: Bool[np.ndarray, "H W"]
+
+
+def load(sample: Sample, *, image_size: int, crop_size: int) -> Pixels:
+    """Read, decode and preprocess one photograph and its mask.
+
+    Args:
+        sample: which.
+        image_size: side of the resized image, in pixels.
+        crop_size: side of the part that is kept.
+
+    Returns:
+        Its pixels.
+
+    Raises:
+        InputError: a file cannot be read or decoded, or the mask has another size than the image.
+    """
+    sizes = {"image_size": image_size, "crop_size": crop_size}
+    image = images.decode(_bytes(sample.read, sample.path), sample.path)
+    if sample.read_mask is None:
+        return Pixels(images.preprocess(image, **sizes), np.zeros((crop_size, crop_size), bool))
+    mask = images.decode_mask(_bytes(sample.read_mask, f"the mask of {sample.path}"), f"the mask of {sample.path}")
+    if mask.size != image.size:
+        raise InputError(
+            f"the mask of {sample.path} is {mask.width}x{mask.height}, it must be of the image's size, "
+            f"{image.width}x{image.height}"
+        )
+    return Pixels(images.preprocess(image, **sizes), images.preprocess_mask(mask, **sizes))
+
+
+def _bytes(read: Callable[[], bytes], name: str) -> bytes:
+    try:
+        return read()
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
+
+
+def check(category: Category, *, shots: int) -> None:
+    """Refuse a category that cannot be evaluated.
+
+    Args:
+        category: to check.
+        shots: the largest number of support images.
+
+    Raises:
+        InputError: too few good training images, or a test set without good or without defective images.
+    """
+    if len(category.train) < shots:
+        raise InputError(
+            f"category {category.name} has {len(category.train)} good training images, "
+            f"--shots={shots} needs at least {shots}"
+        )
+    for defective, kind in ((False, "good"), (True, "defective")):
+        if not any(sample.defective == defective for sample in category.test):
+            raise InputError(
+                f"category {category.name} has no {kind} test images: both good and defective ones are needed"
+            )
+
+
+def subset(test: Sequence[Sample], limit: int) -> tuple[Sample, ...]:
+    """At most `limit` test images, spread evenly over the good and over the defective ones.
+
+    Args:
+        test: good and defective images.
+        limit: how many, at least 2; 0 for all.
+
+    Returns:
+        The images kept, in their order, both kinds in their proportion and at least one of each.
+    """
+    if not 0 < limit < len(test):
+        return tuple(test)
+    defective = [i for i, sample in enumerate(test) if sample.defective]
+    good = [i for i, sample in enumerate(test) if not sample.defective]
+    share = min(max(round(limit * len(defective) / len(test)), 1), limit - 1)
+    kept = [
+        group[i * len(group) // count]
+        for group, count in ((defective, share), (good, limit - share))
+        for i in range(min(count, len(group)))
+    ]
+    return tuple(test[i] for i in sorted(kept))

@@ -1,0 +1,89 @@
+"""Encoder and method together: the one place with jit and vmap."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
+
+from fastrecon_jax.core import features, scoring
+from fastrecon_jax.encoders.registry import Encoder, normalise
+from fastrecon_jax.methods import Method
+
+
+class Scores(NamedTuple):
+    """Scores of a batch of queries against several fitted states.
+
+    Attributes:
+        patches: residual at each position, (d, b, h, w).
+        images: one number for each image, (d, b).
+    """
+
+    patches: Float[Array, "d b h w"]
+    images: Float[Array, "d b"]
+
+
+class Detector(NamedTuple):
+    """Jitted programs; d support draws, b images, k shots.
+
+    Attributes:
+        params: of the encoder.
+        encode: params and RGB images (b, H, W, 3), 0 to 255, to features (b, h, w, c).
+        fit: features of the supports (d, k, h, w, c) and keys (d,) to the states, stacked over d.
+        score: states and features of the queries (b, h, w, c) to their scores.
+        maps: patch scores (b, h, w) to anomaly maps (b, H, W).
+    """
+
+    params: PyTree[Array]
+    encode: Callable[[PyTree[Array], UInt8[Array, "b H W 3"]], Float[Array, "b h w c"]]
+    fit: Callable[[Float[Array, "d k h w c"], PRNGKeyArray], Any]
+    score: Callable[[Any, Float[Array, "b h w c"]], Scores]
+    maps: Callable[[Float[Array, "b h w"]], Float[Array, "b H W"]]
+
+
+def create(
+    encoder: Encoder, method: Method, *, image_score: str = "max", map_size: int, sigma: float = 4.0
+) -> Detector:
+    """Put an encoder and a method together.
+
+    Args:
+        encoder: frozen.
+        method: with its settings.
+        image_score: how patch scores become one number, see `core.scoring.image_score`.
+        map_size: side of the anomaly map, in pixels.
+        sigma: of the map's Gaussian blur, in pixels.
+
+    Returns:
+        The compiled programs. A score does not depend on the other queries of the batch.
+    """
+
+    def encode(params, images):
+        stages = encoder.apply(params, normalise(images))
+        return jax.vmap(lambda *one: features.combine(one))(*stages)
+
+    def score(states, queries):
+        patches = jax.vmap(jax.vmap(method.score, (None, 0)), (0, None))(states, queries)
+        return Scores(patches, jax.vmap(jax.vmap(lambda one: scoring.image_score(one, image_score)))(patches))
+
+    to_map = functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma)
+    return Detector(
+        params=encoder.params,
+        encode=jax.jit(encode),
+        fit=jax.jit(jax.vmap(method.fit)),
+        score=jax.jit(score),
+        maps=jax.jit(jax.vmap(to_map)),
+    )
+
+
+def keys(seeds: list[int | None]) -> PRNGKeyArray:
+    """One random key for each draw.
+
+    Args:
+        seeds: of the draws; None counts as 0.
+
+    Returns:
+        (d,).
+    """
+    return jnp.stack([jax.random.key(seed or 0) for seed in seeds])

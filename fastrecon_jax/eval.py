@@ -1,0 +1,16 @@
+"""`python -m fastrecon_jax.eval --shots=8`: evaluate a method on a data set."""
+
+import sys
+
+from fastrecon_jax import evaluation, flags
+from fastrecon_jax.config import EvalConfig
+
+
+def main() -> None:
+    """Build the settings from the flags and evaluate."""
+    evaluation.run(flags.read(EvalConfig), tell=sys.stdout.write)
+
+
+if __name__ == "__main__":
+    flags.define(EvalConfig)
+    flags.run(main)

@@ -1,0 +1,97 @@
+"""Between a frozen dataclass of settings and the command line: one flag a field."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from absl import app, flags, logging
+
+from fastrecon_jax.errors import InputError
+
+Config = TypeVar("Config")
+flags.disclaim_key_flags()  # they belong to the entry point, which --help describes
+
+
+def define(config: type) -> None:
+    """Define a flag for each field, with its default and its comment.
+
+    Args:
+        config: a dataclass whose fields come from `config.setting`.
+    """
+    kinds = get_type_hints(config)
+    definers = {
+        str: flags.DEFINE_string,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        bool: flags.DEFINE_boolean,
+    }
+    for field in dataclasses.fields(config):
+        help_text = field.metadata["help"]
+        if kinds[field.name] in definers:
+            definers[kinds[field.name]](field.name, field.default, help_text)
+        else:
+            flags.DEFINE_list(field.name, [str(x) for x in field.default], help_text)
+
+
+def read(config: type[Config]) -> Config:
+    """Build the settings from the parsed flags.
+
+    Args:
+        config: the dataclass given to `define`.
+
+    Returns:
+        An instance of it.
+
+    Raises:
+        InputError: a list holds something that is not of its type.
+    """
+    kinds = get_type_hints(config)
+    return config(**{field.name: _value(field.name, kinds[field.name]) for field in dataclasses.fields(config)})
+
+
+def _value(name: str, kind: Any) -> Any:
+    value = flags.FLAGS[name].value
+    if not isinstance(value, list):
+        return value
+    element = get_args(kind)[0]
+    try:
+        return tuple(element(x) for x in value)
+    except ValueError:
+        raise InputError(f"--{name}={','.join(value)} is not allowed: expected a list of {element.__name__}s") from None
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parse the command line, call `main`, and turn a user's mistake into one line and exit code 2.
+
+    Args:
+        main: called without arguments after the flags are parsed; returns the exit code, None for 0.
+    """
+
+    def one_line(arguments: Sequence[str]) -> int | None:
+        try:
+            if len(arguments) > 1:
+                raise InputError(
+                    f"unexpected argument {arguments[1]!r}: settings are given as --name=value, see --help"
+                )
+            return main()
+        except InputError as error:
+            return _complain(str(error))
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted; the same command takes it up where it stopped\n")
+            return 130
+
+    flags.FLAGS.set_default("verbosity", logging.WARNING)  # no notes of libraries about backends they do not find
+    app.run(one_line, flags_parser=_parse)
+
+
+def _parse(arguments: Sequence[str]) -> Sequence[str]:
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        sys.exit(_complain(str(error)))
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return 2
