@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
 
-from fastrecon_jax.core import features, scoring
+from fastrecon_jax.core import scoring
 from fastrecon_jax.encoders.registry import Encoder, normalise
 from fastrecon_jax.methods import Method
 
@@ -25,21 +25,24 @@ class Scores(NamedTuple):
     images: Float[Array, "d b"]
 
 
+Stages = tuple[Float[Array, "*_ _ _ _"], ...]
+
+
 class Detector(NamedTuple):
     """Jitted programs; d support draws, b images, k shots.
 
     Attributes:
         params: of the encoder.
-        encode: params and RGB images (b, H, W, 3), 0 to 255, to features (b, h, w, c).
-        fit: features of the supports (d, k, h, w, c) and keys (d,) to the states, stacked over d.
-        score: states and features of the queries (b, h, w, c) to their scores.
+        encode: params and RGB images (b, H, W, 3), 0 to 255, to the stages (b, h_i, w_i, c_i), float32.
+        fit: stages of the supports (d, k, h_i, w_i, c_i) and keys (d,) to the states, stacked over d.
+        score: states and stages of the queries (b, h_i, w_i, c_i) to their scores.
         maps: patch scores (b, h, w) to anomaly maps (b, H, W).
     """
 
     params: PyTree[Array]
-    encode: Callable[[PyTree[Array], UInt8[Array, "b H W 3"]], Float[Array, "b h w c"]]
-    fit: Callable[[Float[Array, "d k h w c"], PRNGKeyArray], Any]
-    score: Callable[[Any, Float[Array, "b h w c"]], Scores]
+    encode: Callable[[PyTree[Array], UInt8[Array, "b H W 3"]], Stages]
+    fit: Callable[[Stages, PRNGKeyArray], Any]
+    score: Callable[[Any, Stages], Scores]
     maps: Callable[[Float[Array, "b h w"]], Float[Array, "b H W"]]
 
 
@@ -60,18 +63,20 @@ def create(
     """
 
     def encode(params, images):
-        stages = encoder.apply(params, normalise(images))
-        return jax.vmap(lambda *one: features.combine(one))(*stages)
+        return tuple(stage.astype(jnp.float32) for stage in encoder.apply(params, normalise(images)))
+
+    def fit(supports, key):
+        return method.fit(jax.vmap(method.embed)(supports), key)
 
     def score(states, queries):
-        patches = jax.vmap(jax.vmap(method.score, (None, 0)), (0, None))(states, queries)
+        patches = jax.vmap(jax.vmap(method.score, (None, 0)), (0, None))(states, jax.vmap(method.embed)(queries))
         return Scores(patches, jax.vmap(jax.vmap(lambda one: scoring.image_score(one, image_score)))(patches))
 
     to_map = functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma)
     return Detector(
         params=encoder.params,
         encode=jax.jit(encode),
-        fit=jax.jit(jax.vmap(method.fit)),
+        fit=jax.jit(jax.vmap(fit)),
         score=jax.jit(score),
         maps=jax.jit(jax.vmap(to_map)),
     )

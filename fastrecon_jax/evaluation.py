@@ -182,7 +182,7 @@ def _save_sheet(
     ]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        overlay.contact_sheet(tiles, low=float(maps.min()), high=float(maps.max())).save(file)
+        overlay.contact_sheet(tiles, low=float(np.median(maps)), high=float(maps.max())).save(file)
     except OSError as error:
         raise InputError(f"contact sheet {file} cannot be written: {error.strerror or error}") from None
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 from tqdm import tqdm
 
 from fastrecon_jax import detector as detectors
@@ -108,11 +108,14 @@ def _fit(
     place = {index: i for i, index in enumerate(union)}
     batches = loader.batches([category.train[i] for i in union], **_sizes(config))
     encoded = [(batch.count, *_encode(detector, batch)) for batch in batches]
-    features = jnp.concatenate([features[:count] for count, features, _ in encoded])
+    stages = [
+        jnp.concatenate(parts) for parts in zip(*([x[:count] for x in one] for count, one, _ in encoded), strict=True)
+    ]
     each = sum(seconds for *_, seconds in encoded) / len(union)
     fitted = []
     for shots, of_shots in chosen.items():
-        supports = features[jnp.asarray([[place[i] for i in draw.indices] for draw in of_shots])]
+        rows = jnp.asarray([[place[i] for i in draw.indices] for draw in of_shots])
+        supports = tuple(stage[rows] for stage in stages)
         states, elapsed = _timed(detector.fit, supports, detectors.keys([draw.seed for draw in of_shots]))
         fitted.append(Fitted(shots, of_shots, states, shots * each + elapsed / len(of_shots)))
     return fitted
@@ -126,10 +129,10 @@ def _score(
     score_seconds = [0.0] * len(fitted)
     with tqdm(total=len(queries), desc=name, unit="image", disable=None, leave=False) as progress:
         for batch in loader.batches(queries, **_sizes(config)):
-            features, seconds = _encode(detector, batch)
+            stages, seconds = _encode(detector, batch)
             encode_seconds += seconds
             for i, of_shots in enumerate(fitted):
-                result, seconds = _timed(detector.score, of_shots.states, features)
+                result, seconds = _timed(detector.score, of_shots.states, stages)
                 scores[i].append([np.asarray(x)[:, : batch.count] for x in result])
                 score_seconds[i] += seconds / len(of_shots.draws)
             masks.append(batch.masks)
@@ -142,7 +145,7 @@ def _score(
     return Evaluated(queries, np.concatenate(masks), runs)
 
 
-def _encode(detector: Detector, batch: loader.Batch) -> tuple[Float[Array, "b h w c"], float]:
+def _encode(detector: Detector, batch: loader.Batch) -> tuple[detectors.Stages, float]:
     return _timed(detector.encode, detector.params, jnp.asarray(batch.images))
 
 

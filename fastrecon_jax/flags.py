@@ -69,6 +69,8 @@ def run(main: Callable[[], int | None]) -> None:
     """
 
     def one_line(arguments: Sequence[str]) -> int | None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # no notes of libraries about backends they do not find
         try:
             if len(arguments) > 1:
                 raise InputError(
@@ -81,7 +83,6 @@ def run(main: Callable[[], int | None]) -> None:
             sys.stderr.write("interrupted; the same command takes it up where it stopped\n")
             return 130
 
-    flags.FLAGS.set_default("verbosity", logging.WARNING)  # no notes of libraries about backends they do not find
     app.run(one_line, flags_parser=_parse)
 
 

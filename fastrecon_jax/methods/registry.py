@@ -1,27 +1,29 @@
 """The methods by name, with their settings bound."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from fastrecon_jax.core import coreset
+from fastrecon_jax.core import coreset, features
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import fastrecon
 
 
 class Method(NamedTuple):
-    """A method with its settings bound, for one category and one query; map over more with vmap.
+    """A method with its settings bound, for one category and one image; map over more with vmap.
 
     Attributes:
         name: of the method.
+        embed: the encoder's stages of one image, (h_i, w_i, c_i) each, the finest first, to the method's features.
         fit: (features (k, h, w, c), key) to the state, a NamedTuple of arrays.
         score: (state, features (h, w, c)) to the patch scores (h, w).
         rows: number of rows of the support pool to the number that the state keeps of them.
     """
 
     name: str
+    embed: Callable[[Sequence[Float[Array, "_ _ _"]]], Float[Array, "h w c"]]
     fit: Callable[[Float[Array, "k h w c"], PRNGKeyArray], Any]
     score: Callable[[Any, Float[Array, "h w c"]], Float[Array, "h w"]]
     rows: Callable[[int], int]
@@ -63,6 +65,7 @@ def create(name: str, *, lam: float = 2.0, coreset_ratio: float = 0.01, coreset_
 def _fastrecon(lam: float, ratio: float, projection: int) -> Method:
     return Method(
         name="fastrecon",
+        embed=features.combine,
         fit=functools.partial(fastrecon.fit, lam=lam, coreset_ratio=ratio, projection=projection),
         score=fastrecon.score,
         rows=functools.partial(coreset.size, ratio=ratio),
