@@ -11,14 +11,14 @@ def size(rows: int, ratio: float) -> int:
     """Number of coreset rows: m = max(1, floor(ratio n)).
 
     Args:
-      rows: n, rows of the pool, at least 1.
-      ratio: in (0, 1].
+        rows: n, rows of the pool, at least 1.
+        ratio: in (0, 1].
 
     Returns:
-      m, from 1 to n.
+        m, from 1 to n.
 
     Raises:
-      ValueError: the ratio is not in (0, 1], or there are no rows.
+        ValueError: the ratio is not in (0, 1], or there are no rows.
     """
     if not 0 < ratio <= 1:
         raise ValueError(f"coreset ratio {ratio} is not allowed: it must be above 0 and at most 1")
@@ -34,18 +34,18 @@ def greedy_k_center(pool: Float[Array, "n c"], m: int) -> Int[Array, " m"]:
     taken rows are left, row 0 is taken again.
 
     Args:
-      pool: rows, (n, c).
-      m: how many to take, 1 to n; static.
+        pool: rows, (n, c).
+        m: how many to take, 1 to n; static.
 
     Returns:
-      Their indices in the order of taking, (m,), int32.
+        Their indices in the order of taking, (m,), int32.
 
     Raises:
-      ValueError: m is not in 1..n.
+        ValueError: m is not in 1..n.
 
     References:
-      Gonzalez, Clustering to minimize the maximum intercluster distance, 1985; Sener and Savarese, Active learning
-      for convolutional neural networks: a core-set approach, ICLR 2018.
+        Gonzalez, Clustering to minimize the maximum intercluster distance, 1985; Sener and Savarese, Active learning
+        for convolutional neural networks: a core-set approach, ICLR 2018.
     """
     n = pool.shape[0]
     if not 1 <= m <= n:
@@ -66,15 +66,15 @@ def sparse_projection(key: PRNGKeyArray, channels: int, dimensions: int) -> Floa
     Entries are ±sqrt(1 / (s d)) with probability s / 2 each, and 0 otherwise; s = 1 / sqrt(c).
 
     Args:
-      key: of the random numbers.
-      channels: c, of the rows to project.
-      dimensions: d, of the projected rows.
+        key: of the random numbers.
+        channels: c, of the rows to project.
+        dimensions: d, of the projected rows.
 
     Returns:
-      R, (c, d), float32, to be used as rows @ R.
+        R, (c, d), float32, to be used as rows @ R.
 
     References:
-      Li, Hastie and Church, Very sparse random projections, KDD 2006.
+        Li, Hastie and Church, Very sparse random projections, KDD 2006.
     """
     density = channels**-0.5
     where, sign = jax.random.split(key)

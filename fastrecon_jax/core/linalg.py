@@ -9,11 +9,11 @@ def matmul(a: Float[Array, "... n c"], b: Float[Array, "c r"]) -> Float[Array, "
     """Matrix product in full float32, also where the platform's default is TF32 or bfloat16.
 
     Args:
-      a: matrices, (..., n, c).
-      b: one matrix, (c, r).
+        a: matrices, (..., n, c).
+        b: one matrix, (c, r).
 
     Returns:
-      The product, (..., n, r).
+        The product, (..., n, r).
     """
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
@@ -22,11 +22,11 @@ def squared_distances(rows: Float[Array, "n c"], row: Float[Array, " c"]) -> Flo
     """Squared Euclidean distance of every row to one row, by differences: exact zeros for duplicates.
 
     Args:
-      rows: (n, c).
-      row: (c,).
+        rows: (n, c).
+        row: (c,).
 
     Returns:
-      (n,), in squared units of the rows.
+        (n,), in squared units of the rows.
     """
     return jnp.sum(jnp.square(rows - row[None]), axis=1)
 
@@ -35,10 +35,10 @@ def safe_sqrt(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Square root whose derivative at zero is zero instead of infinite.
 
     Args:
-      x: values of at least 0.
+        x: values of at least 0.
 
     Returns:
-      The roots, of the same shape.
+        The roots, of the same shape.
     """
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, jnp.ones_like(x))), jnp.zeros_like(x))
@@ -57,10 +57,10 @@ def row_space_basis(S: Float[Array, "m c"]) -> Float[Array, "c r"]:
     continuous, it is the derivative along changes that keep the rank.
 
     Args:
-      S: coreset rows, (m, c), float32.
+        S: coreset rows, (m, c), float32.
 
     Returns:
-      V, (c, r), float32; its nonzero columns are orthonormal to float32 rounding.
+        V, (c, r), float32; its nonzero columns are orthonormal to float32 rounding.
     """
     with jax.enable_x64(True):
         return _row_space_basis_float64(S.astype(jnp.float64)).astype(S.dtype)

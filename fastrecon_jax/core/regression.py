@@ -11,9 +11,9 @@ class Regression(NamedTuple):
     """All that does not depend on the query.
 
     Attributes:
-      basis: V, (c, r), orthonormal basis of the coreset's row space; dropped directions are zero columns.
-      mean: mu V, (h, w, r), the support mean at each position in the coordinates of the basis.
-      lam: weight of the distribution term, at least 0.
+        basis: V, (c, r), orthonormal basis of the coreset's row space; dropped directions are zero columns.
+        mean: mu V, (h, w, r), the support mean at each position in the coordinates of the basis.
+        lam: weight of the distribution term, at least 0.
     """
 
     basis: Float[Array, "c r"]
@@ -25,12 +25,12 @@ def fit(S: Float[Array, "m c"], mu: Float[Array, "h w c"], lam: Float[Array, ""]
     """Prepare the regression on the coreset S with the position-wise mean mu.
 
     Args:
-      S: coreset rows, (m, c); they may repeat, and m may exceed c.
-      mu: mean of the support images at each position, (h, w, c).
-      lam: weight of the distribution term, at least 0.
+        S: coreset rows, (m, c); they may repeat, and m may exceed c.
+        mu: mean of the support images at each position, (h, w, c).
+        lam: weight of the distribution term, at least 0.
 
     Returns:
-      The factors that `residual` applies.
+        The factors that `residual` applies.
     """
     V = linalg.row_space_basis(S)
     return Regression(basis=V, mean=linalg.matmul(mu, V), lam=lam)
@@ -42,14 +42,14 @@ def reconstruct(regression: Regression, Q: Float[Array, "h w c"]) -> Float[Array
     That is W S with W = argmin ||Q - W S||² + lam ||mu - W S||².
 
     Args:
-      regression: from `fit`.
-      Q: features of one query, (h, w, c).
+        regression: from `fit`.
+        Q: features of one query, (h, w, c).
 
     Returns:
-      Qhat, (h, w, c).
+        Qhat, (h, w, c).
 
     References:
-      Fang et al., FastRecon, ICCV 2023, in closed form.
+        Fang et al., FastRecon, ICCV 2023, in closed form.
     """
     V, mean, lam = regression
     return linalg.matmul((linalg.matmul(Q, V) + lam * mean) / (1 + lam), V.T)
@@ -62,14 +62,14 @@ def residual(regression: Regression, Q: Float[Array, "h w c"]) -> Float[Array, "
     since ||Q||² - ||Q V||² cancels.
 
     Args:
-      regression: from `fit`.
-      Q: features of one query, (h, w, c).
+        regression: from `fit`.
+        Q: features of one query, (h, w, c).
 
     Returns:
-      (h, w), in units of the features.
+        (h, w), in units of the features.
 
     References:
-      Fang et al., FastRecon, ICCV 2023; the split into two squares is our derivation.
+        Fang et al., FastRecon, ICCV 2023; the split into two squares is our derivation.
     """
     V, mean, lam = regression
     coordinates = linalg.matmul(Q, V)

@@ -13,11 +13,11 @@ def bilinear_matrix(source: int, target: int) -> Float[Array, "target source"]:
     """Linear interpolation along one axis, sample points at pixel centres, edges repeated: cv2.INTER_LINEAR.
 
     Args:
-      source: number of input samples.
-      target: number of output samples.
+        source: number of input samples.
+        target: number of output samples.
 
     Returns:
-      B, (target, source), whose rows sum to 1: output = B input.
+        B, (target, source), whose rows sum to 1: output = B input.
     """
     position = (jnp.arange(target, dtype=jnp.float32) + 0.5) * (source / target) - 0.5
     position = jnp.clip(position, 0.0, source - 1.0)
@@ -28,11 +28,11 @@ def gaussian_matrix(size: int, sigma: float) -> Float[Array, "size size"]:
     """Gaussian blur along one axis, cut at 4 sigma, the signal mirrored at its ends: scipy.ndimage.gaussian_filter1d.
 
     Args:
-      size: number of samples.
-      sigma: standard deviation in samples; 0 leaves the signal as it is.
+        size: number of samples.
+        sigma: standard deviation in samples; 0 leaves the signal as it is.
 
     Returns:
-      G, (size, size), whose rows sum to 1: output = G input.
+        G, (size, size), whose rows sum to 1: output = G input.
     """
     if sigma == 0:
         return jnp.eye(size, dtype=jnp.float32)
@@ -51,16 +51,16 @@ def anomaly_map(
     """Bilinear resize of the patch scores to the pixels, then a Gaussian blur: both at once as A s Bᵀ.
 
     Args:
-      patch_scores: (h, w).
-      height: pixels of the map.
-      width: pixels of the map.
-      sigma: of the blur, in pixels.
+        patch_scores: (h, w).
+        height: pixels of the map.
+        width: pixels of the map.
+        sigma: of the blur, in pixels.
 
     Returns:
-      The anomaly map, (height, width), in units of the patch scores.
+        The anomaly map, (height, width), in units of the patch scores.
 
     References:
-      Fang et al., FastRecon, ICCV 2023, with cv2.resize and scipy's gaussian_filter in the published code.
+        Fang et al., FastRecon, ICCV 2023, with cv2.resize and scipy's gaussian_filter in the published code.
     """
     h, w = patch_scores.shape
     vertical = linalg.matmul(gaussian_matrix(height, sigma), bilinear_matrix(h, height))
@@ -72,17 +72,17 @@ def image_score(patch_scores: Float[Array, "h w"], kind: str = "max") -> Float[A
     """One number for the image, from the raw patch scores.
 
     Args:
-      patch_scores: (h, w).
-      kind: `max`, the largest (FastRecon), or `top1p`, the mean of the largest 1 %, at least one (AnomalyDINO).
+        patch_scores: (h, w).
+        kind: `max`, the largest (FastRecon), or `top1p`, the mean of the largest 1 %, at least one (AnomalyDINO).
 
     Returns:
-      The score, in units of the patch scores.
+        The score, in units of the patch scores.
 
     Raises:
-      ValueError: another kind.
+        ValueError: another kind.
 
     References:
-      Fang et al., FastRecon, ICCV 2023; Damm et al., AnomalyDINO, WACV 2025.
+        Fang et al., FastRecon, ICCV 2023; Damm et al., AnomalyDINO, WACV 2025.
     """
     if kind == "max":
         return jnp.max(patch_scores)

@@ -13,8 +13,8 @@ class State(NamedTuple):
     """What a fitted category keeps.
 
     Attributes:
-      coreset: indices of the chosen rows in the pool of k*h*w support features, (m,), in the order of choice.
-      regression: the factors of the regression on these rows.
+        coreset: indices of the chosen rows in the pool of k*h*w support features, (m,), in the order of choice.
+        regression: the factors of the regression on these rows.
     """
 
     coreset: Int[Array, " m"]
@@ -32,21 +32,21 @@ def fit(
     """Choose the coreset of the support features and factor the regression on it.
 
     Args:
-      features: of the k support images, (k, h, w, c).
-      key: of the random projection; unused without one.
-      lam: weight of the distribution term, at least 0; 0 is a plain subspace residual.
-      coreset_ratio: share of the k*h*w rows to keep, in (0, 1].
-      projection: choose the coreset by distances after a sparse random projection to that many dimensions; 0 for none.
+        features: of the k support images, (k, h, w, c).
+        key: of the random projection; unused without one.
+        lam: weight of the distribution term, at least 0; 0 is a plain subspace residual.
+        coreset_ratio: share of the k*h*w rows to keep, in (0, 1].
+        projection: choose the coreset by distances after a sparse random projection to that many dimensions; 0 for none.
 
     Returns:
-      The state that `score` takes.
+        The state that `score` takes.
 
     Raises:
-      ValueError: the ratio is not in (0, 1].
+        ValueError: the ratio is not in (0, 1].
 
     References:
-      Fang et al., FastRecon: Few-shot Industrial Anomaly Detection via Fast Feature Reconstruction, ICCV 2023. The
-      published code hands an unfitted projector to the coreset, which fails and is ignored: it computes no projection.
+        Fang et al., FastRecon: Few-shot Industrial Anomaly Detection via Fast Feature Reconstruction, ICCV 2023. The
+        published code hands an unfitted projector to the coreset, which fails and is ignored: it computes no projection.
     """
     pool = features.reshape(-1, features.shape[-1])  # (k h w, c)
     rows = jax.lax.stop_gradient(pool)  # the choice is discrete
@@ -61,10 +61,10 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
     """Patch scores of one query: the norm of what the support does not explain.
 
     Args:
-      state: from `fit`.
-      features: of one query, (h, w, c).
+        state: from `fit`.
+        features: of one query, (h, w, c).
 
     Returns:
-      (h, w), in units of the features.
+        (h, w), in units of the features.
     """
     return regression.residual(state.regression, features)
