@@ -36,7 +36,7 @@ def fit(
         key: of the random projection; unused without one.
         lam: weight of the distribution term, at least 0; 0 is a plain subspace residual.
         coreset_ratio: share of the k*h*w rows to keep, in (0, 1].
-        projection: choose the coreset by distances after a sparse random projection to that many dimensions; 0 for none.
+        projection: dimensions of a sparse random projection before the coreset is chosen; 0 for none.
 
     Returns:
         The state that `score` takes.
@@ -46,7 +46,7 @@ def fit(
 
     References:
         Fang et al., FastRecon: Few-shot Industrial Anomaly Detection via Fast Feature Reconstruction, ICCV 2023. The
-        published code hands an unfitted projector to the coreset, which fails and is ignored: it computes no projection.
+        published code hands an unfitted projector to the coreset, which fails and is ignored: it projects nothing.
     """
     pool = features.reshape(-1, features.shape[-1])  # (k h w, c)
     rows = jax.lax.stop_gradient(pool)  # the choice is discrete
