@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from absl import logging
+
 from fastrecon_jax.data import demo, folder
 from fastrecon_jax.data.samples import Category
 from fastrecon_jax.errors import InputError
@@ -84,7 +86,7 @@ def _folder(name: str, directory: Path, *, synthetic: bool = False) -> Dataset:
 def _demo(directory: Path) -> Dataset:
     if not directory.exists():
         try:
-            directory.parent.mkdir(parents=True, exist_ok=True)
+            logging.info("making the built-in data set in %s, once", directory)
             demo.build(directory)
         except OSError as error:
             raise InputError(
