@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -81,8 +82,12 @@ def run(main: Callable[[], int | None]) -> None:
         except KeyboardInterrupt:
             sys.stderr.write("interrupted; the same command takes it up where it stopped\n")
             return 130
+        except BrokenPipeError:  # whoever read the output went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
 
     logging.getLogger("jax").setLevel(logging.WARNING)  # no notes about backends that it does not find
+    logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself
     app.run(one_line, flags_parser=_parse)
 
 
