@@ -49,6 +49,7 @@ class EvalConfig:
     image_score: str = setting("max", "image score: max of the patch scores, or top1p, the mean of the largest 1 %")
     batch_size: int = setting(8, "images in a batch of the encoder")
     dtype: str = setting("float32", "of the encoder: float32 or bfloat16")
+    feature_cache: str = setting("", "directory that keeps features, so that another method or setting encodes nothing")
     output_dir: str = setting("", "where results go; by default results/DATASET_ENCODER_ID, the ID from the settings")
     save_maps: bool = setting(False, "write a contact sheet for each category and number of shots")
     max_queries: int = setting(
