@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from fastrecon_jax.errors import InputError
 
@@ -43,6 +43,27 @@ def decode_mask(data: bytes, name: str) -> Image.Image:
     pixels = np.asarray(_without_alpha(_open(data, name)))
     marked = pixels.any(axis=-1) if pixels.ndim == 3 else pixels > 0
     return Image.fromarray(marked.astype(np.uint8) * 255)
+
+
+def size(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height of the picture that `decode` gives, from the file's header alone.
+
+    Args:
+        data: the encoded file.
+        name: of the file, for messages.
+
+    Returns:
+        Width and height in pixels, after EXIF rotation.
+
+    Raises:
+        InputError: the bytes are no image.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+            return image.size[::-1] if turned else image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{name} is not an image that can be read: {error}") from None
 
 
 def _open(data: bytes, name: str) -> Image.Image:
