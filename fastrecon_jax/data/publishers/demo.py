@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from absl import logging
+
 from fastrecon_jax.data import cache, demo, folder
 from fastrecon_jax.data.publishers.publisher import Counts, Publisher
 from fastrecon_jax.errors import InputError
@@ -26,7 +28,7 @@ def built(directory: Path | None = None) -> Path:
     directory = directory or cache.directory() / f"demo-{demo.VERSION}"
     if not directory.exists():
         try:
-            directory.parent.mkdir(parents=True, exist_ok=True)
+            logging.info("making the built-in data set in %s, once", directory)
             demo.build(directory)
         except OSError as error:
             raise InputError(
