@@ -9,7 +9,7 @@ from fastrecon_jax.data.publishers import PUBLISHERS
 from fastrecon_jax.data.samples import Category
 from fastrecon_jax.errors import InputError
 
-NAMES = (*PUBLISHERS, "folder")
+NAMES = ("demo", "folder", *(name for name in PUBLISHERS if name != "demo"))
 
 
 class Dataset(NamedTuple):

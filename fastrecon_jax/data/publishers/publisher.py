@@ -154,7 +154,7 @@ def check_complete(publisher: Publisher, place: Path, category: Category) -> Non
     if wrong or missing:
         raise InputError(
             f"{category.name} of {publisher.title} in {folder} is not what was published: "
-            f"{'; '.join([*wrong, *missing])}"
+            f"{'; '.join([*wrong, *missing])}; --allow_partial prepares what is there"
         )
 
 
