@@ -14,6 +14,7 @@ from fastrecon_jax import detector as detectors
 from fastrecon_jax import encoders, experiment, methods, metrics, overlay, report
 from fastrecon_jax.config import EvalConfig
 from fastrecon_jax.data import datasets, samples
+from fastrecon_jax.data.support import Draw
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.version import __version__
 
@@ -24,6 +25,7 @@ class Context(NamedTuple):
     config: EvalConfig
     dataset: datasets.Dataset
     categories: tuple[samples.Category, ...]
+    draws: dict[str, dict[int, tuple[Draw, ...]]]
     encoder: encoders.Encoder
     method: methods.Method
     detector: detectors.Detector
@@ -52,7 +54,7 @@ def run(config: EvalConfig, *, tell: Callable[[str], object]) -> Path:
         if category.name in finished:
             tell(f"{category.name}: taken from {directory}\n")
             continue
-        evaluated = experiment.evaluate(context.detector, category, config)
+        evaluated = experiment.evaluate(context.detector, category, context.draws[category.name], config)
         rows, scores = _measure(context, category, evaluated, directory)
         results = results._replace(rows=[*results.rows, *rows], scores=[*results.scores, *scores])
         report.write(directory, results)
@@ -71,12 +73,13 @@ def _open(config: EvalConfig) -> Context:
     )
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     categories = tuple(dataset.open_category(name) for name in datasets.select(dataset, config.category))
+    draws = {}
     for category in categories:
         samples.check(category, shots=max(config.shots))
-        experiment.choose(category, config)
+        draws[category.name] = experiment.choose(dataset.name, category, config)
     encoder = encoders.create(config.encoder, stages=config.stages, weights=config.weights, dtype=config.dtype)
     detector = detectors.create(encoder, method, image_score=config.image_score, map_size=config.crop_size)
-    return Context(config, dataset, categories, encoder, method, detector)
+    return Context(config, dataset, categories, draws, encoder, method, detector)
 
 
 def _settings(context: Context) -> report.Row:
@@ -92,7 +95,7 @@ def _settings(context: Context) -> report.Row:
         "stages": encoder.stages,
         "weights": encoder.weights,
         "weights_sha256": encoder.sha256,
-        "draws": len(config.seeds) if config.support == "random" else 1,
+        "draws": max(len(draws) for shots in context.draws.values() for draws in shots.values()),
         "description": _description(context),
     }
     del settings["output_dir"]

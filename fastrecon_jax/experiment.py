@@ -60,10 +60,11 @@ class Evaluated(NamedTuple):
     runs: list[Run]
 
 
-def choose(category: samples.Category, config: EvalConfig) -> dict[int, tuple[Draw, ...]]:
+def choose(dataset: str, category: samples.Category, config: EvalConfig) -> dict[int, tuple[Draw, ...]]:
     """The support draws of a category for each number of shots.
 
     Args:
+        dataset: name of the data set, for support lists.
         category: whose training images are drawn from.
         config: shots, support, seeds.
 
@@ -75,26 +76,28 @@ def choose(category: samples.Category, config: EvalConfig) -> dict[int, tuple[Dr
     """
     names = [sample.name for sample in category.train]
     return {
-        shots: draws(category.name, names, shots=shots, support=config.support, seeds=config.seeds)
+        shots: draws(dataset, category.name, names, shots=shots, support=config.support, seeds=config.seeds)
         for shots in config.shots
     }
 
 
-def evaluate(detector: Detector, category: samples.Category, config: EvalConfig) -> Evaluated:
+def evaluate(
+    detector: Detector, category: samples.Category, chosen: dict[int, tuple[Draw, ...]], config: EvalConfig
+) -> Evaluated:
     """Score the test images of a category for every number of shots and every draw; each image is encoded once.
 
     Args:
         detector: encoder and method.
         category: checked, see `samples.check`.
-        config: shots, support, seeds, sizes.
+        chosen: the support draws for each number of shots, from `choose`.
+        config: sizes of images and batches, number of queries.
 
     Returns:
         The scores.
 
     Raises:
-        InputError: an image or a mask cannot be used, or the support list does not fit.
+        InputError: an image or a mask cannot be used.
     """
-    chosen = choose(category, config)
     queries = samples.subset(category.test, config.max_queries)
     fitted = _fit(detector, category, chosen, config)
     return _score(detector, queries, fitted, category.name, config)

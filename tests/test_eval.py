@@ -175,7 +175,7 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--shots=5", "category bolt has 4 good training images, --shots=5 needs at least 5"),
         ("--shots=2,2", "--shots=2,2 must name at least one, none of them twice"),
         ("--seeds=-1", "--seeds=-1 is not allowed: each must be at least 0"),
-        ("--support=nearest", "support 'nearest' is neither 'first' nor 'random' nor a file"),
+        ("--support=nearest", "--support=nearest is neither first nor random nor a file"),
         ("--method=magic", "unknown method 'magic'"),
         ("--lam=-1", "lam -1.0 is not allowed"),
         ("--lam=much", "flag --lam=much"),
