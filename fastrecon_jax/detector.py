@@ -1,12 +1,12 @@
 """Encoder and method together: the one place with jit and vmap."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
+from jaxtyping import Array, Float, Key, PyTree, UInt8
 
 from fastrecon_jax.core import scoring
 from fastrecon_jax.encoders.registry import Encoder, normalise
@@ -41,7 +41,7 @@ class Detector(NamedTuple):
 
     params: PyTree[Array]
     encode: Callable[[PyTree[Array], UInt8[Array, "b H W 3"]], Stages]
-    fit: Callable[[Stages, PRNGKeyArray], Any]
+    fit: Callable[[Stages, Key[Array, " d"]], Any]
     score: Callable[[Any, Stages], Scores]
     maps: Callable[[Float[Array, "b h w"]], Float[Array, "b H W"]]
 
@@ -89,7 +89,7 @@ def _image_score(method: Method, kind: str) -> Callable[..., Float[Array, ""]]:
     return lambda state, features, patches: scoring.image_score(patches, kind or "max")
 
 
-def keys(seeds: list[int | None]) -> PRNGKeyArray:
+def keys(seeds: Sequence[int | None]) -> Key[Array, " d"]:
     """One random key for each draw.
 
     Args:
@@ -99,3 +99,20 @@ def keys(seeds: list[int | None]) -> PRNGKeyArray:
         (d,).
     """
     return jnp.stack([jax.random.key(seed or 0) for seed in seeds])
+
+
+def feature_shape(encoder: Encoder, method: Method, image_size: int) -> tuple[int, ...]:
+    """Shape of the features of one image, without computing them.
+
+    Args:
+        encoder: of the images.
+        method: that embeds the encoder's stages.
+        image_size: side of the images, in pixels.
+
+    Returns:
+        (h, w, c).
+    """
+    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+    stages = jax.eval_shape(encoder.apply, encoder.params, images)
+    one = [jax.ShapeDtypeStruct(stage.shape[1:], jnp.float32) for stage in stages]
+    return jax.eval_shape(method.embed, one).shape

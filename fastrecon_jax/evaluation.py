@@ -46,7 +46,7 @@ def run(config: EvalConfig, *, tell: Callable[[str], object]) -> Path:
     settings = _settings(context)
     directory = Path(config.output_dir or _default_directory(settings))
     results = report.start(directory, settings)
-    tell(_introduction(context, directory))
+    tell(_introduction(context, directory) + _warnings(context) + "\n")
     finished = {row["category"] for row in results.rows}
     for category in context.categories:
         if category.name in finished:
@@ -121,7 +121,21 @@ def _introduction(context: Context, directory: Path) -> str:
         f"fastrecon_jax {__version__}, jax {jax.__version__}, {len(devices)} x {devices[0].device_kind}\n"
         f"{_description(context)}\n"
         f"{len(context.categories)} categories, {images} test images in {context.dataset.directory}\n"
-        f"results go to {directory}\n\n"
+        f"results go to {directory}\n"
+    )
+
+
+def _warnings(context: Context) -> str:
+    """Settings that cannot work: a coreset that spans all channels reconstructs everything."""
+    if context.method.name != "fastrecon" or context.config.lam > 0:
+        return ""
+    h, w, c = detectors.feature_shape(context.encoder, context.method, context.config.crop_size)
+    spanning = [shots for shots in context.config.shots if context.method.rows(shots * h * w) >= c]
+    if not spanning:
+        return ""
+    return (
+        f"warning: with --lam=0 and {', '.join(map(str, spanning))} shots the coreset has at least as many rows as "
+        f"features have channels ({c}), so every residual is about 0; lower --coreset_ratio or raise --lam\n"
     )
 
 

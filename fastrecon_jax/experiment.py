@@ -116,7 +116,7 @@ def _fit(
     for shots, of_shots in chosen.items():
         rows = jnp.asarray([[place[i] for i in draw.indices] for draw in of_shots])
         supports = tuple(stage[rows] for stage in stages)
-        states, elapsed = _timed(detector.fit, supports, detectors.keys([draw.seed for draw in of_shots]))
+        states, elapsed = timed(detector.fit, supports, detectors.keys([draw.seed for draw in of_shots]))
         fitted.append(Fitted(shots, of_shots, states, shots * each + elapsed / len(of_shots)))
     return fitted
 
@@ -132,7 +132,7 @@ def _score(
             stages, seconds = _encode(detector, batch)
             encode_seconds += seconds
             for i, of_shots in enumerate(fitted):
-                result, seconds = _timed(detector.score, of_shots.states, stages)
+                result, seconds = timed(detector.score, of_shots.states, stages)
                 scores[i].append([np.asarray(x)[:, : batch.count] for x in result])
                 score_seconds[i] += seconds / len(of_shots.draws)
             masks.append(batch.masks)
@@ -146,11 +146,19 @@ def _score(
 
 
 def _encode(detector: Detector, batch: loader.Batch) -> tuple[detectors.Stages, float]:
-    return _timed(detector.encode, detector.params, jnp.asarray(batch.images))
+    return timed(detector.encode, detector.params, jnp.asarray(batch.images))
 
 
-def _timed(program: Callable, *arguments: Any) -> tuple[Any, float]:
-    """Result and seconds of a jitted program, compiled beforehand (once for each shape)."""
+def timed(program: Callable, *arguments: Any) -> tuple[Any, float]:
+    """Run a jitted program, compiled beforehand, once for each shape.
+
+    Args:
+        program: jitted.
+        arguments: its arguments.
+
+    Returns:
+        Its result, and the seconds it took without compilation.
+    """
     compiled = program.lower(*arguments).compile()
     start = time.perf_counter()
     result = jax.block_until_ready(compiled(*arguments))

@@ -45,7 +45,7 @@ def open_dataset(name: str, data_dir: str) -> Dataset:
     """
     match name or ("folder" if data_dir else "demo"):
         case "demo":
-            return _demo(Path(data_dir) if data_dir else _cache() / "demo-1")
+            return _demo(Path(data_dir) if data_dir else _cache() / f"demo-{demo.VERSION}")
         case "folder":
             if not data_dir:
                 raise InputError("--dataset=folder needs --data_dir, the directory that holds the categories")

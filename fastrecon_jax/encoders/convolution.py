@@ -59,8 +59,9 @@ def depthwise(
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     _, h, w, _ = x.shape
     height, width = (h - size) // stride + 1, (w - size) // stride + 1
+    below, right = (height - 1) * stride + 1, (width - 1) * stride + 1
     terms = [
-        x[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride] * kernel[i, j]
+        x[:, i : i + below : stride, j : j + right : stride] * kernel[i, j, None, None]
         for i in range(size)
         for j in range(size)
     ]
@@ -118,4 +119,4 @@ class Convolution(nnx.Module):
         size = kernel.shape[0]
         padding = tensorflow_same(*x.shape[1:3], size, self.stride) if self.same else symmetric(size)
         form = depthwise if self.depthwise else dense
-        return form(x, kernel, self.stride, padding) + bias
+        return form(x, kernel, self.stride, padding) + bias[None, None, None]

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PyTree, UInt8
 
@@ -163,5 +162,5 @@ def normalise(images: UInt8[Array, "b H W 3"]) -> Float[Array, "b H W 3"]:
     Returns:
         float32, (b, H, W, 3).
     """
-    mean, std = (jnp.asarray(np.float32(x)) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (jnp.asarray(x, jnp.float32)[None, None, None] for x in (IMAGENET_MEAN, IMAGENET_STD))
     return (images.astype(jnp.float32) / 255 - mean) / std

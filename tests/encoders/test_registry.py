@@ -1,0 +1,159 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from fastrecon_jax import encoders
+from fastrecon_jax.encoders import efficientnet, registry, resnet, weights
+from fastrecon_jax.encoders.convolution import Convolution
+from tests.helpers import assert_close
+
+
+class Recorder(weights.Random):
+    """Remembers the tensors that a checkpoint of the encoder must hold."""
+
+    def __init__(self):
+        self.tensors = {}
+
+    def convolution(self, name, norm, shape):
+        rng = np.random.default_rng(len(self.tensors))
+        self.tensors[f"{name}.weight"] = rng.standard_normal(shape).astype(np.float32) * 0.1
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            self.tensors[f"{norm}.{part}"] = rng.uniform(0.5, 1, shape[0]).astype(np.float32)
+        return super().convolution(name, norm, shape)
+
+
+def checkpoint(name, stages=()):
+    family = registry.FAMILIES[name]
+    recorder = Recorder()
+    family.build(recorder, stages or family.default_stages)
+    return recorder.tensors
+
+
+@pytest.mark.parametrize("name", encoders.names())
+def test_default_stages_have_strides_8_and_16(name):
+    encoder = encoders.create(name, weights="random")
+    stages = jax.eval_shape(encoder.apply, encoder.params, jax.ShapeDtypeStruct((2, 64, 96, 3), jnp.float32))
+    assert [stage.shape[:3] for stage in stages] == [(2, 8, 12), (2, 4, 6)]
+    assert encoder.weights == "random"
+
+
+def test_stages_are_returned_finest_first_and_only_as_far_as_asked():
+    encoder = encoders.create("resnet18", stages=("layer2", "layer1"), weights="random")
+    assert encoder.stages == ("layer1", "layer2")
+    built = sum(x.size for x in jax.tree.leaves(encoder.params))
+    full = encoders.create("resnet18", stages=("layer4",), weights="random")
+    assert built < sum(x.size for x in jax.tree.leaves(full.params)) / 10
+
+
+def test_bfloat16_stays_near_float32():
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((1, 64, 64, 3)), jnp.float32)
+    for name in ("resnet18", "efficientnet_lite0"):
+        exact, rounded = (encoders.create(name, weights="random", dtype=dtype) for dtype in registry.DTYPES)
+        a, b = (e.apply(e.params, images)[0] for e in (exact, rounded))
+        assert b.dtype == jnp.bfloat16
+        assert_close(b.astype(jnp.float32), a, 0.05)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50_v1", "efficientnet_lite0"])
+def test_a_file_loads_with_its_head_and_later_stages_unread(tmp_path, name):
+    tensors = checkpoint(name, stages=("stage7",) if name == "efficientnet_lite0" else ("layer4",))
+    tensors |= {"bn1.num_batches_tracked": np.array(3)} if name.startswith("resnet") else {}
+    tensors |= {("_fc" if name == "efficientnet_lite0" else "fc") + ".weight": np.zeros((10, 4), np.float32)}
+    save_file(tensors, tmp_path / "weights.safetensors")
+    encoder = encoders.create(name, weights=str(tmp_path / "weights.safetensors"))
+    assert encoder.weights.endswith("weights.safetensors")
+    assert len(encoder.sha256) == 64
+
+
+def test_folding_equals_a_batchnorm_by_hand():
+    tensors = {
+        "c.weight": np.full((1, 1, 1, 1), 3.0),
+        "n.weight": np.array([2.0]),
+        "n.bias": np.array([5.0]),
+        "n.running_mean": np.array([7.0]),
+        "n.running_var": np.array([15.0]),
+    }
+    folded = Convolution(weights.Tensors(tensors, epsilon=1.0).convolution("c", "n", (1, 1, 1, 1)))
+    # 2 * (3 x - 7) / sqrt(15 + 1) + 5 at x = 10
+    assert folded(jnp.full((1, 1, 1, 1), 10.0)).item() == 2 * (30 - 7) / 4 + 5
+
+
+def test_all_that_does_not_fit_is_listed_at_once(tmp_path):
+    tensors = checkpoint("resnet18")
+    del tensors["layer1.0.conv1.weight"], tensors["bn1.bias"]
+    tensors["layer1.0.conv2.weight"] = np.zeros((1, 2), np.float32)
+    tensors["stranger"] = np.zeros(1, np.float32)
+    save_file(tensors, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match=r"w\.safetensors does not hold the weights of resnet18") as error:
+        encoders.create("resnet18", weights=str(tmp_path / "w.safetensors"))
+    for part in (
+        "missing 2: bn1.bias, layer1.0.conv1.weight",
+        "of the wrong shape 1: layer1.0.conv2.weight is (1, 2), expected (64, 64, 3, 3)",
+        "unexpected 1: stranger",
+    ):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "vgg"}, "unknown encoder 'vgg': allowed are efficientnet_lite0"),
+        ({"name": "resnet18", "stages": ("stage3",)}, "unknown stage 'stage3' of resnet18: allowed are layer1"),
+        ({"name": "resnet18", "weights": "random", "dtype": "int8"}, "unknown dtype 'int8': allowed are float32"),
+        ({"name": "resnet50_v1"}, "resnet50_v1 has no pretrained weights to fetch: pass the path"),
+    ],
+)
+def test_unknown_names(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        encoders.create(**arguments)
+
+
+@pytest.mark.parametrize(("stride", "size"), [(1, 3), (2, 3), (2, 5), (1, 5)])
+@pytest.mark.parametrize("shape", [(12, 9), (7, 8)])
+def test_depthwise_equals_xlas_grouped_convolution(shape, stride, size):
+    rng = np.random.default_rng(size)
+    x = jnp.asarray(rng.standard_normal((2, *shape, 6)), jnp.float32)
+    kernel = rng.standard_normal((size, size, 1, 6)).astype(np.float32)
+    ours = Convolution((kernel, np.zeros(6, np.float32)), stride=stride, same=True, depthwise=True)(x)
+    theirs = jax.lax.conv_general_dilated(
+        x,
+        jnp.asarray(kernel),
+        (stride, stride),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=6,
+    )
+    assert_close(ours, theirs, 1e-6)
+
+
+def test_max_pool_equals_torchs_padding():
+    x = jnp.abs(jnp.asarray(np.random.default_rng(0).standard_normal((1, 7, 6, 2)), jnp.float32))
+    theirs = jax.lax.reduce_window(
+        x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0))
+    )
+    assert_close(resnet.max_pool(x), theirs, 1e-7)
+
+
+def test_lite_variants_scale_as_published():
+    channels = {
+        name: [stage.channels for stage in efficientnet.scaled_stages(variant)]
+        for name, variant in efficientnet.VARIANTS.items()
+    }
+    assert channels["efficientnet_lite0"] == [16, 24, 40, 80, 112, 192, 320]
+    assert channels["efficientnet_lite2"] == [16, 24, 48, 88, 120, 208, 352]
+    assert [s.blocks for s in efficientnet.scaled_stages(efficientnet.VARIANTS["efficientnet_lite1"])] == [
+        1,
+        3,
+        3,
+        4,
+        4,
+        5,
+        1,
+    ]
+
+
+def test_normalise_is_imagenets():
+    grey = registry.normalise(jnp.full((1, 1, 1, 3), 255, jnp.uint8))
+    assert_close(grey.ravel(), [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225], 1e-6)

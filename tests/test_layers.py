@@ -1,0 +1,69 @@
+"""Imports point downwards only: entry -> detector, data, report -> methods, encoders -> core."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "fastrecon_jax"
+
+# A module may import those of its own layer and of the layers above it in this list.
+LAYERS = (
+    ("version", "errors"),
+    ("core",),
+    ("methods", "encoders"),
+    ("detector", "data", "metrics", "config", "overlay", "report", "flags"),
+    ("experiment",),
+    ("evaluation",),
+    ("eval",),
+)
+RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def part(module):
+    """The part of the package that a dotted name belongs to."""
+    return module.split(".")[1]
+
+
+def imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            yield from (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "fastrecon_jax"
+                else [node.module]
+            )
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_downwards(file):
+    own = part(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    for module in imports(file):
+        if module.startswith("fastrecon_jax."):
+            assert RANK[part(module)] <= RANK[own], f"{own} imports {module}"
+
+
+def test_every_module_has_its_layer():
+    assert {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir()} - {
+        "__init__",
+        "__pycache__",
+    } == set(RANK)
+
+
+@pytest.mark.parametrize("file", sorted((PACKAGE / "core").glob("*.py")), ids=lambda file: file.name)
+def test_the_core_is_jax_alone(file):
+    allowed = {"jax", "jaxtyping", "collections", "typing", "functools", "fastrecon_jax", "math"}
+    assert {module.split(".")[0] for module in imports(file)} <= allowed
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_compilation_is_said_in_one_place(file):
+    """`jit` is written in the detector alone, so that everything else stays composable."""
+    if file.name != "detector.py":
+        calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)]
+        assert not [node for node in calls if node.attr in ("jit", "pmap")]
