@@ -93,11 +93,11 @@ def right_singular_vectors(S: Float[Array, "m c"]) -> tuple[Float[Array, " r"], 
         `RANK_TOLERANCE` of the largest; the others are orthonormal.
     """
     m, c = S.shape
-    gram = matmul(S, S.T) if m <= c else matmul(S.T, S)
-    eigenvalues, U = jnp.linalg.eigh(gram)
+    eigenvalues, U = jnp.linalg.eigh(matmul(S, S.T) if m <= c else matmul(S.T, S))
     kept = eigenvalues > RANK_TOLERANCE**2 * eigenvalues[-1]
-    inverse_root = jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, eigenvalues, 1.0)), 0.0)
-    V = matmul(S.T, U) * inverse_root[None] if m <= c else U * kept[None].astype(U.dtype)
+    if m > c:
+        return eigenvalues, U * kept[None].astype(U.dtype)
+    V = matmul(S.T, U) * jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, eigenvalues, 1.0)), 0.0)[None]
     # Columns of small singular values lie in the row space, orthogonal only to 1e-4; a Newton-Schulz step squares that.
     return eigenvalues, 1.5 * V - 0.5 * matmul(V, matmul(V.T, V))
 

@@ -55,15 +55,15 @@ def fit(rows: Float[Array, "n c"], explained_variance: float) -> Subspace:
     return Subspace(rows.mean(axis=0), complement, directions)
 
 
-def squared_residual(subspace: Subspace, x: Float[Array, "*n c"]) -> Float[Array, "*n"]:
+def squared_residual(subspace: Subspace, x: Float[Array, "*n m c"]) -> Float[Array, "*n m"]:
     """Squared distance from the subspace, ||(x - mean) (I - V Vᵀ)||².
 
     Args:
         subspace: from `fit`.
-        x: (..., c).
+        x: (..., m, c).
 
     Returns:
-        (...), in squared units of x.
+        (..., m), in squared units of x.
     """
     centred = x - jnp.broadcast_to(subspace.mean, x.shape)
     return jnp.sum(jnp.square(linalg.matmul(centred, subspace.complement)), axis=-1)

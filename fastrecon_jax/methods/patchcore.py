@@ -157,4 +157,4 @@ def image_score(
         return distance
     around = neighbours.nearest(state.bank[nearest.indices[0]], state.bank, count=b).indices[0]
     distances = linalg.safe_sqrt(linalg.squared_distances(state.bank[around], farthest))
-    return (1 - jnp.exp(distance - jax.nn.logsumexp(distances))) * distance
+    return (1 - jnp.exp(-jax.nn.logsumexp(distances - distance))) * distance

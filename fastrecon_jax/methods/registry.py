@@ -125,31 +125,29 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _or(value: float | None, default: float) -> Any:
-    return default if value is None else value
-
-
 def _fastrecon(settings: Settings) -> Method:
-    ratio = _or(settings.coreset_ratio, 0.01)
-    projection = _or(settings.coreset_projection, 0)
+    ratio = settings.coreset_ratio or 0.01
     return Method(
         name="fastrecon",
         embed=features.combine,
-        fit=functools.partial(fastrecon.fit, lam=settings.lam, coreset_ratio=ratio, projection=projection),
+        fit=functools.partial(
+            fastrecon.fit, lam=settings.lam, coreset_ratio=ratio, projection=settings.coreset_projection or 0
+        ),
         score=fastrecon.score,
         rows=functools.partial(coreset.size, ratio=ratio),
     )
 
 
 def _patchcore(settings: Settings) -> Method:
-    ratio = _or(settings.coreset_ratio, 0.1)
+    ratio = settings.coreset_ratio or 0.1
+    projection = 128 if settings.coreset_projection is None else settings.coreset_projection
     return Method(
         name="patchcore",
         embed=patchcore.embed,
         fit=functools.partial(
             patchcore.fit,
             coreset_ratio=ratio,
-            projection=_or(settings.coreset_projection, 128),
+            projection=projection,
             starting_points=10 if settings.patchcore_approximate else 0,
         ),
         score=functools.partial(patchcore.score, neighbours_count=settings.neighbours or 1),
