@@ -24,8 +24,16 @@ def setting(default: Any, comment: str) -> Any:
 class EvalConfig:
     """Settings of `python -m fastrecon_jax.eval`."""
 
-    dataset: str = setting("", "demo (built in) or folder (MVTec layout); by default folder with --data_dir, else demo")
-    data_dir: str = setting("", "directory that holds the categories; for demo, where to keep it")
+    dataset: str = setting(
+        "",
+        "demo (built in), folder (MVTec layout), or a published set: mvtec_ad, mpdd, visa, btad, kolektor_sdd, "
+        "magnetic_tile, elpv; by default folder with --data_dir, else demo",
+    )
+    data_dir: str = setting(
+        "",
+        "directory that holds the categories; of a published set, what scripts/prepare_data.py made or the publisher's "
+        "folder or archive; for demo, where to keep it",
+    )
     category: tuple[str, ...] = setting(("all",), "categories, or all")
     shots: tuple[int, ...] = setting((8,), "numbers of support images, each at least 1")
     support: str = setting("first", "first (by name), random (one draw a seed), or a file that lists training images")
@@ -49,6 +57,7 @@ class EvalConfig:
     image_score: str = setting("max", "image score: max of the patch scores, or top1p, the mean of the largest 1 %")
     batch_size: int = setting(8, "images in a batch of the encoder")
     dtype: str = setting("float32", "of the encoder: float32 or bfloat16")
+    feature_cache: str = setting("", "directory that keeps features, so that another method or setting encodes nothing")
     output_dir: str = setting("", "where results go; by default results/DATASET_ENCODER_ID, the ID from the settings")
     save_maps: bool = setting(False, "write a contact sheet for each category and number of shots")
     max_queries: int = setting(
@@ -78,3 +87,29 @@ class EvalConfig:
             )
         if self.max_queries < 0 or self.max_queries == 1:
             raise InputError(f"--max_queries={self.max_queries} is not allowed: it must be 0 (all) or at least 2")
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareConfig:
+    """Settings of `scripts/prepare_data.py`."""
+
+    dataset: str = setting(
+        "", "mvtec_ad, mpdd, visa, btad, kolektor_sdd, magnetic_tile, elpv, demo, or all that are there"
+    )
+    manual_dir: str = setting(
+        "", "the publisher's folder or archive, or a folder that holds it; not needed for demo and the package of elpv"
+    )
+    data_dir: str = setting("~/tensorflow_datasets", "where the prepared data go, TFDS's directory")
+    category: tuple[str, ...] = setting(("all",), "categories, or all")
+    allow_partial: bool = setting(False, "prepare what is there though images or categories are missing")
+
+    def __post_init__(self):
+        """Refuse what cannot be meant, naming the flag."""
+        if not self.dataset:
+            raise InputError("--dataset is missing: pass the name of a data set, or all")
+        if not self.data_dir:
+            raise InputError("--data_dir is empty: pass the directory for the prepared data")
+        if not self.category:
+            raise InputError("--category is empty: pass categories, or all")
+        if self.dataset == "all" and self.category != ("all",):
+            raise InputError("--category goes with one data set, not with --dataset=all")

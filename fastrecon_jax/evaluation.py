@@ -13,7 +13,9 @@ import numpy as np
 from fastrecon_jax import detector as detectors
 from fastrecon_jax import encoders, experiment, methods, metrics, overlay, report
 from fastrecon_jax.config import EvalConfig
-from fastrecon_jax.data import datasets, samples
+from fastrecon_jax.data import datasets, feature_cache, samples
+from fastrecon_jax.data.feature_cache import FeatureCache
+from fastrecon_jax.data.support import Draw
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.version import __version__
 
@@ -24,9 +26,11 @@ class Context(NamedTuple):
     config: EvalConfig
     dataset: datasets.Dataset
     categories: tuple[samples.Category, ...]
+    draws: dict[str, dict[int, tuple[Draw, ...]]]
     encoder: encoders.Encoder
     method: methods.Method
     detector: detectors.Detector
+    cache: FeatureCache | None
 
 
 def run(config: EvalConfig, *, tell: Callable[[str], object]) -> Path:
@@ -52,7 +56,7 @@ def run(config: EvalConfig, *, tell: Callable[[str], object]) -> Path:
         if category.name in finished:
             tell(f"{category.name}: taken from {directory}\n")
             continue
-        evaluated = experiment.evaluate(context.detector, category, config)
+        evaluated = experiment.evaluate(context.detector, category, context.draws[category.name], config, context.cache)
         rows, scores = _measure(context, category, evaluated, directory)
         results = results._replace(rows=[*results.rows, *rows], scores=[*results.scores, *scores])
         report.write(directory, results)
@@ -71,12 +75,28 @@ def _open(config: EvalConfig) -> Context:
     )
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     categories = tuple(dataset.open_category(name) for name in datasets.select(dataset, config.category))
+    draws = {}
     for category in categories:
         samples.check(category, shots=max(config.shots))
-        experiment.choose(category, config)
+        draws[category.name] = experiment.choose(dataset.name, category, config)
     encoder = encoders.create(config.encoder, stages=config.stages, weights=config.weights, dtype=config.dtype)
     detector = detectors.create(encoder, method, image_score=config.image_score, map_size=config.crop_size)
-    return Context(config, dataset, categories, encoder, method, detector)
+    cache = _open_cache(config, encoder) if config.feature_cache else None
+    return Context(config, dataset, categories, draws, encoder, method, detector, cache)
+
+
+def _open_cache(config: EvalConfig, encoder: encoders.Encoder) -> FeatureCache:
+    identity = {
+        "encoder": encoder.name,
+        "stages": encoder.stages,
+        "weights": encoder.sha256 or encoder.weights,
+        "dtype": encoder.dtype,
+        "image_size": config.image_size,
+        "crop_size": config.crop_size,
+        "platform": jax.default_backend(),
+        "versions": (__version__, jax.__version__),
+    }
+    return feature_cache.open_cache(Path(config.feature_cache), identity)
 
 
 def _settings(context: Context) -> report.Row:
@@ -92,10 +112,10 @@ def _settings(context: Context) -> report.Row:
         "stages": encoder.stages,
         "weights": encoder.weights,
         "weights_sha256": encoder.sha256,
-        "draws": len(config.seeds) if config.support == "random" else 1,
+        "draws": max(len(draws) for shots in context.draws.values() for draws in shots.values()),
         "description": _description(context),
     }
-    del settings["output_dir"]
+    del settings["output_dir"], settings["feature_cache"]
     return json.loads(json.dumps(settings))
 
 
@@ -176,7 +196,7 @@ def _facts(context: Context, one: experiment.Run, evaluated: experiment.Evaluate
         "support_images": one.shots,
         "query_images": len(evaluated.queries),
         "fit_seconds": one.fit_seconds,
-        "score_images_per_second": len(evaluated.queries) / one.score_seconds,
+        "score_images_per_second": one.score_seconds and len(evaluated.queries) / one.score_seconds,
     }
 
 
@@ -187,7 +207,7 @@ def _save_sheet(
     sizes = {"image_size": context.config.image_size, "crop_size": context.config.crop_size}
     tiles = [
         overlay.Tile(
-            image=samples.load(evaluated.queries[i], **sizes).image,
+            image=samples.load_image(evaluated.queries[i], samples.read(evaluated.queries[i]), **sizes),
             mask=evaluated.masks[i],
             map=maps[i],
             caption=f"{evaluated.queries[i].name.removeprefix('test/')}  {one.images[i]:.2f}",
@@ -208,7 +228,7 @@ def _line(row: report.Row) -> str:
         if row[metric] is not None
     )
     seed = "" if row["seed"] is None else f" seed {row['seed']}"
-    return (
-        f"{row['category']} {row['shots']} shots{seed}: {figures}; fitted in {row['fit_seconds']:.2f} s, "
-        f"{row['score_images_per_second']:.0f} images/s"
-    )
+    speed = "features from the cache"
+    if row["fit_seconds"] is not None and row["score_images_per_second"] is not None:
+        speed = f"fitted in {row['fit_seconds']:.2f} s, {row['score_images_per_second']:.0f} images/s"
+    return f"{row['category']} {row['shots']} shots{seed}: {figures}; {speed}"

@@ -1,18 +1,19 @@
 """One category: encode each image once, fit every draw of the support, score the queries against all of them."""
 
-import time
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 from tqdm import tqdm
 
 from fastrecon_jax import detector as detectors
+from fastrecon_jax import encoding
 from fastrecon_jax.config import EvalConfig
-from fastrecon_jax.data import loader, samples
+from fastrecon_jax.data import samples
+from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.support import Draw, draws
 from fastrecon_jax.detector import Detector, Scores
 
@@ -25,7 +26,8 @@ class Run(NamedTuple):
         draw: which.
         images: image scores, (n,).
         patches: patch scores, (n, h, w).
-        fit_seconds: to encode the support and fit, without compilation, decoding and resizing.
+        fit_seconds: to encode the support and fit, without compilation, decoding and resizing; None if all features
+            came from the cache.
         score_seconds: to encode and score all queries, likewise.
     """
 
@@ -33,8 +35,8 @@ class Run(NamedTuple):
     draw: Draw
     images: Float[np.ndarray, " n"]
     patches: Float[np.ndarray, "n h w"]
-    fit_seconds: float
-    score_seconds: float
+    fit_seconds: float | None
+    score_seconds: float | None
 
 
 class Fitted(NamedTuple):
@@ -43,7 +45,7 @@ class Fitted(NamedTuple):
     shots: int
     draws: tuple[Draw, ...]
     states: Any
-    seconds: float
+    seconds: float | None
 
 
 class Evaluated(NamedTuple):
@@ -60,10 +62,11 @@ class Evaluated(NamedTuple):
     runs: list[Run]
 
 
-def choose(category: samples.Category, config: EvalConfig) -> dict[int, tuple[Draw, ...]]:
+def choose(dataset: str, category: samples.Category, config: EvalConfig) -> dict[int, tuple[Draw, ...]]:
     """The support draws of a category for each number of shots.
 
     Args:
+        dataset: name of the data set, for support lists.
         category: whose training images are drawn from.
         config: shots, support, seeds.
 
@@ -75,98 +78,105 @@ def choose(category: samples.Category, config: EvalConfig) -> dict[int, tuple[Dr
     """
     names = [sample.name for sample in category.train]
     return {
-        shots: draws(category.name, names, shots=shots, support=config.support, seeds=config.seeds)
+        shots: draws(dataset, category.name, names, shots=shots, support=config.support, seeds=config.seeds)
         for shots in config.shots
     }
 
 
-def evaluate(detector: Detector, category: samples.Category, config: EvalConfig) -> Evaluated:
+def evaluate(
+    detector: Detector,
+    category: samples.Category,
+    chosen: dict[int, tuple[Draw, ...]],
+    config: EvalConfig,
+    cache: FeatureCache | None = None,
+) -> Evaluated:
     """Score the test images of a category for every number of shots and every draw; each image is encoded once.
 
     Args:
         detector: encoder and method.
         category: checked, see `samples.check`.
-        config: shots, support, seeds, sizes.
+        chosen: the support draws for each number of shots, from `choose`.
+        config: sizes of images and batches, number of queries.
+        cache: of features, or None.
 
     Returns:
         The scores.
 
     Raises:
-        InputError: an image or a mask cannot be used, or the support list does not fit.
+        InputError: an image or a mask cannot be used.
     """
-    chosen = choose(category, config)
     queries = samples.subset(category.test, config.max_queries)
-    fitted = _fit(detector, category, chosen, config)
-    return _score(detector, queries, fitted, category.name, config)
+    fitted = _fit(detector, category, chosen, config, cache)
+    return _score(detector, category.name, queries, fitted, encoding.stream(detector, queries, config, cache))
 
 
 def _fit(
-    detector: Detector, category: samples.Category, chosen: dict[int, tuple[Draw, ...]], config: EvalConfig
+    detector: Detector,
+    category: samples.Category,
+    chosen: dict[int, tuple[Draw, ...]],
+    config: EvalConfig,
+    cache: FeatureCache | None,
 ) -> list[Fitted]:
     """Encode the union of all supports, then fit the draws of each number of shots in one program."""
     union = sorted({index for of_shots in chosen.values() for draw in of_shots for index in draw.indices})
     place = {index: i for i, index in enumerate(union)}
-    batches = loader.batches([category.train[i] for i in union], **_sizes(config))
-    encoded = [(batch.count, *_encode(detector, batch)) for batch in batches]
+    encoded = list(encoding.stream(detector, [category.train[i] for i in union], config, cache))
     stages = [
-        jnp.concatenate(parts) for parts in zip(*([x[:count] for x in one] for count, one, _ in encoded), strict=True)
+        jnp.concatenate(parts) for parts in zip(*([x[: e.count] for x in e.stages] for e in encoded), strict=True)
     ]
-    each = sum(seconds for *_, seconds in encoded) / len(union)
+    clock = _Clock.of(encoded)
     fitted = []
     for shots, of_shots in chosen.items():
         rows = jnp.asarray([[place[i] for i in draw.indices] for draw in of_shots])
         supports = tuple(stage[rows] for stage in stages)
-        states, elapsed = timed(detector.fit, supports, detectors.keys([draw.seed for draw in of_shots]))
-        fitted.append(Fitted(shots, of_shots, states, shots * each + elapsed / len(of_shots)))
+        states, seconds = encoding.timed(detector.fit, supports, detectors.keys([draw.seed for draw in of_shots]))
+        fitted.append(Fitted(shots, of_shots, states, clock.seconds(shots, seconds / len(of_shots))))
     return fitted
 
 
 def _score(
-    detector: Detector, queries: tuple[samples.Sample, ...], fitted: Sequence[Fitted], name: str, config: EvalConfig
+    detector: Detector,
+    name: str,
+    queries: tuple[samples.Sample, ...],
+    fitted: Sequence[Fitted],
+    stream: Iterable[encoding.Encoded],
 ) -> Evaluated:
-    """Stream the queries through the encoder and score each batch against all states; only patch scores are kept."""
-    masks, scores, encode_seconds = [], [[] for _ in fitted], 0.0
-    score_seconds = [0.0] * len(fitted)
+    """Score each batch of queries against all states as it comes; only patch scores are kept."""
+    masks, scores, seconds, clock = [], [[] for _ in fitted], [0.0] * len(fitted), _Clock()
     with tqdm(total=len(queries), desc=name, unit="image", disable=None, leave=False) as progress:
-        for batch in loader.batches(queries, **_sizes(config)):
-            stages, seconds = _encode(detector, batch)
-            encode_seconds += seconds
+        for encoded in stream:
+            clock = clock.add(encoded)
             for i, of_shots in enumerate(fitted):
-                result, seconds = timed(detector.score, of_shots.states, stages)
-                scores[i].append([np.asarray(x)[:, : batch.count] for x in result])
-                score_seconds[i] += seconds / len(of_shots.draws)
-            masks.append(batch.masks)
-            progress.update(batch.count)
+                result, elapsed = encoding.timed(detector.score, of_shots.states, encoded.stages)
+                scores[i].append([np.asarray(x)[:, : encoded.count] for x in result])
+                seconds[i] += elapsed / len(of_shots.draws)
+            masks.append(encoded.masks)
+            progress.update(encoded.count)
     runs = []
-    for of_shots, batches, seconds in zip(fitted, scores, score_seconds, strict=True):
+    for of_shots, batches, elapsed in zip(fitted, scores, seconds, strict=True):
         together = Scores(*(np.concatenate(parts, axis=1) for parts in zip(*batches, strict=True)))
         for draw, patches, images in zip(of_shots.draws, *together, strict=True):
-            runs.append(Run(of_shots.shots, draw, images, patches, of_shots.seconds, encode_seconds + seconds))
+            total = clock.seconds(len(queries), elapsed)
+            runs.append(Run(of_shots.shots, draw, images, patches, of_shots.seconds, total))
     return Evaluated(queries, np.concatenate(masks), runs)
 
 
-def _encode(detector: Detector, batch: loader.Batch) -> tuple[detectors.Stages, float]:
-    return timed(detector.encode, detector.params, jnp.asarray(batch.images))
+class _Clock(NamedTuple):
+    """Seconds and images of the encoder."""
 
+    total: float = 0.0
+    passed: int = 0
 
-def timed(program: Callable, *arguments: Any) -> tuple[Any, float]:
-    """Run a jitted program, compiled beforehand, once for each shape.
+    def add(self, encoded: encoding.Encoded) -> "_Clock":
+        return _Clock(self.total + encoded.seconds, self.passed + encoded.passed)
 
-    Args:
-        program: jitted.
-        arguments: its arguments.
+    @classmethod
+    def of(cls, batches: Iterable[encoding.Encoded]) -> "_Clock":
+        return functools.reduce(cls.add, batches, cls())
 
-    Returns:
-        Its result, and the seconds it took without compilation.
-    """
-    compiled = program.lower(*arguments).compile()
-    start = time.perf_counter()
-    result = jax.block_until_ready(compiled(*arguments))
-    return result, time.perf_counter() - start
-
-
-def _sizes(config: EvalConfig) -> dict[str, int]:
-    return {"batch_size": config.batch_size, "image_size": config.image_size, "crop_size": config.crop_size}
+    def seconds(self, images: int, more: float) -> float | None:
+        """Time to encode so many images and to do more; None if no image went through the encoder."""
+        return images * self.total / self.passed + more if self.passed else None
 
 
 def maps(detector: Detector, patches: Float[np.ndarray, "n h w"], *, batch_size: int) -> Float[np.ndarray, "n H W"]:

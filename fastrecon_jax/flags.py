@@ -1,11 +1,13 @@
 """Between a frozen dataclass of settings and the command line: one flag a field."""
 
 import dataclasses
+import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from absl import app, flags, logging
+from absl import app, flags
 
 from fastrecon_jax.errors import InputError
 
@@ -69,8 +71,6 @@ def run(main: Callable[[], int | None]) -> None:
     """
 
     def one_line(arguments: Sequence[str]) -> int | None:
-        if not flags.FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.WARNING)  # no notes of libraries about backends they do not find
         try:
             if len(arguments) > 1:
                 raise InputError(
@@ -82,7 +82,12 @@ def run(main: Callable[[], int | None]) -> None:
         except KeyboardInterrupt:
             sys.stderr.write("interrupted; the same command takes it up where it stopped\n")
             return 130
+        except BrokenPipeError:  # whoever read the output went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
 
+    logging.getLogger("jax").setLevel(logging.WARNING)  # no notes about backends that it does not find
+    logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself
     app.run(one_line, flags_parser=_parse)
 
 

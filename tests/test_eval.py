@@ -124,6 +124,21 @@ def test_added_images_are_other_settings(parts):
         run(parts)
 
 
+def test_cached_features_give_the_same_and_cost_no_pass(parts):
+    cache = {"feature_cache": str(parts / "cache")}
+    plain = run(parts)["rows"]
+    filling = run(parts, output_dir=str(parts / "first"), **cache)["rows"]
+    cached = run(parts, output_dir=str(parts / "second"), **cache)["rows"]
+    assert without_times(plain) == without_times(filling) == without_times(cached)
+    assert all(row["fit_seconds"] > 0 for row in filling)
+    assert all(row["fit_seconds"] is row["score_images_per_second"] is None for row in cached)
+    assert (parts / "out/scores.csv").read_text() == (parts / "second/scores.csv").read_text()
+    entries = len(list((parts / "cache").glob("*/*")))
+    assert entries == 2 * (2 + 6)
+    run(parts, output_dir=str(parts / "third"), crop_size=48, **cache)
+    assert len(list((parts / "cache").glob("*/*"))) == 2 * entries
+
+
 def test_random_weights_say_so_in_every_result(parts):
     results = run(parts)
     assert all(row["weights"] == "random" for row in (*results["rows"], *results["mean"]))
@@ -175,7 +190,7 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--shots=5", "category bolt has 4 good training images, --shots=5 needs at least 5"),
         ("--shots=2,2", "--shots=2,2 must name at least one, none of them twice"),
         ("--seeds=-1", "--seeds=-1 is not allowed: each must be at least 0"),
-        ("--support=nearest", "support 'nearest' is neither 'first' nor 'random' nor a file"),
+        ("--support=nearest", "--support=nearest is neither first nor random nor a file"),
         ("--method=magic", "unknown method 'magic'"),
         ("--lam=-1", "lam -1.0 is not allowed"),
         ("--lam=much", "flag --lam=much"),

@@ -14,6 +14,7 @@ LAYERS = (
     ("core",),
     ("methods", "encoders"),
     ("detector", "data", "metrics", "config", "overlay", "report", "flags"),
+    ("encoding",),
     ("experiment",),
     ("evaluation",),
     ("eval",),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from fastrecon_jax import detector, encoders, evaluation, experiment, methods
+from fastrecon_jax import detector, encoders, encoding, evaluation, methods
 from fastrecon_jax.config import EvalConfig
 from fastrecon_jax.data import folder, loader
 
@@ -52,7 +52,7 @@ def test_the_coreset_is_the_published_one(shared, category):
     programs = detector.create(encoder, method, map_size=224)
     train = folder.open_category((shared / "data" / category).parent, category.split("/")[1]).train[:8]
     batch = next(loader.batches(train, batch_size=8, image_size=256, crop_size=224))
-    stages, _ = experiment.timed(programs.encode, programs.params, batch.images)
+    stages, _ = encoding.timed(programs.encode, programs.params, batch.images)
     reference = json.loads((shared / "reference" / "fastrecon_resnet50_v1.json").read_text())
     for shots in (2, 4, 8):
         states = programs.fit(tuple(stage[None, :shots] for stage in stages), detector.keys([None]))

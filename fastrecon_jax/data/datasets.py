@@ -1,15 +1,15 @@
 """The data sets by name."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fastrecon_jax.data import demo, folder
+from fastrecon_jax.data import folder, prepared, publishers
+from fastrecon_jax.data.publishers import PUBLISHERS
 from fastrecon_jax.data.samples import Category
 from fastrecon_jax.errors import InputError
 
-NAMES = ("demo", "folder")
+NAMES = ("demo", "folder", *(name for name in PUBLISHERS if name != "demo"))
 
 
 class Dataset(NamedTuple):
@@ -31,26 +31,31 @@ class Dataset(NamedTuple):
 
 
 def open_dataset(name: str, data_dir: str) -> Dataset:
-    """Find a data set; the built-in one is made on first use.
+    """Find a data set, prepared by TFDS or as published; the built-in one is made on first use.
 
     Args:
         name: one of `NAMES`; empty for `folder` with a directory and `demo` without.
-        data_dir: its directory; for `demo` where to keep it, by default the user's cache.
+        data_dir: TFDS's directory with the prepared set, or the publisher's folder or archive; for `demo` where to keep
+            it, by default the user's cache.
 
     Returns:
-        The data set.
+        The data set; of a published one, the categories that are there.
 
     Raises:
         InputError: unknown name, no directory, or nothing in it that can be used.
     """
-    match name or ("folder" if data_dir else "demo"):
-        case "demo":
-            return _demo(Path(data_dir) if data_dir else _cache() / f"demo-{demo.VERSION}")
-        case "folder":
-            if not data_dir:
-                raise InputError("--dataset=folder needs --data_dir, the directory that holds the categories")
-            return _folder(Path(data_dir).resolve().name, Path(data_dir))
-    raise InputError(f"unknown dataset {name!r}: allowed are {', '.join(NAMES)}")
+    name = name or ("folder" if data_dir else "demo")
+    if name not in NAMES:
+        raise InputError(f"unknown dataset {name!r}: allowed are {', '.join(NAMES)}")
+    if name == "folder":
+        if not data_dir:
+            raise InputError("--dataset=folder needs --data_dir, the directory that holds the categories")
+        return _folder(Path(data_dir).resolve().name, Path(data_dir))
+    if data_dir and prepared.find(Path(data_dir), name):
+        return _prepared(name, Path(data_dir))
+    if name == "demo":
+        return _folder("demo", publishers.demo.built(Path(data_dir) if data_dir else None), synthetic=True)
+    return _published(PUBLISHERS[name], data_dir)
 
 
 def select(dataset: Dataset, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -81,17 +86,18 @@ def _folder(name: str, directory: Path, *, synthetic: bool = False) -> Dataset:
     return Dataset(name, directory, found, lambda category: folder.open_category(directory, category), synthetic)
 
 
-def _demo(directory: Path) -> Dataset:
-    if not directory.exists():
-        try:
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            demo.build(directory)
-        except OSError as error:
-            raise InputError(
-                f"the demo set cannot be written to {directory}: {error.strerror}; pass another place as --data_dir"
-            ) from None
-    return _folder("demo", directory, synthetic=True)
+def _prepared(name: str, directory: Path) -> Dataset:
+    found = prepared.find(directory, name)
+    return Dataset(
+        name, directory, tuple(found), lambda category: prepared.open_category(found[category]), name == "demo"
+    )
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastrecon_jax"
+def _published(publisher: publishers.Publisher, data_dir: str) -> Dataset:
+    if not data_dir and publisher.default is None:
+        raise InputError(
+            f"--dataset={publisher.name} needs --data_dir: the prepared data, or the publisher's folder or archive"
+        )
+    place = Path(data_dir) if data_dir else publisher.default()
+    found = tuple(publishers.find(publisher, place))
+    return Dataset(publisher.name, place, found, lambda category: publishers.open_category(publisher, place, category))

@@ -41,12 +41,13 @@ def categories(directory: Path) -> tuple[str, ...]:
     return found
 
 
-def open_category(directory: Path, name: str) -> Category:
+def open_category(directory: Path, name: str, *, good: str = GOOD) -> Category:
     """List the images of a category; none is read.
 
     Args:
         directory: that holds the categories.
         name: of the category.
+        good: name of the folders of good images.
 
     Returns:
         The category.
@@ -56,13 +57,14 @@ def open_category(directory: Path, name: str) -> Category:
     """
     root = directory / name
     has_masks = (root / "ground_truth").is_dir()
-    train = tuple(_sample(root, path, None) for path in _images(root / "train" / GOOD))
+    train = tuple(_sample(root, path, GOOD, None) for path in _images(root / "train" / good))
     test = []
     for folder in sorted(p for p in _entries(root / "test") if p.is_dir()):
         masks = {path.stem: path for path in _images(root / "ground_truth" / folder.name)}
         for path in _images(folder):
-            mask = _mask(root, path, masks) if has_masks and folder.name != GOOD else None
-            test.append(_sample(root, path, mask))
+            defect = GOOD if folder.name == good else folder.name
+            mask = _mask(root, path, masks) if has_masks and defect != GOOD else None
+            test.append(_sample(root, path, defect, mask))
     return Category(name, train, tuple(test), has_masks)
 
 
@@ -74,12 +76,12 @@ def _mask(root: Path, image: Path, masks: dict[str, Path]) -> Path:
     raise InputError(f"defective image {image} has no mask: expected {expected}_mask.png or {expected}.png")
 
 
-def _sample(root: Path, path: Path, mask: Path | None) -> Sample:
+def _sample(root: Path, path: Path, defect: str, mask: Path | None) -> Sample:
     return Sample(
         name=path.relative_to(root).as_posix(),
         path=str(path),
-        defective=path.parent.name != GOOD,
-        defect=path.parent.name,
+        defective=defect != GOOD,
+        defect=defect,
         read=path.read_bytes,
         read_mask=mask.read_bytes if mask else None,
     )

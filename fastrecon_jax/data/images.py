@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from fastrecon_jax.errors import InputError
 
@@ -45,11 +45,31 @@ def decode_mask(data: bytes, name: str) -> Image.Image:
     return Image.fromarray(marked.astype(np.uint8) * 255)
 
 
-def _open(data: bytes, name: str) -> Image.Image:
+def size(data: bytes, name: str) -> tuple[int, int]:
+    """Size of an image after its EXIF rotation, read from its head alone.
+
+    Args:
+        data: the encoded file.
+        name: of the file, for messages.
+
+    Returns:
+        (width, height) in pixels.
+
+    Raises:
+        InputError: the bytes are no image.
+    """
+    image = _open(data, name, load=False)
+    width, height = image.size
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    return (height, width) if turned else (width, height)
+
+
+def _open(data: bytes, name: str, *, load: bool = True) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
-        image.load()
-        return ImageOps.exif_transpose(image)
+        if load:
+            image.load()
+        return ImageOps.exif_transpose(image) if load else image
     except UnidentifiedImageError:
         raise InputError(f"{name} is not an image: allowed are files of {', '.join(ENDINGS)}") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:

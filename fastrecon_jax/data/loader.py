@@ -1,39 +1,65 @@
-"""Batches of pixels, decoded in threads while the encoder computes."""
+"""Batches of pixels, decoded in threads while the encoder computes; what the cache holds is not decoded."""
 
 import functools
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import grain
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
-from fastrecon_jax.data import samples
+from fastrecon_jax.data import feature_cache, samples
+from fastrecon_jax.data.feature_cache import FeatureCache, Stages
 
 
 class Batch(NamedTuple):
-    """Images of one size, the last batch padded with copies of its last image.
+    """Up to b images of one size, in order.
 
     Attributes:
-        images: RGB, (b, H, W, 3).
-        masks: true for defective pixels, (n, H, W), without padding.
-        count: n, how many images are real.
+        images: those without cached features, RGB, (b, H, W, 3), padded by copies of the last; None if there are none.
+        masks: true for defective pixels, (n, H, W), of all.
+        cached: for each image the stages that the cache holds, or None.
+        keys: names of the entries in the cache; empty without one.
     """
 
-    images: UInt8[np.ndarray, "b H W 3"]
+    images: UInt8[np.ndarray, "b H W 3"] | None
     masks: Bool[np.ndarray, "n H W"]
-    count: int
+    cached: tuple[Stages | None, ...]
+    keys: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """How many images there are, padding not counted."""
+        return len(self.cached)
 
 
-def batches(chosen: Sequence[samples.Sample], *, batch_size: int, image_size: int, crop_size: int) -> Iterator[Batch]:
-    """Read, decode and preprocess in order, a few images ahead.
+class _Item(NamedTuple):
+    image: UInt8[np.ndarray, "H W 3"] | None
+    mask: Bool[np.ndarray, "H W"]
+    cached: Stages | None
+    key: str
+
+
+def batches(
+    chosen: Sequence[samples.Sample],
+    *,
+    batch_size: int,
+    image_size: int,
+    crop_size: int,
+    cache: FeatureCache | None = None,
+    threads: int = 0,
+) -> Iterator[Batch]:
+    """Read, decode and preprocess in order, at most a batch ahead.
 
     Args:
         chosen: the images.
         batch_size: b, of every batch.
         image_size: side of the resized image, in pixels.
         crop_size: side of the part that is kept.
+        cache: of features; none by default.
+        threads: that decode; one a processor by default.
 
     Yields:
         The batches in order.
@@ -41,15 +67,47 @@ def batches(chosen: Sequence[samples.Sample], *, batch_size: int, image_size: in
     Raises:
         InputError: an image cannot be used.
     """
-    threads = os.cpu_count() or 1
-    ahead = max(batch_size, 2 * threads)
-    pixels = (
-        grain.MapDataset.source(list(chosen))
-        .map(functools.partial(samples.load, image_size=image_size, crop_size=crop_size))
-        .to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead))
-        .batch(batch_size, drop_remainder=False)
+    threads = threads or os.cpu_count() or 1
+    load = functools.partial(_load, image_size=image_size, crop_size=crop_size, cache=cache)
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(batch_size, 2 * threads))
+    items = iter(grain.MapDataset.source(list(chosen)).map(load).to_iter_dataset(options))
+    for _ in range(0, len(chosen), batch_size):
+        yield _batch(list(itertools.islice(items, batch_size)), batch_size)
+
+
+def _load(sample: samples.Sample, *, image_size: int, crop_size: int, cache: FeatureCache | None) -> _Item:
+    data = samples.read(sample)
+    name = feature_cache.key(cache, data) if cache else ""
+    cached = feature_cache.read(cache, name) if cache else None
+    sizes = {"image_size": image_size, "crop_size": crop_size}
+    mask = samples.load_mask(sample, data, **sizes)
+    return _Item(samples.load_image(sample, data, **sizes) if cached is None else None, mask, cached, name)
+
+
+def _batch(items: Sequence[_Item], batch_size: int) -> Batch:
+    images = [item.image for item in items if item.image is not None]
+    return Batch(
+        images=np.stack(images + images[-1:] * (batch_size - len(images))) if images else None,
+        masks=np.stack([item.mask for item in items]),
+        cached=tuple(item.cached for item in items),
+        keys=tuple(item.key for item in items),
     )
-    for images, masks in pixels:
-        count = len(images)
-        padding = ((0, batch_size - count), (0, 0), (0, 0), (0, 0))
-        yield Batch(np.pad(images, padding, mode="edge"), masks, count)
+
+
+def merge(
+    batch: Batch, encoded: Sequence[Float[np.ndarray, "b _ _ _"]], batch_size: int
+) -> tuple[Float[np.ndarray, "b _ _ _"], ...]:
+    """Cached and newly encoded stages of a batch, in the order of its images, padded.
+
+    Args:
+        batch: some of whose images are cached.
+        encoded: stages of `batch.images`, (b, h_i, w_i, c_i) each; empty if there are none.
+        batch_size: b.
+
+    Returns:
+        (b, h_i, w_i, c_i) each; behind the last image copies of it.
+    """
+    new: Iterable[Stages] = zip(*encoded, strict=True) if encoded else iter(())
+    rows = [next(new) if cached is None else cached for cached in batch.cached]
+    rows += rows[-1:] * (batch_size - len(rows))
+    return tuple(np.stack(stage) for stage in zip(*rows, strict=True))

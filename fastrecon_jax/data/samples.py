@@ -46,43 +46,62 @@ class Category(NamedTuple):
     has_masks: bool
 
 
-class Pixels(NamedTuple):
-    """One photograph, read.
-
-    Attributes:
-        image: RGB, (H, W, 3).
-        mask: true for defective pixels, (H, W); all false for good images and where there is no mask.
-    """
-
-    image: UInt8[np.ndarray, "H W 3"]
-    mask: Bool[np.ndarray, "H W"]
-
-
-def load(sample: Sample, *, image_size: int, crop_size: int) -> Pixels:
-    """Read, decode and preprocess one photograph and its mask.
+def read(sample: Sample) -> bytes:
+    """The encoded image file.
 
     Args:
         sample: which.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return _bytes(sample.read, sample.path)
+
+
+def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) -> UInt8[np.ndarray, "H W 3"]:
+    """Decode and preprocess a photograph.
+
+    Args:
+        sample: which.
+        data: from `read`.
         image_size: side of the resized image, in pixels.
         crop_size: side of the part that is kept.
 
     Returns:
-        Its pixels.
+        RGB, (crop_size, crop_size, 3).
 
     Raises:
-        InputError: a file cannot be read or decoded, or the mask has another size than the image.
+        InputError: it cannot be decoded.
     """
-    sizes = {"image_size": image_size, "crop_size": crop_size}
-    image = images.decode(_bytes(sample.read, sample.path), sample.path)
+    return images.preprocess(images.decode(data, sample.path), image_size=image_size, crop_size=crop_size)
+
+
+def load_mask(sample: Sample, data: bytes, *, image_size: int, crop_size: int) -> Bool[np.ndarray, "H W"]:
+    """Read, decode and preprocess the mask of a photograph.
+
+    Args:
+        sample: which.
+        data: the photograph's, from `read`; only its size is looked at.
+        image_size: side of the resized mask, in pixels.
+        crop_size: side of the part that is kept.
+
+    Returns:
+        True for defective pixels, (crop_size, crop_size); all false for good images and where there is no mask.
+
+    Raises:
+        InputError: it cannot be read or decoded, or it has another size than the image.
+    """
     if sample.read_mask is None:
-        return Pixels(images.preprocess(image, **sizes), np.zeros((crop_size, crop_size), bool))
-    mask = images.decode_mask(_bytes(sample.read_mask, f"the mask of {sample.path}"), f"the mask of {sample.path}")
-    if mask.size != image.size:
-        raise InputError(
-            f"the mask of {sample.path} is {mask.width}x{mask.height}, it must be of the image's size, "
-            f"{image.width}x{image.height}"
-        )
-    return Pixels(images.preprocess(image, **sizes), images.preprocess_mask(mask, **sizes))
+        return np.zeros((crop_size, crop_size), bool)
+    name = f"the mask of {sample.path}"
+    mask = images.decode_mask(_bytes(sample.read_mask, name), name)
+    width, height = images.size(data, sample.path)
+    if mask.size != (width, height):
+        raise InputError(f"{name} is {mask.width}x{mask.height}, it must be of the image's size, {width}x{height}")
+    return images.preprocess_mask(mask, image_size=image_size, crop_size=crop_size)
 
 
 def _bytes(read: Callable[[], bytes], name: str) -> bytes:

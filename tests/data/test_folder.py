@@ -8,6 +8,11 @@ from tests.data.parts import write_category
 SIZES = {"image_size": 48, "crop_size": 40}
 
 
+def load(sample):
+    data = samples.read(sample)
+    return samples.load_image(sample, data, **SIZES), samples.load_mask(sample, data, **SIZES)
+
+
 def test_categories_are_found_by_looking(tmp_path):
     write_category(write_category(tmp_path, "nut"), "bolt")
     (tmp_path / "notes").mkdir()
@@ -20,10 +25,10 @@ def test_a_category_lists_its_images_and_masks(tmp_path):
     assert [s.defect for s in category.test] == ["good"] * 3 + ["scratch"] * 3
     assert [s.defective for s in category.test] == [False] * 3 + [True] * 3
     assert category.has_masks
-    pixels = samples.load(category.test[-1], **SIZES)
-    assert pixels.image.shape == (40, 40, 3)
-    assert pixels.mask.sum() == 12 * 12
-    assert not samples.load(category.test[0], **SIZES).mask.any()
+    image, mask = load(category.test[-1])
+    assert image.shape == (40, 40, 3)
+    assert mask.sum() == 12 * 12
+    assert not load(category.test[0])[1].any()
 
 
 def test_endings_of_any_case_and_masks_without_suffix(tmp_path):
@@ -57,14 +62,14 @@ def test_a_mask_of_another_size_is_named(tmp_path):
     Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "part/ground_truth/scratch/000_mask.png")
     category = folder.open_category(tmp_path, "part")
     with pytest.raises(ValueError, match=r"mask of .*scratch/000.png is 9x8, it must be of the image's size, 48x48"):
-        samples.load(category.test[3], **SIZES)
+        load(category.test[3])
 
 
 def test_a_vanished_file_is_named(tmp_path):
     category = folder.open_category(write_category(tmp_path), "part")
     (tmp_path / "part/train/good/002.png").unlink()
     with pytest.raises(ValueError, match=r"train/good/002.png cannot be read: No such file"):
-        samples.load(category.train[2], **SIZES)
+        load(category.train[2])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,118 @@
+"""Data sets prepared by the TFDS builders, read as array_record without TensorFlow."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastrecon_jax.data.samples import Category, Sample
+from fastrecon_jax.errors import InputError
+
+
+def find(directory: Path, name: str) -> dict[str, Path]:
+    """The prepared categories of a data set, each in its newest version.
+
+    Args:
+        directory: TFDS's `data_dir`.
+        name: of the data set.
+
+    Returns:
+        `directory/name/CATEGORY/VERSION` by category, sorted; empty where nothing is prepared.
+    """
+    found = {}
+    for info in sorted(directory.glob(f"{name}/*/*/dataset_info.json"), key=lambda file: _version(file.parent)):
+        if not info.parent.parent.name.startswith(".") and "incomplete" not in info.parent.name:
+            found[info.parent.parent.name] = info.parent
+    return dict(sorted(found.items()))
+
+
+def open_category(directory: Path) -> Category:
+    """The images of a prepared category; none is read.
+
+    Args:
+        directory: of one version, from `find`.
+
+    Returns:
+        The category; its samples give the very bytes that were published.
+
+    Raises:
+        InputError: TFDS is not installed, or the directory was not written by the builders of this project.
+    """
+    index = _index(directory)
+    sources = _sources(directory)
+    splits = {}
+    for split in ("train", "test"):
+        names = index["splits"][split]
+        if split not in sources or len(sources[split]) != len(names):
+            raise InputError(f"{directory} is damaged: its {split} split does not hold {len(names)} images; remove it")
+        masked = index["has_masks"] and split == "test"
+        splits[split] = tuple(
+            _sample(directory, functools.partial(_field, sources[split], i, directory), name, defect, masked)
+            for i, (name, defect) in enumerate(names)
+        )
+    return Category(index["category"], splits["train"], splits["test"], index["has_masks"])
+
+
+def is_partial(directory: Path) -> bool:
+    """Whether a prepared category lacks something of what was published.
+
+    Args:
+        directory: of one version, from `find`.
+
+    Returns:
+        True if it does.
+
+    Raises:
+        InputError: the directory was not written by the builders of this project.
+    """
+    return _index(directory)["partial"]
+
+
+def _index(directory: Path) -> dict[str, Any]:
+    try:
+        index = json.loads((directory / "metadata.json").read_text(encoding="utf-8"))
+        if {"category", "has_masks", "partial", "splits"} <= index.keys():
+            return index
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise InputError(
+        f"{directory} was not prepared by scripts/prepare_data.py: its metadata.json lacks the image names"
+    )
+
+
+def _sources(directory: Path) -> dict[str, Any]:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise InputError(
+            f"{directory} was prepared by TFDS, which is not installed: pip install 'fastrecon_jax[data]'"
+        ) from None
+    encoded = {"image": tfds.decode.SkipDecoding(), "mask": tfds.decode.SkipDecoding()}
+    try:
+        return tfds.builder_from_directory(directory).as_data_source(decoders=encoded)
+    except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise InputError(f"{directory} cannot be read, prepare it again as array_record: {error}") from None
+
+
+def _sample(directory: Path, field: Callable[[str], bytes], name: str, defect: str, masked: bool) -> Sample:
+    defective = defect != "good"
+    return Sample(
+        name=name,
+        path=f"{directory}/{name}",
+        defective=defective,
+        defect=defect,
+        read=functools.partial(field, "image"),
+        read_mask=functools.partial(field, "mask") if defective and masked else None,
+    )
+
+
+def _field(source: Any, i: int, directory: Path, name: str) -> bytes:
+    try:
+        return source[i][name]
+    except (OSError, ValueError, RuntimeError, IndexError) as error:
+        raise InputError(f"image {i} of {directory} cannot be read, prepare it again: {error}") from None
+
+
+def _version(directory: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in directory.name.split(".") if part.isdigit())

@@ -1,0 +1,117 @@
+"""Lists of support images in text files: our own format and the two that are published with few-shot papers.
+
+Our own, a file with one image a line, of two kinds that do not mix:
+
+    CATEGORY/train/good/NAME.png                        the first k of a category are its k shots
+    DATASET CATEGORY SHOTS ROUND train/good/NAME.png    the images of one round, in order
+
+The published ones, a directory with CATEGORY/selected_samples_per_run.txt, or one such file for a single category:
+
+    #SHOTS: 013 048 053                                 one list a shot count
+    ROUND-SHOTS: 013 048 053                            one list a round and shot count
+
+where a word is the name of a training image without its ending or, if there is none of that name, its number in the
+sorted list, from 0. Other lines that start with # are comments.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fastrecon_jax.errors import InputError
+
+PUBLISHED = "selected_samples_per_run.txt"
+_PUBLISHED_LINE = re.compile(r"(#|(?P<round>\d+)-)(?P<shots>\d+):\s*(?P<words>.*)")
+_OWN_LINE = re.compile(r"(?P<dataset>\S+)\s+(?P<category>\S+)\s+(?P<shots>\d+)\s+(?P<round>\d+)\s+(?P<file>\S.*)")
+
+
+class Round(NamedTuple):
+    """One list of support images.
+
+    Attributes:
+        number: of the round; None where the list has no rounds.
+        indices: into the training images of the category.
+    """
+
+    number: int | None
+    indices: tuple[int, ...]
+
+
+def read(path: Path, dataset: str, category: str, names: Sequence[str], shots: int) -> tuple[Round, ...]:
+    """The rounds that a list holds for a category and a number of shots.
+
+    Args:
+        path: of a file, or of a directory in the published form.
+        dataset: name of the data set.
+        category: name of the category.
+        names: of its training images relative to the category, sorted.
+        shots: k.
+
+    Returns:
+        At least one round of k different images.
+
+    Raises:
+        InputError: the list cannot be read, holds nothing for the category and shots, names an image that is not there
+            or one image twice, or a round has more or fewer than k images.
+    """
+    file = path / category / PUBLISHED if path.is_dir() else path
+    lines = _lines(file)
+    if all(_PUBLISHED_LINE.fullmatch(line) for line in lines):
+        listed = _published(lines, shots)
+    else:
+        rows = [_OWN_LINE.fullmatch(line) for line in lines]
+        listed = _own(rows, dataset, category, shots) if all(rows) else {None: _plain(lines, category, shots)}
+    if not any(listed.values()):
+        raise InputError(f"support list {file} has nothing for {shots} shots of {category} of {dataset}")
+    return tuple(Round(number, _indices(file, words, category, names, shots)) for number, words in listed.items())
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise InputError(
+            f"--support={file} is neither first nor random nor a file that can be read: {error.strerror}"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"support list {file} is not a text file") from None
+    return [line for line in lines if _PUBLISHED_LINE.fullmatch(line) or (line and not line.startswith("#"))]
+
+
+def _published(lines: Sequence[str], shots: int) -> dict[int | None, list[str]]:
+    matches = [_PUBLISHED_LINE.fullmatch(line) for line in lines]
+    return {
+        None if match["round"] is None else int(match["round"]): match["words"].split()
+        for match in matches
+        if int(match["shots"]) == shots
+    }
+
+
+def _own(rows: Sequence[re.Match], dataset: str, category: str, shots: int) -> dict[int | None, list[str]]:
+    rounds: dict[int | None, list[str]] = {}
+    for row in rows:
+        if (row["dataset"], row["category"], int(row["shots"])) == (dataset, category, shots):
+            rounds.setdefault(int(row["round"]), []).append(row["file"])
+    return rounds
+
+
+def _plain(lines: Sequence[str], category: str, shots: int) -> list[str]:
+    return [line.removeprefix(f"{category}/") for line in lines if line.startswith(f"{category}/")][:shots]
+
+
+def _indices(file: Path, words: Sequence[str], category: str, names: Sequence[str], shots: int) -> tuple[int, ...]:
+    if len(words) != shots:
+        raise InputError(f"support list {file} has {len(words)} images for {shots} shots of {category}")
+    by_name = {name: i for i, name in enumerate(names)} | {Path(name).stem: i for i, name in enumerate(names)}
+    indices = []
+    for word in words:
+        index = by_name.get(word, int(word) if word.isdecimal() else len(names))
+        if index >= len(names):
+            raise InputError(
+                f"support list {file} names {word}, which is not among the {len(names)} training images of {category}"
+            )
+        indices.append(index)
+    if len(set(indices)) < shots:
+        raise InputError(f"support list {file} names an image of {category} more than once: {' '.join(words)}")
+    return tuple(indices)

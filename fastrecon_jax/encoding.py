@@ -1,0 +1,91 @@
+"""Images through the encoder, each once: batch by batch, from the cache where it has them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool
+
+from fastrecon_jax.config import EvalConfig
+from fastrecon_jax.data import feature_cache, loader, samples
+from fastrecon_jax.data.feature_cache import FeatureCache
+from fastrecon_jax.detector import Detector, Stages
+
+
+class Encoded(NamedTuple):
+    """A batch of images.
+
+    Attributes:
+        stages: (b, h_i, w_i, c_i) each, padded behind the last image.
+        masks: true for defective pixels, (n, H, W).
+        count: n, how many images there are.
+        passed: how many of them went through the encoder.
+        seconds: that the encoder took, without compilation.
+    """
+
+    stages: Stages
+    masks: Bool[np.ndarray, "n H W"]
+    count: int
+    passed: int
+    seconds: float
+
+
+def stream(
+    detector: Detector, chosen: Sequence[samples.Sample], config: EvalConfig, cache: FeatureCache | None
+) -> Iterator[Encoded]:
+    """Encode images in order; the next ones are decoded meanwhile.
+
+    Args:
+        detector: whose encoder.
+        chosen: the images.
+        config: sizes of images and batches.
+        cache: of features, or None.
+
+    Yields:
+        Batches in order.
+
+    Raises:
+        InputError: an image or a mask cannot be used, or the cache cannot be written.
+    """
+    batches = loader.batches(
+        chosen,
+        batch_size=config.batch_size,
+        image_size=config.image_size,
+        crop_size=config.crop_size,
+        cache=cache,
+    )
+    for batch in batches:
+        stages, seconds, passed = (), 0.0, batch.cached.count(None)
+        if batch.images is not None:
+            stages, seconds = timed(detector.encode, detector.params, jnp.asarray(batch.images))
+        if cache is not None:
+            stages = _through_cache(cache, batch, stages, config.batch_size)
+        yield Encoded(stages, batch.masks, batch.count, passed, seconds)
+
+
+def _through_cache(cache: FeatureCache, batch: loader.Batch, encoded: Stages, batch_size: int) -> Stages:
+    """Write what was encoded and put it between what was cached."""
+    encoded = tuple(np.asarray(stage) for stage in encoded)
+    missing = [name for name, cached in zip(batch.keys, batch.cached, strict=True) if cached is None]
+    for name, *stages in zip(missing, *encoded, strict=False):
+        feature_cache.write(cache, name, stages)
+    return tuple(jnp.asarray(stage) for stage in loader.merge(batch, encoded, batch_size))
+
+
+def timed(program: Callable, *arguments: Any) -> tuple[Any, float]:
+    """Run a jitted program, compiled beforehand, once for each shape.
+
+    Args:
+        program: jitted.
+        arguments: its arguments.
+
+    Returns:
+        Its result, and the seconds it took without compilation.
+    """
+    compiled = program.lower(*arguments).compile()
+    start = time.perf_counter()
+    result = jax.block_until_ready(compiled(*arguments))
+    return result, time.perf_counter() - start

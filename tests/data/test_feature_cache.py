@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from fastrecon_jax.data import feature_cache
+
+STAGES = (np.arange(12, dtype=np.float32).reshape(2, 2, 3), np.ones((1, 1, 5), np.float32))
+
+
+def open_cache(tmp_path, **identity):
+    return feature_cache.open_cache(tmp_path / "cache", {"encoder": "resnet18"} | identity)
+
+
+def test_what_is_written_is_read(tmp_path):
+    cache = open_cache(tmp_path)
+    name = feature_cache.key(cache, b"image")
+    assert feature_cache.read(cache, name) is None
+    feature_cache.write(cache, name, STAGES)
+    for ours, expected in zip(feature_cache.read(cache, name), STAGES, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    assert [p.suffix for p in (tmp_path / "cache").glob("*/*")] == [".safetensors"]
+
+
+def test_image_and_identity_decide_the_entry(tmp_path):
+    caches = [open_cache(tmp_path), open_cache(tmp_path, dtype="bfloat16"), open_cache(tmp_path, crop_size=1)]
+    assert len({feature_cache.key(cache, data) for cache in caches for data in (b"a", b"b")}) == 6
+
+
+@pytest.mark.parametrize("damage", ["truncated", "changed", "emptied", "text"])
+def test_a_damaged_entry_counts_as_none(tmp_path, damage):
+    cache = open_cache(tmp_path)
+    name = feature_cache.key(cache, b"image")
+    feature_cache.write(cache, name, STAGES)
+    (file,) = (tmp_path / "cache").glob("*/*")
+    data = file.read_bytes()
+    changed = data[:-1] + bytes([data[-1] ^ 1])
+    file.write_bytes({"truncated": data[:-9], "changed": changed, "emptied": b"", "text": b"no tensors here"}[damage])
+    assert feature_cache.read(cache, name) is None
+    feature_cache.write(cache, name, STAGES)
+    assert feature_cache.read(cache, name) is not None
+
+
+def test_a_file_in_place_of_the_directory(tmp_path):
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(ValueError, match=r"--feature_cache=.*cache cannot be made"):
+        open_cache(tmp_path)
