@@ -38,7 +38,7 @@ def test_scores_stay_accurate_where_the_covariance_dwarfs_epsilon(scale):
     support = (scale * rng.standard_normal((4, 3, 4, 24))).astype(np.float32)
     query = (0.3 * support[0] + 0.7 * support[1]).astype(np.float32)
     state, scores = fit_and_score(support, query, channels=24)
-    assert_close(scores, expected_scores(state, support, query), 1e-3 if scale == 1000 else 1e-4)
+    assert_close(scores, expected_scores(state, support, query), 1e-4 if scale == 1000 else 1e-6)
 
 
 def test_by_hand():
