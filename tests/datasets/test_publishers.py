@@ -49,7 +49,9 @@ def test_a_folder_is_listed(name):
     for sample in listed.test:
         assert (sample.read_mask is not None) == (sample.defective and listed.has_masks)
         assert (sample.defect == "good") != sample.defective
-        samples.load(sample, image_size=32, crop_size=32)
+        data = samples.read(sample)
+        assert samples.load_image(sample, data, image_size=32, crop_size=32).shape == (32, 32, 3)
+        assert samples.load_mask(sample, data, image_size=32, crop_size=32).any() <= sample.defective
 
 
 @pytest.mark.parametrize("name", dummies.ARCHIVES)
