@@ -69,9 +69,9 @@ def stream(
 def _through_cache(cache: FeatureCache, batch: loader.Batch, encoded: Stages, batch_size: int) -> Stages:
     """Write what was encoded and put it between what was cached."""
     encoded = tuple(np.asarray(stage) for stage in encoded)
-    missing = [name for name, cached in zip(batch.keys, batch.cached, strict=True) if cached is None]
-    for name, *stages in zip(missing, *encoded, strict=False):
-        feature_cache.write(cache, name, stages)
+    missing = [i for i, cached in enumerate(batch.cached) if cached is None]
+    for i, *stages in zip(missing, *encoded, strict=False):
+        feature_cache.write(cache, batch.keys[i], feature_cache.Entry(tuple(stages), batch.sizes[i]))
     return tuple(jnp.asarray(stage) for stage in loader.merge(batch, encoded, batch_size))
 
 

@@ -207,7 +207,7 @@ def _save_sheet(
     sizes = {"image_size": context.config.image_size, "crop_size": context.config.crop_size}
     tiles = [
         overlay.Tile(
-            image=samples.load_image(evaluated.queries[i], samples.read(evaluated.queries[i]), **sizes),
+            image=samples.load_image(evaluated.queries[i], samples.read(evaluated.queries[i]), **sizes).pixels,
             mask=evaluated.masks[i],
             map=maps[i],
             caption=f"{evaluated.queries[i].name.removeprefix('test/')}  {one.images[i]:.2f}",

@@ -7,7 +7,7 @@ the bytes of the image. A wrong entry is therefore impossible, and nothing needs
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,18 @@ from jaxtyping import Float
 from fastrecon_jax.errors import InputError
 
 Stages = tuple[Float[np.ndarray, "_ _ _"], ...]
+
+
+class Entry(NamedTuple):
+    """Of one image.
+
+    Attributes:
+        stages: (h_i, w_i, c_i) each.
+        size: of the image's file, (width, height) in pixels: without decoding it again, its mask is checked against it.
+    """
+
+    stages: Stages
+    size: tuple[int, int]
 
 
 class FeatureCache(NamedTuple):
@@ -66,7 +78,7 @@ def key(cache: FeatureCache, data: bytes) -> str:
     return hashlib.sha256(cache.identity + hashlib.sha256(data).digest()).hexdigest()
 
 
-def read(cache: FeatureCache, name: str) -> Stages | None:
+def read(cache: FeatureCache, name: str) -> Entry | None:
     """An entry.
 
     Args:
@@ -74,31 +86,35 @@ def read(cache: FeatureCache, name: str) -> Stages | None:
         name: from `key`.
 
     Returns:
-        The stages of one image, (h_i, w_i, c_i) each, or None where there is no entry or it is damaged.
+        The entry, or None where there is none or it is damaged.
     """
     try:
         with safetensors.safe_open(_file(cache, name), framework="numpy") as entry:
             stages = tuple(entry.get_tensor(str(i)) for i in range(len(entry.keys())))
-            return stages if entry.metadata()["sha256"] == _digest(stages) else None
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError):
+            known = entry.metadata()
+        found = Entry(stages, (int(known["width"]), int(known["height"])))
+        return found if known["sha256"] == _digest(found) else None
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
         return None
 
 
-def write(cache: FeatureCache, name: str, stages: Sequence[Float[np.ndarray, "_ _ _"]]) -> None:
+def write(cache: FeatureCache, name: str, entry: Entry) -> None:
     """Add an entry, whole or not at all.
 
     Args:
         cache: to write to.
         name: from `key`.
-        stages: of one image, (h_i, w_i, c_i) each.
+        entry: of the image.
 
     Raises:
         InputError: it cannot be written.
     """
     file = _file(cache, name)
     beside = file.with_suffix(f".{os.getpid()}")
-    stages = tuple(np.ascontiguousarray(stage) for stage in stages)
-    data = safetensors.numpy.save({str(i): stage for i, stage in enumerate(stages)}, {"sha256": _digest(stages)})
+    tensors = {str(i): np.ascontiguousarray(stage) for i, stage in enumerate(entry.stages)}
+    width, height = entry.size
+    known = {"width": str(width), "height": str(height), "sha256": _digest(entry)}
+    data = safetensors.numpy.save(tensors, known)
     try:
         file.parent.mkdir(exist_ok=True)
         beside.write_bytes(data)
@@ -112,9 +128,9 @@ def _file(cache: FeatureCache, name: str) -> Path:
     return cache.directory / name[:2] / f"{name}.safetensors"
 
 
-def _digest(stages: Stages) -> str:
-    digest = hashlib.sha256()
-    for stage in stages:
+def _digest(entry: Entry) -> str:
+    digest = hashlib.sha256(f"{entry.size}".encode())
+    for stage in entry.stages:
         digest.update(f"{stage.dtype} {stage.shape}".encode())
         digest.update(np.ascontiguousarray(stage))
     return digest.hexdigest()

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from fastrecon_jax.data import feature_cache, samples
-from fastrecon_jax.data.feature_cache import FeatureCache, Stages
+from fastrecon_jax.data.feature_cache import Entry, FeatureCache, Stages
 
 
 class Batch(NamedTuple):
@@ -20,14 +20,16 @@ class Batch(NamedTuple):
     Attributes:
         images: those without cached features, RGB, (b, H, W, 3), padded by copies of the last; None if there are none.
         masks: true for defective pixels, (n, H, W), of all.
-        cached: for each image the stages that the cache holds, or None.
+        cached: for each image the entry that the cache holds, or None.
         keys: names of the entries in the cache; empty without one.
+        sizes: of the files, (width, height) in pixels.
     """
 
     images: UInt8[np.ndarray, "b H W 3"] | None
     masks: Bool[np.ndarray, "n H W"]
-    cached: tuple[Stages | None, ...]
+    cached: tuple[Entry | None, ...]
     keys: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
 
     @property
     def count(self) -> int:
@@ -38,8 +40,9 @@ class Batch(NamedTuple):
 class _Item(NamedTuple):
     image: UInt8[np.ndarray, "H W 3"] | None
     mask: Bool[np.ndarray, "H W"]
-    cached: Stages | None
+    cached: Entry | None
     key: str
+    size: tuple[int, int]
 
 
 def batches(
@@ -80,8 +83,9 @@ def _load(sample: samples.Sample, *, image_size: int, crop_size: int, cache: Fea
     name = feature_cache.key(cache, data) if cache else ""
     cached = feature_cache.read(cache, name) if cache else None
     sizes = {"image_size": image_size, "crop_size": crop_size}
-    mask = samples.load_mask(sample, data, **sizes)
-    return _Item(samples.load_image(sample, data, **sizes) if cached is None else None, mask, cached, name)
+    picture = samples.load_image(sample, data, **sizes) if cached is None else None
+    size = picture.size if cached is None else cached.size
+    return _Item(picture and picture.pixels, samples.load_mask(sample, size, **sizes), cached, name, size)
 
 
 def _batch(items: Sequence[_Item], batch_size: int) -> Batch:
@@ -91,6 +95,7 @@ def _batch(items: Sequence[_Item], batch_size: int) -> Batch:
         masks=np.stack([item.mask for item in items]),
         cached=tuple(item.cached for item in items),
         keys=tuple(item.key for item in items),
+        sizes=tuple(item.size for item in items),
     )
 
 
@@ -108,6 +113,6 @@ def merge(
         (b, h_i, w_i, c_i) each; behind the last image copies of it.
     """
     new: Iterable[Stages] = zip(*encoded, strict=True) if encoded else iter(())
-    rows = [next(new) if cached is None else cached for cached in batch.cached]
+    rows = [next(new) if cached is None else cached.stages for cached in batch.cached]
     rows += rows[-1:] * (batch_size - len(rows))
     return tuple(np.stack(stage) for stage in zip(*rows, strict=True))

@@ -46,6 +46,18 @@ class Category(NamedTuple):
     has_masks: bool
 
 
+class Picture(NamedTuple):
+    """One photograph, read.
+
+    Attributes:
+        pixels: what the encoder sees of it, RGB, (crop_size, crop_size, 3).
+        size: of the file, (width, height) in pixels.
+    """
+
+    pixels: UInt8[np.ndarray, "H W 3"]
+    size: tuple[int, int]
+
+
 def read(sample: Sample) -> bytes:
     """The encoded image file.
 
@@ -61,7 +73,7 @@ def read(sample: Sample) -> bytes:
     return _bytes(sample.read, sample.path)
 
 
-def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) -> UInt8[np.ndarray, "H W 3"]:
+def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) -> Picture:
     """Decode and preprocess a photograph.
 
     Args:
@@ -71,20 +83,23 @@ def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) 
         crop_size: side of the part that is kept.
 
     Returns:
-        RGB, (crop_size, crop_size, 3).
+        What the encoder sees of it, and its size.
 
     Raises:
         InputError: it cannot be decoded.
     """
-    return images.preprocess(images.decode(data, sample.path), image_size=image_size, crop_size=crop_size)
+    image = images.decode(data, sample.path)
+    return Picture(images.preprocess(image, image_size=image_size, crop_size=crop_size), image.size)
 
 
-def load_mask(sample: Sample, data: bytes, *, image_size: int, crop_size: int) -> Bool[np.ndarray, "H W"]:
+def load_mask(
+    sample: Sample, size: tuple[int, int], *, image_size: int, crop_size: int
+) -> Bool[np.ndarray, "crop_size crop_size"]:
     """Read, decode and preprocess the mask of a photograph.
 
     Args:
         sample: which.
-        data: the photograph's, from `read`; only its size is looked at.
+        size: of the photograph, (width, height), which the mask must have too.
         image_size: side of the resized mask, in pixels.
         crop_size: side of the part that is kept.
 
@@ -98,9 +113,8 @@ def load_mask(sample: Sample, data: bytes, *, image_size: int, crop_size: int) -
         return np.zeros((crop_size, crop_size), bool)
     name = f"the mask of {sample.path}"
     mask = images.decode_mask(_bytes(sample.read_mask, name), name)
-    width, height = images.size(data, sample.path)
-    if mask.size != (width, height):
-        raise InputError(f"{name} is {mask.width}x{mask.height}, it must be of the image's size, {width}x{height}")
+    if mask.size != size:
+        raise InputError(f"{name} is {mask.width}x{mask.height}, it must be of the image's size, {size[0]}x{size[1]}")
     return images.preprocess_mask(mask, image_size=image_size, crop_size=crop_size)
 
 

@@ -3,7 +3,9 @@ import pytest
 
 from fastrecon_jax.data import feature_cache
 
-STAGES = (np.arange(12, dtype=np.float32).reshape(2, 2, 3), np.ones((1, 1, 5), np.float32))
+ENTRY = feature_cache.Entry(
+    (np.arange(12, dtype=np.float32).reshape(2, 2, 3), np.ones((1, 1, 5), np.float32)), size=(640, 480)
+)
 
 
 def open_cache(tmp_path, **identity):
@@ -14,8 +16,10 @@ def test_what_is_written_is_read(tmp_path):
     cache = open_cache(tmp_path)
     name = feature_cache.key(cache, b"image")
     assert feature_cache.read(cache, name) is None
-    feature_cache.write(cache, name, STAGES)
-    for ours, expected in zip(feature_cache.read(cache, name), STAGES, strict=True):
+    feature_cache.write(cache, name, ENTRY)
+    found = feature_cache.read(cache, name)
+    assert found.size == (640, 480)
+    for ours, expected in zip(found.stages, ENTRY.stages, strict=True):
         np.testing.assert_array_equal(ours, expected)
     assert [p.suffix for p in (tmp_path / "cache").glob("*/*")] == [".safetensors"]
 
@@ -29,13 +33,13 @@ def test_image_and_identity_decide_the_entry(tmp_path):
 def test_a_damaged_entry_counts_as_none(tmp_path, damage):
     cache = open_cache(tmp_path)
     name = feature_cache.key(cache, b"image")
-    feature_cache.write(cache, name, STAGES)
+    feature_cache.write(cache, name, ENTRY)
     (file,) = (tmp_path / "cache").glob("*/*")
     data = file.read_bytes()
     changed = data[:-1] + bytes([data[-1] ^ 1])
     file.write_bytes({"truncated": data[:-9], "changed": changed, "emptied": b"", "text": b"no tensors here"}[damage])
     assert feature_cache.read(cache, name) is None
-    feature_cache.write(cache, name, STAGES)
+    feature_cache.write(cache, name, ENTRY)
     assert feature_cache.read(cache, name) is not None
 
 

@@ -9,8 +9,8 @@ SIZES = {"image_size": 48, "crop_size": 40}
 
 
 def load(sample):
-    data = samples.read(sample)
-    return samples.load_image(sample, data, **SIZES), samples.load_mask(sample, data, **SIZES)
+    picture = samples.load_image(sample, samples.read(sample), **SIZES)
+    return picture.pixels, samples.load_mask(sample, picture.size, **SIZES)
 
 
 def test_categories_are_found_by_looking(tmp_path):

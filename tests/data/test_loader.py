@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastrecon_jax.data import feature_cache, folder, loader, samples
 from tests.data.parts import write_category
@@ -7,14 +8,24 @@ from tests.data.parts import write_category
 SIZES = {"image_size": 48, "crop_size": 40}
 
 
+def picture(sample):
+    return samples.load_image(sample, samples.read(sample), **SIZES)
+
+
+def keep(cache, sample, value):
+    stages = (np.full((2, 2, 1), value, np.float32),)
+    entry = feature_cache.Entry(stages, picture(sample).size)
+    feature_cache.write(cache, feature_cache.key(cache, samples.read(sample)), entry)
+
+
 def test_batches_are_in_order_and_the_last_is_padded(tmp_path):
     category = folder.open_category(write_category(tmp_path, good=4), "part")
     batches = list(loader.batches(category.test, batch_size=3, **SIZES))
     assert [b.count for b in batches] == [3, 3, 1]
     assert all(b.images.shape == (3, 40, 40, 3) for b in batches)
-    data = [samples.read(s) for s in category.test]
-    images = [samples.load_image(s, d, **SIZES) for s, d in zip(category.test, data, strict=True)]
-    masks = [samples.load_mask(s, d, **SIZES) for s, d in zip(category.test, data, strict=True)]
+    pictures = [picture(s) for s in category.test]
+    images = [p.pixels for p in pictures]
+    masks = [samples.load_mask(s, p.size, **SIZES) for s, p in zip(category.test, pictures, strict=True)]
     np.testing.assert_array_equal(np.concatenate([b.images[: b.count] for b in batches]), images)
     np.testing.assert_array_equal(np.concatenate([b.masks for b in batches]), masks)
     np.testing.assert_array_equal(batches[-1].images[1:], batches[-1].images[:1].repeat(2, 0))
@@ -25,13 +36,10 @@ def test_cached_images_are_not_decoded_and_merge_in_order(tmp_path):
     cache = feature_cache.open_cache(tmp_path / "cache", {"encoder": "x"})
     known = [0, 3, 4]
     for i in known:
-        stages = [np.full((2, 2, 1), i, np.float32)]
-        feature_cache.write(cache, feature_cache.key(cache, samples.read(category.test[i])), stages)
+        keep(cache, category.test[i], i)
     first, second = loader.batches(category.test, batch_size=4, cache=cache, **SIZES)
     assert [[c is not None for c in b.cached] for b in (first, second)] == [[True, False, False, True], [True, False]]
-    np.testing.assert_array_equal(
-        first.images[0], samples.load_image(category.test[1], samples.read(category.test[1]), **SIZES)
-    )
+    np.testing.assert_array_equal(first.images[0], picture(category.test[1]).pixels)
     encoded = [np.stack([np.full((2, 2, 1), value, np.float32) for value in (10, 20, 20, 20)])]
     assert loader.merge(first, encoded, 4)[0][:, 0, 0, 0].tolist() == [0, 10, 20, 3]
     assert loader.merge(second, encoded, 4)[0][:, 0, 0, 0].tolist() == [4, 10, 10, 10]
@@ -41,10 +49,19 @@ def test_a_batch_that_is_cached_whole_has_no_images(tmp_path):
     category = folder.open_category(write_category(tmp_path), "part")
     cache = feature_cache.open_cache(tmp_path / "cache", {})
     for sample in category.train:
-        feature_cache.write(cache, feature_cache.key(cache, samples.read(sample)), [np.ones((2, 2, 1), np.float32)])
+        keep(cache, sample, 1)
     (batch,) = loader.batches(category.train, batch_size=4, cache=cache, **SIZES)
     assert batch.images is None
     assert loader.merge(batch, (), 4)[0].shape == (4, 2, 2, 1)
+
+
+def test_the_mask_of_a_cached_image_is_checked_against_its_size(tmp_path):
+    category = folder.open_category(write_category(tmp_path), "part")
+    cache = feature_cache.open_cache(tmp_path / "cache", {})
+    keep(cache, category.test[3], 1)
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "part/ground_truth/scratch/000_mask.png")
+    with pytest.raises(ValueError, match="is 9x8, it must be of the image's size, 48x48"):
+        list(loader.batches(category.test[3:4], batch_size=1, cache=cache, **SIZES))
 
 
 def test_a_damaged_file_is_named(tmp_path):

@@ -50,8 +50,9 @@ def test_a_folder_is_listed(name):
         assert (sample.read_mask is not None) == (sample.defective and listed.has_masks)
         assert (sample.defect == "good") != sample.defective
         data = samples.read(sample)
-        assert samples.load_image(sample, data, image_size=32, crop_size=32).shape == (32, 32, 3)
-        assert samples.load_mask(sample, data, image_size=32, crop_size=32).any() <= sample.defective
+        picture = samples.load_image(sample, data, image_size=32, crop_size=32)
+        assert picture.pixels.shape == (32, 32, 3)
+        assert samples.load_mask(sample, picture.size, image_size=32, crop_size=32).any() <= sample.defective
 
 
 @pytest.mark.parametrize("name", dummies.ARCHIVES)
