@@ -46,15 +46,13 @@ class Detector(NamedTuple):
     maps: Callable[[Float[Array, "b h w"]], Float[Array, "b H W"]]
 
 
-def create(
-    encoder: Encoder, method: Method, *, image_score: str = "max", map_size: int, sigma: float = 4.0
-) -> Detector:
+def create(encoder: Encoder, method: Method, *, image_score: str = "", map_size: int, sigma: float = 4.0) -> Detector:
     """Put an encoder and a method together.
 
     Args:
         encoder: frozen.
         method: with its settings.
-        image_score: how patch scores become one number, see `core.scoring.image_score`.
+        image_score: how patch scores become one number, see `core.scoring.image_score`; the method's own by default.
         map_size: side of the anomaly map, in pixels.
         sigma: of the map's Gaussian blur, in pixels.
 
@@ -69,9 +67,11 @@ def create(
         return method.fit(jax.vmap(method.embed)(supports), key)
 
     def score(states, queries):
-        patches = jax.vmap(jax.vmap(method.score, (None, 0)), (0, None))(states, jax.vmap(method.embed)(queries))
-        return Scores(patches, jax.vmap(jax.vmap(lambda one: scoring.image_score(one, image_score)))(patches))
+        embedded = jax.vmap(method.embed)(queries)
+        patches = jax.vmap(jax.vmap(method.score, (None, 0)), (0, None))(states, embedded)
+        return Scores(patches, jax.vmap(jax.vmap(to_number, (None, 0, 0)), (0, None, 0))(states, embedded, patches))
 
+    to_number = _image_score(method, image_score)
     to_map = functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma)
     return Detector(
         params=encoder.params,
@@ -80,6 +80,13 @@ def create(
         score=jax.jit(score),
         maps=jax.jit(jax.vmap(to_map)),
     )
+
+
+def _image_score(method: Method, kind: str) -> Callable[..., Float[Array, ""]]:
+    """(state, features, patch scores) to one number."""
+    if not kind and method.image_score:
+        return method.image_score
+    return lambda state, features, patches: scoring.image_score(patches, kind or "max")
 
 
 def keys(seeds: Sequence[int | None]) -> Key[Array, " d"]:

@@ -147,9 +147,11 @@ def _introduction(context: Context, directory: Path) -> str:
 
 def _warnings(context: Context) -> str:
     """Settings that cannot work: a coreset that spans all channels reconstructs everything."""
+    if context.method.name != "fastrecon" or context.config.lam > 0:
+        return ""
     h, w, c = detectors.feature_shape(context.encoder, context.method, context.config.crop_size)
     spanning = [shots for shots in context.config.shots if context.method.rows(shots * h * w) >= c]
-    if context.config.lam > 0 or not spanning:
+    if not spanning:
         return ""
     return (
         f"warning: with --lam=0 and {', '.join(map(str, spanning))} shots the coreset has at least as many rows as "

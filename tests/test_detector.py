@@ -96,3 +96,27 @@ def test_feature_shape_is_that_of_the_features(programs):
 def test_settings_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
         methods.create(**settings)
+
+
+def test_the_image_score_is_the_methods_own_unless_another_is_asked_for(programs):
+    method = methods.create("nearest")
+    own, largest = (detector.create(ENCODER, method, image_score=kind, map_size=64) for kind in ("", "max"))
+    states = own.fit(tuple(s[None] for s in encode(programs, pictures(0, 2))), detector.keys([0]))
+    queries = encode(programs, pictures(1, 2))
+    scores = own.score(states, queries)
+    embedded = method.embed([stage[0] for stage in queries])
+    state = jax.tree.map(lambda x: x[0], states)
+    assert_close(scores.images[0, 0], method.image_score(state, embedded, scores.patches[0, 0]))
+    assert_close(largest.score(states, queries).images, scores.patches.max((2, 3)))
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_runs_on_the_stages_of_an_encoder(programs, name):
+    whole = detector.create(ENCODER, methods.create(name), map_size=64)
+    states = whole.fit(
+        tuple(s.reshape(2, 2, *s.shape[1:]) for s in encode(programs, pictures(0, 4))), detector.keys([0, 1])
+    )
+    scores = whole.score(states, encode(programs, pictures(1, 3)))
+    assert scores.patches.shape == (2, 3, 8, 8)
+    assert scores.images.shape == (2, 3)
+    assert np.isfinite(scores.patches).all() and np.isfinite(scores.images).all()

@@ -27,8 +27,8 @@ def size(rows: int, ratio: float) -> int:
     return max(1, int(ratio * rows))
 
 
-def greedy_k_center(pool: Float[Array, "n c"], m: int) -> Int[Array, " m"]:
-    """Start with row 0, then take the row farthest from all that were taken, until there are m.
+def greedy_k_center(pool: Float[Array, "n c"], m: int, nearest: Float[Array, " n"] | None = None) -> Int[Array, " m"]:
+    """Take the row farthest from all that were taken, until there are m; start with row 0 unless `nearest` says else.
 
     s₀ = 0,  s_{j+1} = argmax_i min_{l ≤ j} ||x_i - x_{s_l}||; the first row wins a tie. When only duplicates of
     taken rows are left, row 0 is taken again.
@@ -36,6 +36,8 @@ def greedy_k_center(pool: Float[Array, "n c"], m: int) -> Int[Array, " m"]:
     Args:
         pool: rows, (n, c).
         m: how many to take, 1 to n; static.
+        nearest: squared distances to begin with, (n,): the first row taken is their argmax, and they bound all later
+            distances, min(nearest_i, min_{l ≤ j} ||x_i - x_{s_l}||²). By default infinite.
 
     Returns:
         Their indices in the order of taking, (m,), int32.
@@ -56,8 +58,65 @@ def greedy_k_center(pool: Float[Array, "n c"], m: int) -> Int[Array, " m"]:
         return jnp.minimum(nearest, linalg.squared_distances(pool, pool[row])), row
 
     # The distance of every row to the empty set is infinite, so the first argmax is row 0.
-    _, indices = jax.lax.scan(take, jnp.full((n,), jnp.inf, pool.dtype), length=m)
+    nearest = jnp.full((n,), jnp.inf, pool.dtype) if nearest is None else nearest
+    _, indices = jax.lax.scan(take, nearest, length=m)
     return indices
+
+
+def starting_distances(pool: Float[Array, "n c"], key: PRNGKeyArray, points: int) -> Float[Array, " n"]:
+    """Squared mean distance of each row to a few random rows: how PatchCore begins its approximate greedy coreset.
+
+    Args:
+        pool: rows, (n, c).
+        key: of the random rows, drawn without replacement.
+        points: how many; at most n are drawn.
+
+    Returns:
+        (mean_l ||x_i - x_l||)², (n,), for `greedy_k_center`.
+
+    References:
+        Roth et al., PatchCore, CVPR 2022, the authors' ApproximateGreedyCoresetSampler.
+    """
+    drawn = jax.random.permutation(key, pool.shape[0])[:points]
+    distances = jax.lax.map(lambda row: linalg.safe_sqrt(linalg.squared_distances(pool, pool[row])), drawn)
+    return jnp.square(distances.mean(axis=0))
+
+
+def total_distances(pool: Float[Array, "n c"]) -> Float[Array, " n"]:
+    """Sum of the squared distances of each row to all rows, without their matrix: n ||x_i - x̄||² + Σ_j ||x_j - x̄||².
+
+    PatchCore's exact greedy coreset begins with these: its first row is the one farthest from the mean, and they bound
+    no later distance, since each is at least the squared distance to any single row.
+
+    Args:
+        pool: rows, (n, c).
+
+    Returns:
+        Σ_j ||x_i - x_j||², (n,), for `greedy_k_center`.
+
+    References:
+        Roth et al., PatchCore, CVPR 2022, the authors' GreedyCoresetSampler.
+    """
+    from_mean = linalg.squared_distances(pool, pool.mean(axis=0))
+    return pool.shape[0] * from_mean + from_mean.sum()
+
+
+def linear_projection(key: PRNGKeyArray, channels: int, dimensions: int) -> Float[Array, "c d"]:
+    """Dense random projection with entries uniform in ±1 / sqrt(c): an untrained torch.nn.Linear(c, d, bias=False).
+
+    Args:
+        key: of the random numbers.
+        channels: c, of the rows to project.
+        dimensions: d, of the projected rows.
+
+    Returns:
+        R, (c, d), float32, to be used as rows @ R. It shrinks all squared distances by d / (3 c) in the mean.
+
+    References:
+        Roth et al., PatchCore, CVPR 2022, the authors' GreedyCoresetSampler.
+    """
+    bound = channels**-0.5
+    return jax.random.uniform(key, (channels, dimensions), jnp.float32, -bound, bound)
 
 
 def sparse_projection(key: PRNGKeyArray, channels: int, dimensions: int) -> Float[Array, "c d"]:

@@ -44,6 +44,19 @@ def safe_sqrt(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, jnp.ones_like(x))), jnp.zeros_like(x))
 
 
+def unit_rows(rows: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    """Rows divided by their norm; zero rows stay zero, and their derivative too.
+
+    Args:
+        rows: (n, c).
+
+    Returns:
+        (n, c).
+    """
+    norm = safe_sqrt(jnp.sum(jnp.square(rows), axis=1, keepdims=True))
+    return rows / jnp.where(norm > 0, norm, jnp.ones_like(norm))
+
+
 @jax.custom_jvp
 def row_space_basis(S: Float[Array, "m c"]) -> Float[Array, "c r"]:
     """Orthonormal basis V of the row space of S, so that V Vᵀ projects on it; r = min(m, c).
@@ -63,21 +76,30 @@ def row_space_basis(S: Float[Array, "m c"]) -> Float[Array, "c r"]:
         V, (c, r), float32; its nonzero columns are orthonormal to float32 rounding.
     """
     with jax.enable_x64(True):
-        return _row_space_basis_float64(S.astype(jnp.float64)).astype(S.dtype)
+        return right_singular_vectors(S.astype(jnp.float64))[1].astype(S.dtype)
 
 
 RANK_TOLERANCE = 1e-6
 
 
-def _row_space_basis_float64(S: Float[Array, "m c"]) -> Float[Array, "c r"]:
+def right_singular_vectors(S: Float[Array, "m c"]) -> tuple[Float[Array, " r"], Float[Array, "c r"]]:
+    """Squared singular values and right singular vectors by the smaller Gram matrix, r = min(m, c); best in float64.
+
+    Args:
+        S: (m, c).
+
+    Returns:
+        The squares, ascending, (r,), and V, (c, r), whose columns are zero where the singular value is at most
+        `RANK_TOLERANCE` of the largest; the others are orthonormal.
+    """
     m, c = S.shape
-    gram = matmul(S, S.T) if m <= c else matmul(S.T, S)
-    eigenvalues, U = jnp.linalg.eigh(gram)
+    eigenvalues, U = jnp.linalg.eigh(matmul(S, S.T) if m <= c else matmul(S.T, S))
     kept = eigenvalues > RANK_TOLERANCE**2 * eigenvalues[-1]
-    inverse_root = jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, eigenvalues, 1.0)), 0.0)
-    V = matmul(S.T, U) * inverse_root[None] if m <= c else U * kept[None].astype(U.dtype)
+    if m > c:
+        return eigenvalues, U * kept[None].astype(U.dtype)
+    V = matmul(S.T, U) * jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, eigenvalues, 1.0)), 0.0)[None]
     # Columns of small singular values lie in the row space, orthogonal only to 1e-4; a Newton-Schulz step squares that.
-    return 1.5 * V - 0.5 * matmul(V, matmul(V.T, V))
+    return eigenvalues, 1.5 * V - 0.5 * matmul(V, matmul(V.T, V))
 
 
 @row_space_basis.defjvp

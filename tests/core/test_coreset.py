@@ -63,3 +63,33 @@ def test_projection_keeps_distances_in_the_mean_and_is_sparse():
     ratio = np.square(x @ R).sum(1) / np.square(x).sum(1)
     assert abs(ratio.mean() - 1) < 0.02
     assert abs((R != 0).mean() - 0.05) < 0.002
+
+
+def test_given_distances_choose_the_first_row_and_bound_the_later_ones():
+    pool = np.random.default_rng(4).standard_normal((60, 5)).astype(np.float32)
+    start = np.random.default_rng(5).random(60).astype(np.float32) + 1
+    chosen = coreset.greedy_k_center(jnp.asarray(pool), 20, jnp.asarray(start) ** 2)
+    np.testing.assert_array_equal(chosen, reference.greedy_k_center_from(pool, 20, start.astype(np.float64)))
+
+
+def test_starting_distances_are_means_over_random_rows():
+    pool = np.random.default_rng(6).standard_normal((30, 4)).astype(np.float32)
+    to_all = reference.distances(pool, pool)
+    every = coreset.starting_distances(jnp.asarray(pool), jax.random.key(0), 99)
+    np.testing.assert_allclose(every, to_all.mean(1) ** 2, rtol=1e-5)
+    drawn = {int(coreset.starting_distances(jnp.asarray(pool), jax.random.key(s), 1).argmin()) for s in range(200)}
+    assert drawn == set(range(30))
+
+
+def test_total_distances_equal_the_sum_over_the_matrix():
+    pool = np.random.default_rng(7).standard_normal((30, 4)).astype(np.float32)
+    expected = np.square(reference.distances(pool, pool)).sum(1)
+    np.testing.assert_allclose(coreset.total_distances(jnp.asarray(pool)), expected, rtol=1e-5)
+
+
+def test_linear_projection_is_uniform():
+    R = np.asarray(coreset.linear_projection(jax.random.key(0), 400, 500))
+    assert R.shape == (400, 500)
+    assert 0.0499 < np.abs(R).max() <= 0.05
+    assert abs(R.mean()) < 1e-3
+    assert abs(R.var() * 3 * 400 - 1) < 0.01

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from fastrecon_jax.core import features
 from tests import reference
@@ -42,3 +43,29 @@ def test_combine_under_jit_and_vmap_equals_a_loop():
 
 def test_combine_gives_float32_for_bfloat16_stages():
     assert features.combine([jnp.ones((2, 2, 1), jnp.bfloat16)]).dtype == jnp.float32
+
+
+@pytest.mark.parametrize(("length", "size"), [(12, 4), (13, 4), (9, 7), (5, 12), (4608, 1024), (360, 1024)])
+def test_adaptive_mean_against_numpy(length, size):
+    x = np.random.default_rng(length).standard_normal((2, length)).astype(np.float32)
+    expected = [reference.adaptive_mean(row.astype(np.float64), size) for row in x]
+    assert_close(features.adaptive_mean(jnp.asarray(x), size), expected, 1e-6)
+
+
+def test_adaptive_mean_by_hand():
+    assert_close(features.adaptive_mean(jnp.array([1.0, 2, 3, 4, 5]), 3), [1.5, 3, 4.5])
+    assert_close(features.adaptive_mean(jnp.array([1.0, 2]), 3), [1, 1.5, 2])
+
+
+def test_unfold_by_hand():
+    stage = jnp.array([[[1.0, 10], [2, 20]], [[3, 30], [4, 40]]])
+    one = np.array([0, 0, 0, 0, 1, 2, 0, 3, 4])
+    np.testing.assert_array_equal(features.unfold(stage)[0, 0], np.concatenate([one, 10 * one]))
+    last = np.array([1, 2, 0, 3, 4, 0, 0, 0, 0])
+    np.testing.assert_array_equal(features.unfold(stage)[1, 1], np.concatenate([last, 10 * last]))
+
+
+@pytest.mark.parametrize("size", [(8, 10), (5, 5), (4, 5), (2, 3)])
+def test_resize_bilinear_against_numpy(size):
+    stage = np.random.default_rng(0).standard_normal((4, 5, 3)).astype(np.float32)
+    assert_close(features.resize_bilinear(jnp.asarray(stage), *size), reference.resize_bilinear(stage, *size), 1e-6)

@@ -1,0 +1,102 @@
+"""Nearest neighbours in a bank of features, block by block, with distances that are exact differences."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from fastrecon_jax.core import linalg
+
+BLOCK = 1024
+
+
+class Neighbours(NamedTuple):
+    """The nearest rows of a bank, the nearest first.
+
+    Attributes:
+        squared: squared Euclidean distances, (n, count), in squared units of the features.
+        indices: of the rows in the bank, (n, count).
+    """
+
+    squared: Float[Array, "n count"]
+    indices: Int[Array, "n count"]
+
+
+def nearest(
+    queries: Float[Array, "n c"],
+    bank: Float[Array, "m c"],
+    *,
+    count: int = 1,
+    allowed: Bool[Array, " m"] | None = None,
+    block: int = BLOCK,
+) -> Neighbours:
+    """The `count` nearest rows of the bank for each query.
+
+    The rows are found by ||x||² + ||y||² - 2 x·y about the bank's mean, and their distances are then computed by
+    differences. So a distance is exact to rounding, 0 for a duplicate, and the row it belongs to is nearest up to the
+    rounding of the search: its squared distance exceeds the smallest by at most about 1e-6 times the squared distances
+    of the two from the bank's mean. Beside the bank, memory holds (n, block) distances and one block of rows, whatever
+    m is. Differentiable in queries and bank; the choice of rows is held fixed.
+
+    Args:
+        queries: (n, c).
+        bank: (m, c).
+        count: how many neighbours, 1 to m; static.
+        allowed: which rows may be chosen, (m,), at least `count` of them; all by default.
+        block: rows of the bank that are compared at a time.
+
+    Returns:
+        Distances and indices, (n, count) each.
+
+    Raises:
+        ValueError: the count is not in 1..m.
+    """
+    m = bank.shape[0]
+    if not 1 <= count <= m:
+        raise ValueError(f"{count} neighbours are not possible: the bank has {m} rows, at least 1 must be asked for")
+    allowed = jnp.ones((m,), bool) if allowed is None else allowed
+    found = _search(*jax.lax.stop_gradient((queries, bank)), allowed, count, min(block, m))
+    squared = jax.lax.map(lambda rows: jnp.sum(jnp.square(queries - bank[rows]), axis=1), found.T).T
+    order = jnp.argsort(squared, axis=1)
+    return Neighbours(jnp.take_along_axis(squared, order, axis=1), jnp.take_along_axis(found, order, axis=1))
+
+
+def _search(
+    queries: Float[Array, "n c"], bank: Float[Array, "m c"], allowed: Bool[Array, " m"], count: int, block: int
+) -> Int[Array, "n count"]:
+    """Indices of the nearest rows by the expanded square, without the constant ||x||²."""
+    m, n = bank.shape[0], queries.shape[0]
+    centre = bank.mean(axis=0)[None]
+    queries = queries - centre
+
+    def compare(best, number):
+        # The last block starts early enough to be whole; rows that an earlier one has seen are out of the choice.
+        start = jnp.minimum(number * block, m - block)
+        rows = jax.lax.dynamic_slice_in_dim(bank, start, block) - centre
+        index = start + jnp.arange(block)
+        new = (index >= number * block) & jax.lax.dynamic_slice_in_dim(allowed, start, block)
+        offset = jnp.where(new, jnp.sum(jnp.square(rows), axis=1), jnp.inf)
+        return _merge(best, offset[None] - 2 * linalg.matmul(queries, rows.T), index, count), None
+
+    nothing = (jnp.full((n, count), jnp.inf, bank.dtype), jnp.zeros((n, count), jnp.int32))
+    (_, indices), _ = jax.lax.scan(compare, nothing, jnp.arange(-(-m // block)))
+    return indices
+
+
+def _merge(
+    best: tuple[Float[Array, "n count"], Int[Array, "n count"]],
+    distances: Float[Array, "n block"],
+    index: Int[Array, " block"],
+    count: int,
+) -> tuple[Float[Array, "n count"], Int[Array, "n count"]]:
+    """The smaller of what was found and what a block holds; the earlier row wins a tie."""
+    if count == 1:
+        column = jnp.argmin(distances, axis=1, keepdims=True)
+        smallest = jnp.take_along_axis(distances, column, axis=1)
+        closer = smallest < best[0]
+        return jnp.where(closer, smallest, best[0]), jnp.where(closer, index[column], best[1])
+    candidates = jnp.concatenate([best[0], distances], axis=1)
+    rows = jnp.concatenate([best[1], jnp.broadcast_to(index[None], distances.shape)], axis=1)
+    negative, columns = jax.lax.top_k(-candidates, count)
+    return -negative, jnp.take_along_axis(rows, columns, axis=1)

@@ -1,0 +1,71 @@
+"""AnomalyDINO: cosine distance to the nearest of all support features."""
+
+from typing import NamedTuple
+
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from fastrecon_jax.core import linalg, neighbours, scoring
+
+
+class State(NamedTuple):
+    """What a fitted category keeps.
+
+    Attributes:
+        bank: all support features at unit length, (k h w, c).
+    """
+
+    bank: Float[Array, "n c"]
+
+
+def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray | None = None) -> State:
+    """Keep all support features at unit length.
+
+    AnomalyDINO works on patch tokens of DINOv2 and, for some categories, rotates the support and masks the background.
+    Here the features are those that FastRecon works on, locally pooled stages of the encoder, without rotations and
+    masks, so that the methods alone are compared.
+
+    Args:
+        features: of the k support images, (k, h, w, c), for instance from `core.features.combine`.
+        key: unused; nothing is random.
+
+    Returns:
+        The state that `score` takes.
+
+    References:
+        Damm et al., AnomalyDINO: Boosting patch-based few-shot anomaly detection with DINOv2, WACV 2025, and the
+        authors' code.
+    """
+    del key
+    return State(linalg.unit_rows(features.reshape(-1, features.shape[-1])))
+
+
+def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
+    """Patch scores of one query: s = min_y 1 - cos(x, y) = min_y ||x / ||x|| - y / ||y||||² / 2.
+
+    The second form is computed: the first would lose all digits of a small distance. Features of length 0 stay as they
+    are, at 1/2 from any of length 1, as in the authors' code.
+
+    Args:
+        state: from `fit`.
+        features: of one query, (h, w, c).
+
+    Returns:
+        (h, w), from 0 to 2.
+    """
+    h, w, c = features.shape
+    return neighbours.nearest(linalg.unit_rows(features.reshape(h * w, c)), state.bank).squared.reshape(h, w) / 2
+
+
+def image_score(state: State, features: Float[Array, "h w c"], patch_scores: Float[Array, "h w"]) -> Float[Array, ""]:
+    """Mean of the largest 1 % of the patch scores, at least one, as in the authors' code.
+
+    Args:
+        state: from `fit`; unused.
+        features: of one query; unused.
+        patch_scores: from `score`, (h, w).
+
+    Returns:
+        The score, from 0 to 2.
+    """
+    del state, features
+    return scoring.image_score(patch_scores, "top1p")

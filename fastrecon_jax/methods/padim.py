@@ -1,0 +1,138 @@
+"""PaDiM: a Gaussian at each position over a random subset of channels."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from fastrecon_jax.core import features, linalg, scoring
+
+EPSILON = 0.01
+SMALL = 448  # channels of ResNet-18's first three stages
+
+
+class State(NamedTuple):
+    """What a fitted category keeps; Q and R are those of `fit`.
+
+    Attributes:
+        channels: the chosen ones, (d,).
+        mean: of the support at each position, (h, w, d).
+        above: the first d rows of Q, (h, w, d, k).
+        below: the last k rows of Q, (h, w, k, k).
+    """
+
+    channels: Int[Array, " d"]
+    mean: Float[Array, "h w d"]
+    above: Float[Array, "h w d k"]
+    below: Float[Array, "h w k k"]
+
+
+def embed(stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
+    """All stages at the positions of the first, by nearest neighbour and without local pooling, as PaDiM does.
+
+    Args:
+        stages: the finest first, (h_i, w_i, c_i) each, of any floating type. The paper takes three, of strides 4, 8
+            and 16.
+
+    Returns:
+        (h_0, w_0, sum of c_i), float32.
+    """
+    return features.align(stages)
+
+
+def dimensions(channels: int, asked: int = 0) -> int:
+    """How many channels are kept.
+
+    Args:
+        channels: of the features.
+        asked: 0 for the paper's choice by the encoder's width: 100 up to the 448 channels of ResNet-18, 550 beyond
+            (wide_resnet50_2, 1792).
+
+    Returns:
+        At most `channels`.
+    """
+    return min(channels, asked or (100 if channels <= SMALL else 550))
+
+
+def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray, *, channels: int = 0) -> State:
+    """Mean and factored covariance of the support at each position.
+
+    Score and factor: with U (d, k) the centred support features divided by sqrt(k - 1), one a column,
+
+        s² = (x - mu)ᵀ (U Uᵀ + 0.01 I)⁻¹ (x - mu).
+
+    U Uᵀ has rank below k, so by Woodbury's identity (U Uᵀ + ε I)⁻¹ = (I - U (ε I + UᵀU)⁻¹ Uᵀ) / ε no d x d matrix is
+    needed. With the QR factorisation [U; sqrt(ε) I] = [Q₁; Q₂] R, where RᵀR = ε I + UᵀU, that is (I - Q₁ Q₁ᵀ) / ε, and
+    because Q's columns are orthonormal
+
+        s² = (||x - mu - Q₁ z||² + ||Q₂ z||²) / ε,  z = Q₁ᵀ (x - mu):
+
+    a sum of squares of residuals, where ||x - mu||² - ||z||² would cancel. It is exact for every k, also above d, and
+    for one image, whose covariance is 0.01 I. The authors' code inverts a d x d matrix at each position; its covariance
+    for one image is undefined.
+
+    Args:
+        features: of the k support images, (k, h, w, c).
+        key: of the channels, drawn without replacement.
+        channels: d, at most c; 0 for the paper's choice, see `dimensions`.
+
+    Returns:
+        The state that `score` takes.
+
+    References:
+        Defard et al., PaDiM: a patch distribution modeling framework for anomaly detection and localization, ICPR 2021
+        (arXiv 2011.08785), equations 1 and 2. The factorisation is our derivation.
+    """
+    k, h, w, c = features.shape
+    chosen = jax.random.permutation(key, c)[: dimensions(c, channels)]
+    support = features[..., chosen]
+    mean = support.mean(axis=0)
+    U = jnp.moveaxis(support - mean[None], 0, -1) * max(k - 1, 1) ** -0.5  # (h, w, d, k)
+    root = jnp.broadcast_to(EPSILON**0.5 * jnp.eye(k, dtype=U.dtype), (h, w, k, k))
+    Q, _ = jnp.linalg.qr(jnp.concatenate([U, root], axis=-2))
+    return State(chosen, mean, Q[..., :-k, :], Q[..., -k:, :])
+
+
+def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
+    """Patch scores of one query: the Mahalanobis distance to the Gaussian of its position.
+
+    Args:
+        state: from `fit`.
+        features: of one query, (h, w, c).
+
+    Returns:
+        (h, w), without unit.
+    """
+    x = features[..., state.channels] - state.mean
+    z = _product("hwdk,hwd->hwk", state.above, x)
+    outside = x - _product("hwdk,hwk->hwd", state.above, z)
+    inside = _product("hwlk,hwk->hwl", state.below, z)
+    squared = jnp.sum(jnp.square(outside), axis=-1) + jnp.sum(jnp.square(inside), axis=-1)
+    return linalg.safe_sqrt(squared / EPSILON)
+
+
+def _product(indices: str, a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.einsum(indices, a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def image_score(
+    state: State, features: Float[Array, "h w c"], patch_scores: Float[Array, "h w"], *, map_size: int = 224
+) -> Float[Array, ""]:
+    """The largest value of the anomaly map, resized and blurred (4 pixels).
+
+    The public implementations scale the maps of a category to 0..1 over all of its test images first, which leaves the
+    order of the images as it is; here no other image enters.
+
+    Args:
+        state: from `fit`; unused.
+        features: of one query; unused.
+        patch_scores: from `score`, (h, w).
+        map_size: side of the map in pixels.
+
+    Returns:
+        The score, in units of the patch scores.
+    """
+    del state, features
+    return jnp.max(scoring.anomaly_map(patch_scores, height=map_size, width=map_size))

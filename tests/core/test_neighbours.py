@@ -1,0 +1,90 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fastrecon_jax.core import neighbours
+from tests import reference
+from tests.helpers import assert_close, correlated_features
+
+nearest = jax.jit(neighbours.nearest, static_argnames=("count", "block"))
+
+
+def arrays(n, m, c, seed=0):
+    rng = np.random.default_rng(seed)
+    return correlated_features(rng, n, c), correlated_features(rng, m, c)
+
+
+@pytest.mark.parametrize("block", [1, 7, 50, 1024])
+@pytest.mark.parametrize("count", [1, 4])
+def test_neighbours_against_numpy_for_any_block(count, block):
+    queries, bank = arrays(9, 50, 12)
+    found = nearest(jnp.asarray(queries), jnp.asarray(bank), count=count, block=block)
+    distances = reference.distances(queries, bank)
+    np.testing.assert_array_equal(found.indices, distances.argsort(1)[:, :count])
+    assert_close(found.squared, np.sort(distances, 1)[:, :count] ** 2, 1e-6)
+
+
+def test_by_hand():
+    bank = jnp.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
+    found = nearest(jnp.array([[3.0, 4.0]]), bank, count=3)
+    np.testing.assert_array_equal(found.squared, [[9.0, 16.0, 25.0]])
+    np.testing.assert_array_equal(found.indices, [[2, 1, 0]])
+
+
+def test_duplicates_are_at_distance_zero_and_small_distances_keep_their_digits():
+    """Features of length 1e3 whose nearest row is 1e-2 away: the expanded square alone would return noise."""
+    rng = np.random.default_rng(1)
+    bank = (1e3 + rng.standard_normal((40, 64))).astype(np.float32)
+    near = bank[:5] + rng.choice([-1e-2, 1e-2], (5, 64)).astype(np.float32)
+    found = nearest(jnp.asarray(np.concatenate([bank[:5], near])), jnp.asarray(bank), block=16)
+    np.testing.assert_array_equal(found.indices[:, 0], [*range(5), *range(5)])
+    assert not found.squared[:5].any()
+    assert_close(found.squared[5:, 0], reference.distances(near, bank).min(1) ** 2, 1e-6)
+
+
+def test_only_allowed_rows_are_chosen():
+    queries, bank = arrays(9, 50, 12)
+    allowed = np.random.default_rng(2).random(50) < 0.3
+    found = nearest(jnp.asarray(queries), jnp.asarray(bank), allowed=jnp.asarray(allowed), block=16)
+    assert_close(found.squared[:, 0], reference.distances(queries, bank[allowed]).min(1) ** 2, 1e-6)
+
+
+def test_a_constant_bank_is_finite():
+    found = nearest(jnp.ones((2, 3)), jnp.ones((5, 3)), count=5, block=2)
+    assert not found.squared.any()
+    assert sorted(np.asarray(found.indices[0])) == [0, 1, 2, 3, 4]
+
+
+def test_batches_equal_a_loop():
+    rng = np.random.default_rng(3)
+    queries, banks = correlated_features(rng, 4, 6, 8), correlated_features(rng, 2, 30, 8)
+    one = lambda bank, rows: neighbours.nearest(rows, bank, count=2, block=8)  # noqa: E731
+    together = jax.jit(jax.vmap(jax.vmap(one, (None, 0)), (0, None)))(banks, queries)
+    for d in range(2):
+        for q in range(4):
+            expected = np.sort(reference.distances(queries[q], banks[d]), 1)[:, :2] ** 2
+            assert_close(together.squared[d, q], expected, 1e-6)
+
+
+def test_gradient_is_that_of_the_chosen_distance():
+    queries, bank = (jnp.asarray(x) for x in arrays(3, 20, 5))
+    total = lambda x, y: nearest(x, y, count=2).squared.sum()  # noqa: E731
+    to_queries, to_bank = jax.grad(total, (0, 1))(queries, bank)
+    rows = nearest(queries, bank, count=2).indices
+    assert_close(to_queries, 2 * (2 * queries - bank[rows].sum(1)))
+    assert_close(to_bank.sum(0), -to_queries.sum(0))
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_impossible_counts(count):
+    with pytest.raises(ValueError, match=f"{count} neighbours are not possible: the bank has 3 rows"):
+        neighbours.nearest(jnp.ones((1, 2)), jnp.ones((3, 2)), count=count)
+
+
+def test_memory_does_not_grow_with_the_bank():
+    def temporary(m):
+        rows, bank = jax.ShapeDtypeStruct((64, 16), jnp.float32), jax.ShapeDtypeStruct((m, 16), jnp.float32)
+        return jax.jit(neighbours.nearest).lower(rows, bank).compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(100_000) < 1.1 * temporary(10_000) + 100_000 * 2  # the mask of allowed rows is one byte each
