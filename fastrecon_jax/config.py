@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from fastrecon_jax.core.scoring import IMAGE_SCORES
+from fastrecon_jax.data.support import FIRST, RANDOM
 from fastrecon_jax.errors import InputError
 
 
@@ -36,9 +37,15 @@ class EvalConfig:
     )
     category: tuple[str, ...] = setting(("all",), "categories, or all")
     shots: tuple[int, ...] = setting((8,), "numbers of support images, each at least 1")
-    support: str = setting("first", "first (by name), random (one draw a seed), or a file that lists training images")
-    seeds: tuple[int, ...] = setting((0,), "seeds of the random draws")
-    method: str = setting("fastrecon", "fastrecon")
+    support: str = setting(
+        "",
+        "first (by name), random (one draw a seed), or the path of a list, see docs/protocol.md; by default first, or "
+        "random where --seeds are given",
+    )
+    seeds: tuple[int, ...] = setting((), "seeds of the random draws; by default 0 with --support=random")
+    method: tuple[str, ...] = setting(
+        ("fastrecon",), "methods, of fastrecon, patchcore, padim, spade, subspace, nearest, or all"
+    )
     encoder: str = setting(
         "efficientnet_lite0",
         "encoder: efficientnet_lite0/1/2, resnet18, resnet50, resnet50_v1, wide_resnet50_2 (the paper's)",
@@ -51,10 +58,26 @@ class EvalConfig:
     stages: tuple[str, ...] = setting((), "encoder stages; by default those of strides 8 and 16")
     image_size: int = setting(256, "side in pixels to which images are resized")
     crop_size: int = setting(224, "side in pixels of the centre that is kept")
-    coreset_ratio: float = setting(0.01, "share of the support features to keep, above 0 and at most 1")
-    coreset_projection: int = setting(0, "dimensions of a random projection for choosing the coreset; 0 for none")
-    lam: float = setting(2.0, "weight of the distribution term, at least 0")
-    image_score: str = setting("max", "image score: max of the patch scores, or top1p, the mean of the largest 1 %")
+    coreset_ratio: float | None = setting(
+        None, "share of the support features to keep, above 0 and at most 1; by default fastrecon 0.01, patchcore 0.1"
+    )
+    coreset_projection: int | None = setting(
+        None,
+        "dimensions of a random projection for choosing the coreset, 0 for none; by default fastrecon 0, patchcore 128",
+    )
+    lam: float = setting(2.0, "fastrecon: weight of the distribution term, at least 0")
+    patchcore_approximate: bool = setting(
+        True, "patchcore: begin the coreset with distances to 10 random rows, not to all"
+    )
+    patchcore_reweighting: int = setting(
+        0, "patchcore: neighbours in the paper's re-weighted image score; 0 for the maximum"
+    )
+    padim_channels: int = setting(0, "padim: channels drawn; 0 for 100, or 550 where there are more than 448")
+    explained_variance: float = setting(0.99, "subspace: share of the variance that the directions explain")
+    neighbours: int = setting(0, "patchcore: nearest rows to average; spade: nearest images; 0 for 1 and 50")
+    image_score: str = setting(
+        "", "image score: max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's own"
+    )
     batch_size: int = setting(8, "images in a batch of the encoder")
     dtype: str = setting("float32", "of the encoder: float32 or bfloat16")
     feature_cache: str = setting("", "directory that keeps features, so that another method or setting encodes nothing")
@@ -65,28 +88,31 @@ class EvalConfig:
     )
 
     def __post_init__(self):
-        """Refuse values out of their range, naming the flag."""
-        for name in ("category", "shots", "seeds"):
+        """Refuse values out of their range, naming the flag, and settle what depends on other fields."""
+        for name in ("category", "shots", "method"):
+            self._require(name, bool(getattr(self, name)), "it must name at least one")
+        for name in ("category", "shots", "seeds", "method"):
             values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                raise InputError(f"--{name}={','.join(map(str, values))} must name at least one, none of them twice")
-        if min(self.shots) < 1:
-            raise InputError(f"--shots={','.join(map(str, self.shots))} is not allowed: each must be at least 1")
-        if min(self.seeds) < 0:
-            raise InputError(f"--seeds={','.join(map(str, self.seeds))} is not allowed: each must be at least 0")
+            self._require(name, len(set(values)) == len(values), "nothing may be named twice")
+        self._require("shots", min(self.shots) >= 1, "each must be at least 1")
+        self._require("seeds", min(self.seeds, default=0) >= 0, "each must be at least 0")
+        self._require("seeds", not self.seeds or self.support in ("", RANDOM), "seeds belong to --support=random")
         for name in ("image_size", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name}={getattr(self, name)} is not allowed: it must be at least 1")
-        if not 32 <= self.crop_size <= self.image_size:
-            raise InputError(
-                f"--crop_size={self.crop_size} is not allowed: it must be from 32 to --image_size={self.image_size}"
-            )
-        if self.image_score not in IMAGE_SCORES:
-            raise InputError(
-                f"--image_score={self.image_score} is not allowed: it must be one of {', '.join(IMAGE_SCORES)}"
-            )
-        if self.max_queries < 0 or self.max_queries == 1:
-            raise InputError(f"--max_queries={self.max_queries} is not allowed: it must be 0 (all) or at least 2")
+            self._require(name, getattr(self, name) >= 1, "it must be at least 1")
+        allowed = f"it must be from 32 to --image_size={self.image_size}"
+        self._require("crop_size", 32 <= self.crop_size <= self.image_size, allowed)
+        known = self.image_score in ("", *IMAGE_SCORES)
+        self._require("image_score", known, f"it must be one of {', '.join(IMAGE_SCORES)}")
+        self._require("max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
+        support = self.support or (RANDOM if self.seeds else FIRST)
+        object.__setattr__(self, "support", support)
+        object.__setattr__(self, "seeds", self.seeds or ((0,) if support == RANDOM else ()))
+
+    def _require(self, name: str, allowed: bool, rule: str) -> None:
+        if not allowed:
+            value = getattr(self, name)
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise InputError(f"--{name}={shown} is not allowed: {rule}")
 
 
 @dataclasses.dataclass(frozen=True)

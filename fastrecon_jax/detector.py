@@ -28,41 +28,65 @@ class Scores(NamedTuple):
 Stages = tuple[Float[Array, "*_ _ _ _"], ...]
 
 
+class Programs(NamedTuple):
+    """A method, jitted; d support draws, b images, k shots.
+
+    Attributes:
+        method: with its settings.
+        fit: stages of the supports (d, k, h_i, w_i, c_i) and keys (d,) to the states, stacked over d.
+        score: states and stages of the queries (b, h_i, w_i, c_i) to their scores.
+    """
+
+    method: Method
+    fit: Callable[[Stages, Key[Array, " d"]], Any]
+    score: Callable[[Any, Stages], Scores]
+
+
 class Detector(NamedTuple):
-    """Jitted programs; d support draws, b images, k shots.
+    """Jitted programs: one encoder for all methods.
 
     Attributes:
         params: of the encoder.
         encode: params and RGB images (b, H, W, 3), 0 to 255, to the stages (b, h_i, w_i, c_i), float32.
-        fit: stages of the supports (d, k, h_i, w_i, c_i) and keys (d,) to the states, stacked over d.
-        score: states and stages of the queries (b, h_i, w_i, c_i) to their scores.
+        methods: one or more.
         maps: patch scores (b, h, w) to anomaly maps (b, H, W).
     """
 
     params: PyTree[Array]
     encode: Callable[[PyTree[Array], UInt8[Array, "b H W 3"]], Stages]
-    fit: Callable[[Stages, Key[Array, " d"]], Any]
-    score: Callable[[Any, Stages], Scores]
+    methods: tuple[Programs, ...]
     maps: Callable[[Float[Array, "b h w"]], Float[Array, "b H W"]]
 
 
-def create(encoder: Encoder, method: Method, *, image_score: str = "", map_size: int, sigma: float = 4.0) -> Detector:
-    """Put an encoder and a method together.
+def create(
+    encoder: Encoder, methods: Sequence[Method], *, image_score: str = "", map_size: int, sigma: float = 4.0
+) -> Detector:
+    """Put an encoder and methods together.
 
     Args:
         encoder: frozen.
-        method: with its settings.
-        image_score: how patch scores become one number, see `core.scoring.image_score`; the method's own by default.
+        methods: with their settings.
+        image_score: how patch scores become one number, see `core.scoring.image_score`; each method's own by default.
         map_size: side of the anomaly map, in pixels.
         sigma: of the map's Gaussian blur, in pixels.
 
     Returns:
-        The compiled programs. A score does not depend on the other queries of the batch.
+        The programs. A score does not depend on the other queries of the batch.
     """
 
     def encode(params, images):
         return tuple(stage.astype(jnp.float32) for stage in encoder.apply(params, normalise(images)))
 
+    to_map = functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma)
+    return Detector(
+        params=encoder.params,
+        encode=jax.jit(encode),
+        methods=tuple(_programs(method, image_score) for method in methods),
+        maps=jax.jit(jax.vmap(to_map)),
+    )
+
+
+def _programs(method: Method, image_score: str) -> Programs:
     def fit(supports, key):
         return method.fit(jax.vmap(method.embed)(supports), key)
 
@@ -72,14 +96,7 @@ def create(encoder: Encoder, method: Method, *, image_score: str = "", map_size:
         return Scores(patches, jax.vmap(jax.vmap(to_number, (None, 0, 0)), (0, None, 0))(states, embedded, patches))
 
     to_number = _image_score(method, image_score)
-    to_map = functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma)
-    return Detector(
-        params=encoder.params,
-        encode=jax.jit(encode),
-        fit=jax.jit(jax.vmap(fit)),
-        score=jax.jit(score),
-        maps=jax.jit(jax.vmap(to_map)),
-    )
+    return Programs(method, fit=jax.jit(jax.vmap(fit)), score=jax.jit(score))
 
 
 def _image_score(method: Method, kind: str) -> Callable[..., Float[Array, ""]]:
@@ -101,12 +118,11 @@ def keys(seeds: Sequence[int | None]) -> Key[Array, " d"]:
     return jnp.stack([jax.random.key(seed or 0) for seed in seeds])
 
 
-def feature_shape(encoder: Encoder, method: Method, image_size: int) -> tuple[int, ...]:
-    """Shape of the features of one image, without computing them.
+def feature_shape(encoder: Encoder, image_size: int) -> tuple[int, int, int]:
+    """Shape of the aligned and concatenated stages of one image, without computing them.
 
     Args:
         encoder: of the images.
-        method: that embeds the encoder's stages.
         image_size: side of the images, in pixels.
 
     Returns:
@@ -114,5 +130,4 @@ def feature_shape(encoder: Encoder, method: Method, image_size: int) -> tuple[in
     """
     images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
     stages = jax.eval_shape(encoder.apply, encoder.params, images)
-    one = [jax.ShapeDtypeStruct(stage.shape[1:], jnp.float32) for stage in stages]
-    return jax.eval_shape(method.embed, one).shape
+    return (*stages[0].shape[1:3], sum(stage.shape[-1] for stage in stages))

@@ -1,6 +1,7 @@
 """One category: encode each image once, fit every draw of the support, score the queries against all of them."""
 
 import functools
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,13 +16,15 @@ from fastrecon_jax.config import EvalConfig
 from fastrecon_jax.data import samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.support import Draw, draws
-from fastrecon_jax.detector import Detector, Scores
+from fastrecon_jax.detector import Detector, Programs, Scores
+from fastrecon_jax.methods import Method
 
 
 class Run(NamedTuple):
-    """The scores of one category, number of shots and draw.
+    """The scores of one category, method, number of shots and draw.
 
     Attributes:
+        method: which.
         shots: number of support images.
         draw: which.
         images: image scores, (n,).
@@ -31,6 +34,7 @@ class Run(NamedTuple):
         score_seconds: to encode and score all queries, likewise.
     """
 
+    method: Method
     shots: int
     draw: Draw
     images: Float[np.ndarray, " n"]
@@ -40,8 +44,9 @@ class Run(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """The states of all draws of one number of shots, stacked."""
+    """The states of all draws of one method and number of shots, stacked."""
 
+    programs: Programs
     shots: int
     draws: tuple[Draw, ...]
     states: Any
@@ -54,7 +59,7 @@ class Evaluated(NamedTuple):
     Attributes:
         queries: the test images, in order.
         masks: (n, H, W).
-        runs: one for each number of shots and draw.
+        runs: one for each method, number of shots and draw.
     """
 
     queries: tuple[samples.Sample, ...]
@@ -90,10 +95,10 @@ def evaluate(
     config: EvalConfig,
     cache: FeatureCache | None = None,
 ) -> Evaluated:
-    """Score the test images of a category for every number of shots and every draw; each image is encoded once.
+    """Score the test images of a category by every method, number of shots and draw; each image is encoded once.
 
     Args:
-        detector: encoder and method.
+        detector: encoder and methods.
         category: checked, see `samples.check`.
         chosen: the support draws for each number of shots, from `choose`.
         config: sizes of images and batches, number of queries.
@@ -107,7 +112,7 @@ def evaluate(
     """
     queries = samples.subset(category.test, config.max_queries)
     fitted = _fit(detector, category, chosen, config, cache)
-    return _score(detector, category.name, queries, fitted, encoding.stream(detector, queries, config, cache))
+    return _score(category.name, queries, fitted, encoding.stream(detector, queries, config, cache))
 
 
 def _fit(
@@ -117,7 +122,7 @@ def _fit(
     config: EvalConfig,
     cache: FeatureCache | None,
 ) -> list[Fitted]:
-    """Encode the union of all supports, then fit the draws of each number of shots in one program."""
+    """Encode the union of all supports, then fit the draws of each method and number of shots in one program."""
     union = sorted({index for of_shots in chosen.values() for draw in of_shots for index in draw.indices})
     place = {index: i for i, index in enumerate(union)}
     encoded = list(encoding.stream(detector, [category.train[i] for i in union], config, cache))
@@ -126,16 +131,15 @@ def _fit(
     ]
     clock = _Clock.of(encoded)
     fitted = []
-    for shots, of_shots in chosen.items():
+    for programs, (shots, of_shots) in itertools.product(detector.methods, chosen.items()):
         rows = jnp.asarray([[place[i] for i in draw.indices] for draw in of_shots])
         supports = tuple(stage[rows] for stage in stages)
-        states, seconds = encoding.timed(detector.fit, supports, detectors.keys([draw.seed for draw in of_shots]))
-        fitted.append(Fitted(shots, of_shots, states, clock.seconds(shots, seconds / len(of_shots))))
+        states, seconds = encoding.timed(programs.fit, supports, detectors.keys([draw.seed for draw in of_shots]))
+        fitted.append(Fitted(programs, shots, of_shots, states, clock.seconds(shots, seconds / len(of_shots))))
     return fitted
 
 
 def _score(
-    detector: Detector,
     name: str,
     queries: tuple[samples.Sample, ...],
     fitted: Sequence[Fitted],
@@ -146,18 +150,18 @@ def _score(
     with tqdm(total=len(queries), desc=name, unit="image", disable=None, leave=False) as progress:
         for encoded in stream:
             clock = clock.add(encoded)
-            for i, of_shots in enumerate(fitted):
-                result, elapsed = encoding.timed(detector.score, of_shots.states, encoded.stages)
+            for i, one in enumerate(fitted):
+                result, elapsed = encoding.timed(one.programs.score, one.states, encoded.stages)
                 scores[i].append([np.asarray(x)[:, : encoded.count] for x in result])
-                seconds[i] += elapsed / len(of_shots.draws)
+                seconds[i] += elapsed / len(one.draws)
             masks.append(encoded.masks)
             progress.update(encoded.count)
     runs = []
-    for of_shots, batches, elapsed in zip(fitted, scores, seconds, strict=True):
+    for one, batches, elapsed in zip(fitted, scores, seconds, strict=True):
         together = Scores(*(np.concatenate(parts, axis=1) for parts in zip(*batches, strict=True)))
-        for draw, patches, images in zip(of_shots.draws, *together, strict=True):
-            total = clock.seconds(len(queries), elapsed)
-            runs.append(Run(of_shots.shots, draw, images, patches, of_shots.seconds, total))
+        total = clock.seconds(len(queries), elapsed)
+        for draw, patches, images in zip(one.draws, *together, strict=True):
+            runs.append(Run(one.programs.method, one.shots, draw, images, patches, one.seconds, total))
     return Evaluated(queries, np.concatenate(masks), runs)
 
 

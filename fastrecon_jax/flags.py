@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -29,11 +30,17 @@ def define(config: type) -> None:
         bool: flags.DEFINE_boolean,
     }
     for field in dataclasses.fields(config):
-        help_text = field.metadata["help"]
-        if kinds[field.name] in definers:
-            definers[kinds[field.name]](field.name, field.default, help_text)
+        help_text, kind = field.metadata["help"], _without_none(kinds[field.name])
+        if kind in definers:
+            definers[kind](field.name, field.default, help_text)
         else:
             flags.DEFINE_list(field.name, [str(x) for x in field.default], help_text)
+
+
+def _without_none(kind: Any) -> Any:
+    """T of `T | None`, other types as they are."""
+    members = [member for member in get_args(kind) if member is not type(None)]
+    return members[0] if isinstance(kind, types.UnionType) and len(members) == 1 else kind
 
 
 def read(config: type[Config]) -> Config:

@@ -13,9 +13,10 @@ LAYERS = (
     ("version", "errors"),
     ("core",),
     ("methods", "encoders"),
-    ("detector", "data", "metrics", "config", "overlay", "report", "flags"),
+    ("detector", "data", "metrics", "config", "overlay", "report", "tables", "plots", "flags"),
     ("encoding",),
     ("experiment",),
+    ("context",),
     ("evaluation",),
     ("eval",),
 )

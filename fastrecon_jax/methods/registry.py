@@ -22,6 +22,7 @@ class Method(NamedTuple):
         score: (state, features) to the patch scores (h, w).
         rows: number of rows of the support pool to the number that the state keeps of them; None if it keeps none.
         image_score: (state, features, patch scores) to the method's own image score; None for the largest patch score.
+        note: its settings in a few words.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Method(NamedTuple):
     score: Callable[[Any, PyTree[Float[Array, "_ _ _"]]], Float[Array, "h w"]]
     rows: Callable[[int], int | None]
     image_score: Callable[[Any, PyTree[Float[Array, "_ _ _"]], Float[Array, "h w"]], Float[Array, ""]] | None = None
+    note: str = ""
 
 
 class Settings(NamedTuple):
@@ -135,6 +137,7 @@ def _fastrecon(settings: Settings) -> Method:
         ),
         score=fastrecon.score,
         rows=functools.partial(coreset.size, ratio=ratio),
+        note=f"lam {settings.lam:g}, coreset {ratio:g}",
     )
 
 
@@ -153,6 +156,7 @@ def _patchcore(settings: Settings) -> Method:
         score=functools.partial(patchcore.score, neighbours_count=settings.neighbours or 1),
         rows=functools.partial(coreset.size, ratio=ratio),
         image_score=functools.partial(patchcore.image_score, reweighting=settings.patchcore_reweighting),
+        note=f"coreset {ratio:g}",
     )
 
 

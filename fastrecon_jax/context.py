@@ -1,0 +1,178 @@
+"""An evaluation before its first image: everything opened and checked, and what it says of itself."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from fastrecon_jax import detector as detectors
+from fastrecon_jax import encoders, experiment, methods
+from fastrecon_jax.config import EvalConfig
+from fastrecon_jax.data import datasets, feature_cache, samples
+from fastrecon_jax.data.feature_cache import FeatureCache
+from fastrecon_jax.data.support import Draw
+from fastrecon_jax.tables import Row
+from fastrecon_jax.version import __version__
+
+_METHOD_SETTINGS = (
+    "lam",
+    "coreset_ratio",
+    "coreset_projection",
+    "patchcore_approximate",
+    "patchcore_reweighting",
+    "padim_channels",
+    "explained_variance",
+    "neighbours",
+)
+
+
+class Context(NamedTuple):
+    """All that is opened before the first image is read."""
+
+    config: EvalConfig
+    dataset: datasets.Dataset
+    categories: tuple[samples.Category, ...]
+    draws: dict[str, dict[int, tuple[Draw, ...]]]
+    encoder: encoders.Encoder
+    detector: detectors.Detector
+    cache: FeatureCache | None
+
+
+def open_context(config: EvalConfig) -> Context:
+    """Open everything and check all that can be checked before anything is computed.
+
+    Args:
+        config: the settings.
+
+    Returns:
+        What the evaluation needs.
+
+    Raises:
+        InputError: something that the user gave cannot be used.
+    """
+    names = methods.names() if config.method == ("all",) else config.method
+    of_methods = {name: getattr(config, name) for name in _METHOD_SETTINGS}
+    chosen = [methods.create(name, map_size=config.crop_size, **of_methods) for name in names]
+    dataset = datasets.open_dataset(config.dataset, config.data_dir)
+    categories = tuple(dataset.open_category(name) for name in datasets.select(dataset, config.category))
+    draws = {}
+    for category in categories:
+        samples.check(category, shots=max(config.shots))
+        draws[category.name] = experiment.choose(dataset.name, category, config)
+    encoder = encoders.create(config.encoder, stages=config.stages, weights=config.weights, dtype=config.dtype)
+    detector = detectors.create(encoder, chosen, image_score=config.image_score, map_size=config.crop_size)
+    cache = _open_cache(config, encoder) if config.feature_cache else None
+    return Context(config, dataset, categories, draws, encoder, detector, cache)
+
+
+def _open_cache(config: EvalConfig, encoder: encoders.Encoder) -> FeatureCache:
+    identity = {
+        "encoder": encoder.name,
+        "stages": encoder.stages,
+        "weights": encoder.sha256 or encoder.weights,
+        "dtype": encoder.dtype,
+        "image_size": config.image_size,
+        "crop_size": config.crop_size,
+        "platform": jax.default_backend(),
+        "versions": (__version__, jax.__version__),
+    }
+    return feature_cache.open_cache(Path(config.feature_cache), identity)
+
+
+def settings(context: Context) -> Row:
+    """Everything that decides a figure; two runs may share a directory only if it is equal.
+
+    Args:
+        context: of the run.
+
+    Returns:
+        As JSON holds it.
+    """
+    config, encoder = context.config, context.encoder
+    names = [[category.name, *(s.name for s in (*category.train, *category.test))] for category in context.categories]
+    found = dataclasses.asdict(config) | {
+        "version": __version__,
+        "dataset": context.dataset.name,
+        "data_dir": str(context.dataset.directory.resolve()),
+        "category": [category.name for category in context.categories],
+        "files_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
+        "stages": encoder.stages,
+        "weights": encoder.weights,
+        "weights_sha256": encoder.sha256,
+        "draws": max(len(draws) for shots in context.draws.values() for draws in shots.values()),
+        "method": [programs.method.name for programs in context.detector.methods],
+        "description": description(context),
+    }
+    del found["output_dir"], found["feature_cache"]
+    return json.loads(json.dumps(found))
+
+
+def description(context: Context) -> str:
+    """Methods, data, encoder and support in a line.
+
+    Args:
+        context: of the run.
+
+    Returns:
+        A sentence.
+    """
+    config, encoder = context.config, context.encoder
+    data = f"{context.dataset.name}{' (synthetic images)' if context.dataset.synthetic else ''}"
+    random = " RANDOM WEIGHTS: the figures mean nothing." if encoder.weights == "random" else ""
+    chosen = [programs.method for programs in context.detector.methods]
+    named = ", ".join(f"{method.name} ({method.note})" if method.note else method.name for method in chosen)
+    return (
+        f"{named} on {data}, encoder {encoder.name} "
+        f"{'+'.join(encoder.stages)} ({encoder.dtype}, {encoder.weights}), support {config.support}.{random}"
+    )
+
+
+def default_directory(found: Row) -> Path:
+    """Where results go unless the user says so: the same for the same settings.
+
+    Args:
+        found: from `settings`.
+
+    Returns:
+        A path relative to the working directory.
+    """
+    identity = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:8]
+    return Path("results") / f"{found['dataset']}_{found['encoder']}_{identity}"
+
+
+def introduction(context: Context, directory: Path) -> str:
+    """What the run works on, and a warning if its settings cannot work.
+
+    Args:
+        context: of the run.
+        directory: where results go.
+
+    Returns:
+        A few lines.
+    """
+    devices = jax.devices()
+    images = sum(len(category.test) for category in context.categories)
+    return (
+        f"fastrecon_jax {__version__}, jax {jax.__version__}, {len(devices)} x {devices[0].device_kind}\n"
+        f"{description(context)}\n"
+        f"{len(context.categories)} categories, {images} test images in {context.dataset.directory}\n"
+        f"results go to {directory}\n{_warning(context)}\n"
+    )
+
+
+def _warning(context: Context) -> str:
+    """FastRecon without its distribution term on a coreset that spans all channels explains everything."""
+    fastrecon = [one.method for one in context.detector.methods if one.method.name == "fastrecon"]
+    if not fastrecon or context.config.lam > 0:
+        return ""
+    h, w, c = detectors.feature_shape(context.encoder, context.config.crop_size)
+    spanning = [shots for shots in context.config.shots if fastrecon[0].rows(shots * h * w) >= c]
+    if not spanning:
+        return ""
+    return (
+        f"warning: with --lam=0 and {', '.join(map(str, spanning))} shots the coreset has at least as many rows as "
+        f"features have channels ({c}), so every residual is about 0; lower --coreset_ratio or raise --lam\n"
+    )

@@ -1,0 +1,191 @@
+"""Tables of results: means over categories and draws, methods beside each other, and their paired differences."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+METRICS = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro")
+SUMMARY = {"image": "image_auroc", "pixel": "pixel_auroc", "AUPRO": "aupro"}
+_GROUP = ("dataset", "method", "shots", "support", "encoder", "weights")
+_RESAMPLES = 10_000
+
+Row = dict[str, Any]
+
+
+def means(rows: Sequence[Row]) -> list[Row]:
+    """Means over categories and draws, for each number of shots.
+
+    Args:
+        rows: with the keys `COLUMNS`.
+
+    Returns:
+        One row for each group, with each metric's mean and, as `METRIC_std`, the standard deviation over the draws of
+        the mean over categories; None where a category has none, or for the deviation of a single draw.
+    """
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in _GROUP), []).append(row)
+    return [_mean(dict(zip(_GROUP, key, strict=True)), group) for key, group in groups.items()]
+
+
+def _mean(group: Row, rows: Sequence[Row]) -> Row:
+    seeds = list(dict.fromkeys(row["seed"] for row in rows))
+    mean = group | {"categories": len({row["category"] for row in rows}), "draws": len(seeds)}
+    for metric in METRICS:
+        values = [[row[metric] for row in rows if row["seed"] == seed] for seed in seeds]
+        if any(value is None for draw in values for value in draw):
+            mean |= {metric: None, f"{metric}_std": None}
+        else:
+            draws = [np.mean(draw) for draw in values]
+            mean |= {metric: float(np.mean(draws)), f"{metric}_std": float(np.std(draws)) if len(seeds) > 1 else None}
+    return mean
+
+
+def by_category(rows: Sequence[Row]) -> list[list[str]]:
+    """Categories with the mean (± deviation over the draws), then the mean of all, in percent.
+
+    Args:
+        rows: with the metrics, category, method, shots and seed.
+
+    Returns:
+        Lines of cells, the head first.
+    """
+    lines = [["category", "method", "shots", *(metric.replace("_", " ") for metric in METRICS)]]
+    for method, shots in dict.fromkeys((row["method"], row["shots"]) for row in rows):
+        chosen = [row for row in rows if (row["method"], row["shots"]) == (method, shots)]
+        for category in dict.fromkeys(row["category"] for row in chosen):
+            lines += [_line(category, mean) for mean in means([row for row in chosen if row["category"] == category])]
+        lines += [_line(f"mean of {mean['categories']}", mean) for mean in means(chosen)]
+    return lines
+
+
+def _line(name: str, mean: Row) -> list[str]:
+    figures = (percent(mean[metric], mean[f"{metric}_std"]) for metric in METRICS)
+    return [name, mean["method"], str(mean["shots"]), *figures]
+
+
+def by_method(rows: Sequence[Row]) -> list[list[str]]:
+    """Methods against shots: image and pixel AUROC and AUPRO, means over categories and draws, in percent.
+
+    Args:
+        rows: with the metrics, category, method, shots and seed.
+
+    Returns:
+        Lines of cells, the head first.
+    """
+    found = {(mean["method"], mean["shots"]): mean for mean in means(rows)}
+    shots = list(dict.fromkeys(k for _, k in found))
+    lines = [["method", *(f"{name} {k}" for name in SUMMARY for k in shots)]]
+    for method in dict.fromkeys(method for method, _ in found):
+        of_method = [found[method, k] for k in shots]
+        cells = [percent(mean[m], mean[f"{m}_std"]) for m in SUMMARY.values() for mean in of_method]
+        lines.append([method, *cells])
+    return lines
+
+
+def paired(rows: Sequence[Row], *, baseline: str) -> list[Row]:
+    """Differences between each method and a baseline on the same categories and draws.
+
+    Args:
+        rows: with the metrics, category, method, shots and seed.
+        baseline: the method that the others are compared with.
+
+    Returns:
+        For each other method and number of shots, of each metric of `SUMMARY`: the mean difference and as
+        `METRIC_interval` its 95 % bootstrap interval over the pairs (category, draw), fixed seed; None where undefined.
+        Empty if the baseline is not among the methods.
+    """
+    known = {(row["method"], row["shots"], row["category"], row["seed"]): row for row in rows}
+    differences: dict[tuple[str, int], list[tuple[Row, Row]]] = {}
+    for (method, shots, category, seed), row in known.items():
+        other = known.get((baseline, shots, category, seed))
+        if method != baseline and other:
+            differences.setdefault((method, shots), []).append((row, other))
+    return [
+        {"method": method, "baseline": baseline, "shots": shots, "pairs": len(pairs)} | _differences(pairs)
+        for (method, shots), pairs in differences.items()
+    ]
+
+
+def _differences(pairs: Sequence[tuple[Row, Row]]) -> Row:
+    chosen = np.random.default_rng(0).integers(len(pairs), size=(_RESAMPLES, len(pairs)))
+    found = {}
+    for metric in SUMMARY.values():
+        if any(row[metric] is None or other[metric] is None for row, other in pairs):
+            found |= {metric: None, f"{metric}_interval": None}
+        else:
+            values = np.array([row[metric] - other[metric] for row, other in pairs])
+            low, high = np.percentile(values[chosen].mean(axis=1), [2.5, 97.5])
+            found |= {metric: float(values.mean()), f"{metric}_interval": [float(low), float(high)]}
+    return found
+
+
+def of_pairs(differences: Sequence[Row]) -> list[list[str]]:
+    """Paired differences in percentage points, with their intervals.
+
+    Args:
+        differences: from `paired`.
+
+    Returns:
+        Lines of cells, the head first.
+    """
+    lines = [["against", "method", "shots", "pairs", *SUMMARY]]
+    for row in differences:
+        cells = [_points(row[metric], row[f"{metric}_interval"]) for metric in SUMMARY.values()]
+        lines.append([row["baseline"], row["method"], str(row["shots"]), str(row["pairs"]), *cells])
+    return lines
+
+
+def _points(value: float | None, interval: Sequence[float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:+.1f} ({100 * interval[0]:+.1f} to {100 * interval[1]:+.1f})"
+
+
+def percent(value: float | None, deviation: float | None) -> str:
+    """A fraction in percent, with its deviation.
+
+    Args:
+        value: fraction of 1; None where it is undefined.
+        deviation: likewise; None where there is none.
+
+    Returns:
+        Such as `97.1 ± 0.3`, or `-`.
+    """
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+
+
+def plain(lines: Sequence[Sequence[str]]) -> str:
+    """A table in columns for a terminal.
+
+    Args:
+        lines: of cells, the head first.
+
+    Returns:
+        Text.
+    """
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        + "\n"
+        for line in lines
+    )
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown.
+
+    Args:
+        lines: of cells, the head first.
+
+    Returns:
+        Text.
+    """
+    rule = ["---", *("---:" for _ in lines[0][1:])]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
