@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from fastrecon_jax import detector, encoders, encoding, methods
+from fastrecon_jax import detector, encoders, encoding
 from fastrecon_jax import flags as command_line
 from fastrecon_jax.config import EvalConfig
 from fastrecon_jax.data import datasets, loader
@@ -58,7 +58,7 @@ def loader_suite() -> None:
     (name,) = datasets.select(dataset, (name,))
     images = dataset.open_category(name).test
     encoder = encoders.create(_ENCODER.value, weights=_WEIGHTS.value)
-    programs = detector.create(encoder, methods.create("fastrecon"), map_size=224)
+    programs = detector.create(encoder, [], map_size=224)
     config = EvalConfig(batch_size=_BATCH_SIZE.value)
     batch = jnp.zeros((config.batch_size, config.crop_size, config.crop_size, 3), jnp.uint8)
     sizes = {"image_size": config.image_size, "crop_size": config.crop_size, "threads": _THREADS.value}

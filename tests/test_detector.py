@@ -14,7 +14,7 @@ METHOD = methods.create("fastrecon", coreset_ratio=0.1)
 
 @pytest.fixture(scope="module")
 def programs():
-    return detector.create(ENCODER, METHOD, map_size=64)
+    return detector.create(ENCODER, [METHOD], map_size=64)
 
 
 def pictures(seed, *shape):
@@ -28,8 +28,8 @@ def encode(programs, images):
 def test_scores_equal_the_parts_put_together_by_hand(programs):
     support, queries = pictures(0, 2), pictures(1, 3)
     stages = encode(programs, support)
-    states = programs.fit(tuple(s[None] for s in stages), detector.keys([None]))
-    scores = programs.score(states, encode(programs, queries))
+    states = programs.methods[0].fit(tuple(s[None] for s in stages), detector.keys([None]))
+    scores = programs.methods[0].score(states, encode(programs, queries))
 
     def embed(image):
         outputs = ENCODER.apply(ENCODER.params, normalise(image[None]))
@@ -43,19 +43,23 @@ def test_scores_equal_the_parts_put_together_by_hand(programs):
 
 
 def test_a_score_does_not_depend_on_the_other_queries(programs):
-    states = programs.fit(tuple(s[None] for s in encode(programs, pictures(0, 2))), detector.keys([0]))
+    states = programs.methods[0].fit(tuple(s[None] for s in encode(programs, pictures(0, 2))), detector.keys([0]))
     queries = pictures(1, 4)
     others = jnp.concatenate([queries[:1], pictures(2, 3)])
-    one, other = (programs.score(states, encode(programs, batch)).images[0, 0] for batch in (queries, others))
+    one, other = (
+        programs.methods[0].score(states, encode(programs, batch)).images[0, 0] for batch in (queries, others)
+    )
     assert one == other
 
 
 def test_draws_are_fitted_together_as_each_alone(programs):
     supports = tuple(s.reshape(3, 2, *s.shape[1:]) for s in encode(programs, pictures(0, 6)))
     queries = encode(programs, pictures(1, 2))
-    together = programs.score(programs.fit(supports, detector.keys([0, 1, 2])), queries)
+    together = programs.methods[0].score(programs.methods[0].fit(supports, detector.keys([0, 1, 2])), queries)
     for d in range(3):
-        alone = programs.score(programs.fit(tuple(s[d : d + 1] for s in supports), detector.keys([d])), queries)
+        alone = programs.methods[0].score(
+            programs.methods[0].fit(tuple(s[d : d + 1] for s in supports), detector.keys([d])), queries
+        )
         assert_close(together.images[d], alone.images[0], 1e-5)
 
 
@@ -66,11 +70,11 @@ def test_batches_of_one_shape_compile_once():
         traces.append(1)
         return features.combine(stages)
 
-    programs = detector.create(ENCODER, METHOD._replace(embed=embed), map_size=64)
-    states = programs.fit(tuple(s[None] for s in encode(programs, pictures(0, 2))), detector.keys([0]))
+    programs = detector.create(ENCODER, [METHOD._replace(embed=embed)], map_size=64)
+    states = programs.methods[0].fit(tuple(s[None] for s in encode(programs, pictures(0, 2))), detector.keys([0]))
     traces.clear()
     for seed in range(3):
-        programs.score(states, encode(programs, pictures(seed, 4)))
+        programs.methods[0].score(states, encode(programs, pictures(seed, 4)))
     assert len(traces) == 1
 
 
@@ -80,7 +84,7 @@ def test_maps_have_the_size_asked_for(programs):
 
 def test_feature_shape_is_that_of_the_features(programs):
     stages = [s[0] for s in encode(programs, pictures(0, 1))]
-    assert detector.feature_shape(ENCODER, METHOD, 64) == METHOD.embed(stages).shape == (8, 8, 384)
+    assert detector.feature_shape(ENCODER, 64) == METHOD.embed(stages).shape == (8, 8, 384)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,9 @@ def test_settings_out_of_range(settings, message):
 
 def test_the_image_score_is_the_methods_own_unless_another_is_asked_for(programs):
     method = methods.create("nearest")
-    own, largest = (detector.create(ENCODER, method, image_score=kind, map_size=64) for kind in ("", "max"))
+    own, largest = (
+        detector.create(ENCODER, [method], image_score=kind, map_size=64).methods[0] for kind in ("", "max")
+    )
     states = own.fit(tuple(s[None] for s in encode(programs, pictures(0, 2))), detector.keys([0]))
     queries = encode(programs, pictures(1, 2))
     scores = own.score(states, queries)
@@ -112,7 +118,7 @@ def test_the_image_score_is_the_methods_own_unless_another_is_asked_for(programs
 
 @pytest.mark.parametrize("name", methods.names())
 def test_every_method_runs_on_the_stages_of_an_encoder(programs, name):
-    whole = detector.create(ENCODER, methods.create(name), map_size=64)
+    (whole,) = detector.create(ENCODER, [methods.create(name)], map_size=64).methods
     states = whole.fit(
         tuple(s.reshape(2, 2, *s.shape[1:]) for s in encode(programs, pictures(0, 4))), detector.keys([0, 1])
     )

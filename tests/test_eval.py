@@ -12,7 +12,7 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from fastrecon_jax import eval as evaluate
-from fastrecon_jax import evaluation, report
+from fastrecon_jax import evaluation, methods, report
 from fastrecon_jax import flags as command_line
 from fastrecon_jax.config import EvalConfig
 from tests.data.parts import write_category
@@ -58,7 +58,7 @@ def without_times(rows):
 
 def test_results_are_complete(parts):
     results = run(parts, shots=(1, 2), support="random", seeds=(0, 3), save_maps=True)
-    assert results.keys() == {"config", "rows", "mean"}
+    assert results.keys() == {"config", "rows", "mean", "paired"}
     assert [(r["category"], r["shots"], r["seed"]) for r in results["rows"]] == [
         (category, shots, seed) for category in ("bolt", "nut") for shots in (1, 2) for seed in (0, 3)
     ]
@@ -77,7 +77,7 @@ def test_results_are_complete(parts):
     assert len(scores) == 2 * 2 * 2 * 6
     assert {s["path"] for s in scores} == {f"test/{kind}/{i:03}.png" for kind in ("good", "scratch") for i in range(3)}
     assert sorted(p.name for p in (parts / "out/maps").iterdir()) == [
-        f"{category}_{shots}shot.png" for category in ("bolt", "nut") for shots in (1, 2)
+        f"{category}_{shots}shot_fastrecon.png" for category in ("bolt", "nut") for shots in (1, 2)
     ]
 
 
@@ -139,6 +139,33 @@ def test_cached_features_give_the_same_and_cost_no_pass(parts):
     assert len(list((parts / "cache").glob("*/*"))) == 2 * entries
 
 
+def test_methods_beside_each_other(parts, command):
+    arguments = ("--data_dir=data", "--category=bolt", "--method=fastrecon,nearest", "--shots=1,2", "--seeds=0,1")
+    code, out, _ = command(*arguments, "--output_dir=out")
+    assert code == 0
+    assert "bolt nearest 2 shots: image AUROC 100.0 ± 0.0" in out
+    assert "against" in out
+    results = json.loads((parts / "out/results.json").read_text())
+    assert [(r["method"], r["shots"], r["seed"]) for r in results["rows"]] == [
+        (method, shots, seed) for method in ("fastrecon", "nearest") for shots in (1, 2) for seed in (0, 1)
+    ]
+    assert [(p["method"], p["shots"], p["pairs"]) for p in results["paired"]] == [("nearest", 1, 2), ("nearest", 2, 2)]
+    assert (parts / "out/shots.png").exists()
+    assert "| method | image 1 | image 2 |" in (parts / "out/results.md").read_text()
+
+
+def test_a_method_scores_the_same_alone_and_beside_others(parts):
+    together = run(parts, method=("nearest", "patchcore", "padim", "spade", "subspace"))["rows"]
+    for method in ("patchcore", "spade"):
+        (alone,) = run(parts, method=(method,), category=("bolt",), output_dir=str(parts / method))["rows"]
+        (same,) = [row for row in together if row["method"] == method and row["category"] == "bolt"]
+        assert without_times([alone])[0] == pytest.approx(without_times([same])[0], abs=1e-4)
+
+
+def test_all_methods_have_a_name(parts):
+    assert {row["method"] for row in run(parts, method=("all",), category=("bolt",))["rows"]} == set(methods.names())
+
+
 def test_random_weights_say_so_in_every_result(parts):
     results = run(parts)
     assert all(row["weights"] == "random" for row in (*results["rows"], *results["mean"]))
@@ -188,10 +215,13 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--shots=0", "--shots=0 is not allowed: each must be at least 1"),
         ("--shots=two", "--shots=two is not allowed: expected a list of ints"),
         ("--shots=5", "category bolt has 4 good training images, --shots=5 needs at least 5"),
-        ("--shots=2,2", "--shots=2,2 must name at least one, none of them twice"),
+        ("--shots=2,2", "--shots=2,2 is not allowed: nothing may be named twice"),
         ("--seeds=-1", "--seeds=-1 is not allowed: each must be at least 0"),
         ("--support=nearest", "--support=nearest is neither first nor random nor a file"),
         ("--method=magic", "unknown method 'magic'"),
+        ("--support=first --seeds=1", "--seeds=1 is not allowed: seeds belong to --support=random"),
+        ("--explained_variance=2", "explained variance 2.0 is not allowed"),
+        ("--padim_channels=-1", "padim channels -1 is not allowed"),
         ("--lam=-1", "lam -1.0 is not allowed"),
         ("--lam=much", "flag --lam=much"),
         ("--coreset_ratio=2", "coreset ratio 2.0 is not allowed"),
@@ -206,7 +236,7 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(parts, command, argument, message):
-    code, _, err = command("--data_dir=data", argument)
+    code, _, err = command("--data_dir=data", *argument.split(" "))
     assert code == 2
     assert message in err
     assert err.startswith("error: ")

@@ -49,12 +49,12 @@ def test_the_coreset_is_the_published_one(shared, category):
     config = settings(shared, category)
     encoder = encoders.create(config.encoder, weights=config.weights)
     method = methods.create("fastrecon")
-    programs = detector.create(encoder, method, map_size=224)
+    programs = detector.create(encoder, [method], map_size=224)
     train = folder.open_category((shared / "data" / category).parent, category.split("/")[1]).train[:8]
     batch = next(loader.batches(train, batch_size=8, image_size=256, crop_size=224))
     stages, _ = encoding.timed(programs.encode, programs.params, batch.images)
     reference = json.loads((shared / "reference" / "fastrecon_resnet50_v1.json").read_text())
     for shots in (2, 4, 8):
-        states = programs.fit(tuple(stage[None, :shots] for stage in stages), detector.keys([None]))
+        states = programs.methods[0].fit(tuple(stage[None, :shots] for stage in stages), detector.keys([None]))
         expected = reference[f"{category} shots={shots} lam=2"]["first_coreset_indices"]
         np.testing.assert_array_equal(states.coreset[0, : len(expected)], expected)

@@ -3,38 +3,16 @@ import json
 import pytest
 
 from fastrecon_jax import report
+from tests.rows import row
 
 CONFIG = {"description": "test", "draws": 2, "lam": 2.0}
 
 
-def row(category, shots, seed, value):
-    facts = dict.fromkeys(report.COLUMNS, 1) | dict.fromkeys(report.METRICS, value)
-    return facts | {"category": category, "shots": shots, "seed": seed, "pixel_ap": None}
-
-
 ROWS = [row("a", 2, 0, 0.5), row("a", 2, 1, 0.7), row("b", 2, 0, 0.9), row("b", 2, 1, 0.9), row("a", 4, 0, 1.0)]
 SCORES = [
-    {"dataset": "d", "category": c, "seed": 0, "shots": 2, "path": "x", "label": 1, "score": 0.1} for c in ("a", "b")
+    {"dataset": "d", "category": c, "seed": 0, "shots": 2, "path": "x", "label": 1, "score": 0.1, "method": "m"}
+    for c in ("a", "b")
 ]
-
-
-def test_means_over_categories_and_their_deviation_over_draws():
-    two, four = report.means(ROWS)
-    assert two["image_auroc"] == pytest.approx(0.75)
-    assert two["image_auroc_std"] == pytest.approx(0.05)  # the means over categories are 0.7 and 0.8
-    assert (two["categories"], two["draws"]) == (2, 2)
-    assert two["pixel_ap"] is None
-    assert four["image_auroc_std"] is None
-
-
-def test_the_table_is_in_percent():
-    lines = report.table(ROWS)
-    assert lines[0][:3] == ["category", "shots", "image auroc"]
-    assert lines[1][:3] == ["a", "2", "60.0 ± 10.0"]
-    assert lines[3][:3] == ["mean of 2", "2", "75.0 ± 5.0"]
-    assert lines[1][6] == "-"
-    assert report.plain(lines).splitlines()[1].startswith("a ")
-    assert report.markdown(lines).splitlines()[1].startswith("| --- | ---:")
 
 
 def test_what_is_written_is_taken_up(tmp_path):
@@ -46,7 +24,7 @@ def test_what_is_written_is_taken_up(tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "config.json", "results.json", "results.csv", "results.md", "scores.csv"
     }  # fmt: skip
-    assert json.loads((tmp_path / "out/results.json").read_text()).keys() == {"config", "rows", "mean"}
+    assert json.loads((tmp_path / "out/results.json").read_text()).keys() == {"config", "rows", "mean", "paired"}
 
 
 def test_scores_of_a_category_that_was_not_finished_are_dropped(tmp_path):

@@ -1,0 +1,9 @@
+"""Rows of results for tests."""
+
+from fastrecon_jax import report, tables
+
+
+def row(category, shots, seed, value, method="fastrecon"):
+    """A row whose metrics all have one value, without a pixel AP."""
+    facts = dict.fromkeys(report.COLUMNS, 1) | dict.fromkeys(tables.METRICS, value)
+    return facts | {"category": category, "shots": shots, "seed": seed, "method": method, "pixel_ap": None}
