@@ -16,11 +16,12 @@ Config = TypeVar("Config")
 flags.disclaim_key_flags()  # they belong to the entry point, which --help describes
 
 
-def define(config: type) -> None:
+def define(config: type, **defaults: Any) -> None:
     """Define a flag for each field, with its default and its comment.
 
     Args:
         config: a dataclass whose fields come from `config.setting`.
+        defaults: other ones than the dataclass's, by field.
     """
     kinds = get_type_hints(config)
     definers = {
@@ -30,11 +31,12 @@ def define(config: type) -> None:
         bool: flags.DEFINE_boolean,
     }
     for field in dataclasses.fields(config):
+        default = defaults.get(field.name, field.default)
         help_text, kind = field.metadata["help"], _without_none(kinds[field.name])
         if kind in definers:
-            definers[kind](field.name, field.default, help_text)
+            definers[kind](field.name, default, help_text)
         else:
-            flags.DEFINE_list(field.name, [str(x) for x in field.default], help_text)
+            flags.DEFINE_list(field.name, [str(x) for x in default], help_text)
 
 
 def _without_none(kind: Any) -> Any:

@@ -50,10 +50,10 @@ def write(directory: Path, results: Results) -> None:
     """
     pairs = tables.paired(results.rows, baseline=BASELINE)
     summary = {"config": results.config, "rows": results.rows, "mean": tables.means(results.rows), "paired": pairs}
-    _replace(directory / "scores.csv", _csv(SCORE_COLUMNS, results.scores))
-    _replace(directory / "results.csv", _csv(COLUMNS, results.rows))
-    _replace(directory / "results.md", _markdown(results, pairs))
-    _replace(directory / "results.json", json.dumps(summary, indent=1, allow_nan=False))
+    replace(directory / "scores.csv", _csv(SCORE_COLUMNS, results.scores))
+    replace(directory / "results.csv", _csv(COLUMNS, results.rows))
+    replace(directory / "results.md", _markdown(results, pairs))
+    replace(directory / "results.json", json.dumps(summary, indent=1, allow_nan=False))
 
 
 def _markdown(results: Results, pairs: Sequence[Row]) -> str:
@@ -89,7 +89,7 @@ def start(directory: Path, config: Row) -> Results:
     else:
         if (directory / "results.json").exists():
             raise InputError(f"output directory {directory} holds results without their config.json: choose another")
-        _replace(known, json.dumps(config, indent=1))
+        replace(known, json.dumps(config, indent=1))
     if not (directory / "results.json").exists():
         return Results(config, [], [])
     rows = _parse(directory / "results.json", lambda text: json.loads(text)["rows"])
@@ -120,7 +120,31 @@ def _csv(columns: Sequence[str], rows: Iterable[Row]) -> str:
     return text.getvalue()
 
 
-def _replace(file: Path, text: str) -> None:
+def read(directory: Path) -> Row:
+    """The summary that `write` left.
+
+    Args:
+        directory: of the results.
+
+    Returns:
+        config, rows, mean and paired.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    return _parse(directory / "results.json", json.loads)
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        file: to write.
+        text: its contents.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         beside.write_text(text, encoding="utf-8")
