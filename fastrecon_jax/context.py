@@ -92,13 +92,16 @@ def settings(context: Context) -> Row:
         As JSON holds it.
     """
     config, encoder = context.config, context.encoder
-    names = [[category.name, *(s.name for s in (*category.train, *category.test))] for category in context.categories]
+    files = [
+        [category.name, [s.name for s in category.train], [s.name for s in category.test], context.draws[category.name]]
+        for category in context.categories
+    ]
     found = dataclasses.asdict(config) | {
         "version": __version__,
         "dataset": context.dataset.name,
         "data_dir": str(context.dataset.directory.resolve()),
         "category": [category.name for category in context.categories],
-        "files_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
+        "files_sha256": hashlib.sha256(json.dumps(files).encode()).hexdigest(),
         "stages": encoder.stages,
         "weights": encoder.weights,
         "weights_sha256": encoder.sha256,

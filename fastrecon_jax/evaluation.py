@@ -110,7 +110,7 @@ def _save_sheet(
             image=samples.load_image(evaluated.queries[i], samples.read(evaluated.queries[i]), **sizes).pixels,
             mask=evaluated.masks[i],
             map=maps[i],
-            caption=f"{evaluated.queries[i].name.removeprefix('test/')}  {one.images[i]:.2f}",
+            caption=f"{evaluated.queries[i].name.removeprefix('test/')}  {one.images[i]:.3g}",
         )
         for i in shown
     ]
@@ -123,10 +123,8 @@ def _save_sheet(
 
 def _lines(rows: Sequence[report.Row]) -> str:
     """A line for each method and number of shots of a category that has just ended."""
-    groups: dict[tuple[str, int], list[report.Row]] = {}
-    for row in rows:
-        groups.setdefault((row["method"], row["shots"]), []).append(row)
-    return "".join(f"{group[0]['category']} {m} {k} shots: {_summary(group)}\n" for (m, k), group in groups.items())
+    groups = tables.grouped(rows, "category", "method", "shots")
+    return "".join(f"{' '.join(map(str, key))} shots: {_summary(group)}\n" for key, group in groups.items())
 
 
 def _summary(rows: Sequence[report.Row]) -> str:

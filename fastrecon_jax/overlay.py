@@ -125,5 +125,5 @@ def _draw_scale(sheet: Image.Image, *, low: float, high: float) -> None:
     top = sheet.height - _CAPTION - _GAP
     sheet.paste(Image.fromarray(bar), (margin, top + 2))
     draw = ImageDraw.Draw(sheet)
-    draw.text((margin - _GAP, top), f"{low:.2f}", fill="black", font=font, anchor="ra")
-    draw.text((sheet.width - margin + _GAP, top), f"{high:.2f}", fill="black", font=font)
+    draw.text((margin - _GAP, top), f"{low:.3g}", fill="black", font=font, anchor="ra")
+    draw.text((sheet.width - margin + _GAP, top), f"{high:.3g}", fill="black", font=font)

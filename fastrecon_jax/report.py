@@ -99,7 +99,7 @@ def start(directory: Path, config: Row) -> Results:
 
 
 def _same(directory: Path, known: Row, config: Row) -> None:
-    differing = [key for key in known | config if known.get(key) != config.get(key)]
+    differing = [key for key in known | config if known.get(key) != config.get(key) and key != "description"]
     if differing:
         changes = "; ".join(f"{key} was {known.get(key)!r} and is {config.get(key)!r}" for key in differing)
         raise InputError(f"output directory {directory} holds results of other settings, choose another: {changes}")

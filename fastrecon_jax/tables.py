@@ -13,6 +13,22 @@ _RESAMPLES = 10_000
 Row = dict[str, Any]
 
 
+def grouped(rows: Sequence[Row], *keys: str) -> dict[tuple, list[Row]]:
+    """Rows that agree in some keys, in the order of their first rows.
+
+    Args:
+        rows: to group.
+        keys: to agree in.
+
+    Returns:
+        Rows by the values of the keys.
+    """
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return groups
+
+
 def means(rows: Sequence[Row]) -> list[Row]:
     """Means over categories and draws, for each number of shots.
 
@@ -23,10 +39,7 @@ def means(rows: Sequence[Row]) -> list[Row]:
         One row for each group, with each metric's mean and, as `METRIC_std`, the standard deviation over the draws of
         the mean over categories; None where a category has none, or for the deviation of a single draw.
     """
-    groups: dict[tuple, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in _GROUP), []).append(row)
-    return [_mean(dict(zip(_GROUP, key, strict=True)), group) for key, group in groups.items()]
+    return [_mean(dict(zip(_GROUP, key, strict=True)), group) for key, group in grouped(rows, *_GROUP).items()]
 
 
 def _mean(group: Row, rows: Sequence[Row]) -> Row:
@@ -52,10 +65,9 @@ def by_category(rows: Sequence[Row]) -> list[list[str]]:
         Lines of cells, the head first.
     """
     lines = [["category", "method", "shots", *(metric.replace("_", " ") for metric in METRICS)]]
-    for method, shots in dict.fromkeys((row["method"], row["shots"]) for row in rows):
-        chosen = [row for row in rows if (row["method"], row["shots"]) == (method, shots)]
-        for category in dict.fromkeys(row["category"] for row in chosen):
-            lines += [_line(category, mean) for mean in means([row for row in chosen if row["category"] == category])]
+    for chosen in grouped(rows, "method", "shots").values():
+        for (category,), of_category in grouped(chosen, "category").items():
+            lines += [_line(category, mean) for mean in means(of_category)]
         lines += [_line(f"mean of {mean['categories']}", mean) for mean in means(chosen)]
     return lines
 

@@ -124,6 +124,15 @@ def test_added_images_are_other_settings(parts):
         run(parts)
 
 
+def test_another_list_in_the_same_file_is_another_setting(parts):
+    listed = parts / "list.txt"
+    listed.write_text("bolt/train/good/000.png\nbolt/train/good/001.png\n")
+    run(parts, category=("bolt",), support=str(listed))
+    listed.write_text("bolt/train/good/002.png\nbolt/train/good/001.png\n")
+    with pytest.raises(ValueError, match="files_sha256 was"):
+        run(parts, category=("bolt",), support=str(listed))
+
+
 def test_cached_features_give_the_same_and_cost_no_pass(parts):
     cache = {"feature_cache": str(parts / "cache")}
     plain = run(parts)["rows"]
