@@ -1,28 +1,18 @@
 """The settings of each command: frozen dataclasses, one comment a field, which `flags` turns into flags one to one."""
 
 import dataclasses
-from typing import Any
+from pathlib import Path
 
+from fastrecon_jax import methods
 from fastrecon_jax.core.scoring import IMAGE_SCORES
 from fastrecon_jax.data.support import FIRST, RANDOM
 from fastrecon_jax.errors import InputError
-
-
-def setting(default: Any, comment: str) -> Any:
-    """A field with its default and its comment, which is also the flag's help.
-
-    Args:
-        default: of the field; its type is the flag's, a tuple's first element tells the type of the list.
-        comment: what the field means, with unit and range.
-
-    Returns:
-        The dataclass field.
-    """
-    return dataclasses.field(default=default, metadata={"help": comment})
+from fastrecon_jax.methods.settings import MethodSettings, check_used
+from fastrecon_jax.settings import check_list, require, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalConfig:
+class EvalConfig(MethodSettings):
     """Settings of `python -m fastrecon_jax.eval`."""
 
     dataset: str = setting(
@@ -58,23 +48,6 @@ class EvalConfig:
     stages: tuple[str, ...] = setting((), "encoder stages; by default those of strides 8 and 16")
     image_size: int = setting(256, "side in pixels to which images are resized")
     crop_size: int = setting(224, "side in pixels of the centre that is kept")
-    coreset_ratio: float | None = setting(
-        None, "share of the support features to keep, above 0 and at most 1; by default fastrecon 0.01, patchcore 0.1"
-    )
-    coreset_projection: int | None = setting(
-        None,
-        "dimensions of a random projection for choosing the coreset, 0 for none; by default fastrecon 0, patchcore 128",
-    )
-    lam: float = setting(2.0, "fastrecon: weight of the distribution term, at least 0")
-    patchcore_approximate: bool = setting(
-        True, "patchcore: begin the coreset with distances to 10 random rows, not to all"
-    )
-    patchcore_reweighting: int = setting(
-        0, "patchcore: neighbours in the paper's re-weighted image score; 0 for the maximum"
-    )
-    padim_channels: int = setting(0, "padim: channels drawn; 0 for 100, or 550 where there are more than 448")
-    explained_variance: float = setting(0.99, "subspace: share of the variance that the directions explain")
-    neighbours: int = setting(0, "patchcore: nearest rows to average; spade: nearest images; 0 for 1 and 50")
     image_score: str = setting(
         "", "image score: max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's own"
     )
@@ -89,30 +62,38 @@ class EvalConfig:
 
     def __post_init__(self):
         """Refuse values out of their range, naming the flag, and settle what depends on other fields."""
+        super().__post_init__()
         for name in ("category", "shots", "method"):
-            self._require(name, bool(getattr(self, name)), "it must name at least one")
-        for name in ("category", "shots", "seeds", "method"):
-            values = getattr(self, name)
-            self._require(name, len(set(values)) == len(values), "nothing may be named twice")
-        self._require("shots", min(self.shots) >= 1, "each must be at least 1")
-        self._require("seeds", min(self.seeds, default=0) >= 0, "each must be at least 0")
-        self._require("seeds", not self.seeds or self.support in ("", RANDOM), "seeds belong to --support=random")
+            check_list(self, name)
+        known = set(self.method) <= {"all", *methods.names()}
+        require(self, "method", known, f"allowed are {', '.join(methods.names())}, or all")
+        check_used(self, self.method_names())
+        require(self, "shots", min(self.shots) >= 1, "each must be at least 1")
+        allowed = all(0 <= seed < 2**32 for seed in self.seeds)
+        require(self, "seeds", allowed, f"each must be from 0 to {2**32 - 1}")
+        require(self, "seeds", len(set(self.seeds)) == len(self.seeds), "nothing may be named twice")
+        require(self, "seeds", not self.seeds or self.support in ("", RANDOM), "seeds belong to --support=random")
         for name in ("image_size", "batch_size"):
-            self._require(name, getattr(self, name) >= 1, "it must be at least 1")
-        allowed = f"it must be from 32 to --image_size={self.image_size}"
-        self._require("crop_size", 32 <= self.crop_size <= self.image_size, allowed)
+            require(self, name, getattr(self, name) >= 1, "it must be at least 1")
+        allowed = 32 <= self.crop_size <= self.image_size
+        require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
         known = self.image_score in ("", *IMAGE_SCORES)
-        self._require("image_score", known, f"it must be one of {', '.join(IMAGE_SCORES)}")
-        self._require("max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
+        require(self, "image_score", known, f"it must be one of {', '.join(IMAGE_SCORES)}")
+        require(self, "max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
         support = self.support or (RANDOM if self.seeds else FIRST)
         object.__setattr__(self, "support", support)
         object.__setattr__(self, "seeds", self.seeds or ((0,) if support == RANDOM else ()))
+        for name in ("data_dir", "feature_cache", "output_dir"):
+            object.__setattr__(self, name, _expand(getattr(self, name)))
 
-    def _require(self, name: str, allowed: bool, rule: str) -> None:
-        if not allowed:
-            value = getattr(self, name)
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            raise InputError(f"--{name}={shown} is not allowed: {rule}")
+    def method_names(self) -> tuple[str, ...]:
+        """The methods to run."""
+        return methods.names() if self.method == ("all",) else self.method
+
+
+def _expand(path: str) -> str:
+    """A leading ~ to the home directory, as a shell does it only where the word begins with it."""
+    return str(Path(path).expanduser()) if path else path
 
 
 @dataclasses.dataclass(frozen=True)

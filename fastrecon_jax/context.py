@@ -17,17 +17,6 @@ from fastrecon_jax.data.support import Draw
 from fastrecon_jax.tables import Row
 from fastrecon_jax.version import __version__
 
-_METHOD_SETTINGS = (
-    "lam",
-    "coreset_ratio",
-    "coreset_projection",
-    "patchcore_approximate",
-    "patchcore_reweighting",
-    "padim_channels",
-    "explained_variance",
-    "neighbours",
-)
-
 
 class Context(NamedTuple):
     """All that is opened before the first image is read."""
@@ -53,9 +42,7 @@ def open_context(config: EvalConfig) -> Context:
     Raises:
         InputError: something that the user gave cannot be used.
     """
-    names = methods.names() if config.method == ("all",) else config.method
-    of_methods = {name: getattr(config, name) for name in _METHOD_SETTINGS}
-    chosen = [methods.create(name, map_size=config.crop_size, **of_methods) for name in names]
+    chosen = [methods.create(name, config, map_size=config.crop_size) for name in config.method_names()]
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     categories = tuple(dataset.open_category(name) for name in datasets.select(dataset, config.category))
     draws = {}
@@ -157,13 +144,18 @@ def introduction(context: Context, directory: Path) -> str:
         A few lines.
     """
     devices = jax.devices()
-    images = sum(len(category.test) for category in context.categories)
+    queries = [samples.subset(category.test, context.config.max_queries) for category in context.categories]
     return (
         f"fastrecon_jax {__version__}, jax {jax.__version__}, {len(devices)} x {devices[0].device_kind}\n"
         f"{description(context)}\n"
-        f"{len(context.categories)} categories, {images} test images in {context.dataset.directory}\n"
+        f"{_count(len(queries), 'category', 'categories')}, {_count(sum(map(len, queries)), 'test image')} "
+        f"in {context.dataset.directory}\n"
         f"results go to {directory}\n{_warning(context)}\n"
     )
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _warning(context: Context) -> str:

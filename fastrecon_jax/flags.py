@@ -45,11 +45,24 @@ def _without_none(kind: Any) -> Any:
     return members[0] if isinstance(kind, types.UnionType) and len(members) == 1 else kind
 
 
-def read(config: type[Config]) -> Config:
+def given(name: str) -> bool:
+    """Whether the command line says something about a flag.
+
+    Args:
+        name: of the flag.
+
+    Returns:
+        True unless it has its default for want of anything else.
+    """
+    return bool(flags.FLAGS[name].present)
+
+
+def read(config: type[Config], **instead: Any) -> Config:
     """Build the settings from the parsed flags.
 
     Args:
         config: the dataclass given to `define`.
+        instead: values to take instead of the flags', by field.
 
     Returns:
         An instance of it.
@@ -58,7 +71,8 @@ def read(config: type[Config]) -> Config:
         InputError: a list holds something that is not of its type.
     """
     kinds = get_type_hints(config)
-    return config(**{field.name: _value(field.name, kinds[field.name]) for field in dataclasses.fields(config)})
+    values = {field.name: _value(field.name, kinds[field.name]) for field in dataclasses.fields(config)}
+    return config(**values | instead)
 
 
 def _value(name: str, kind: Any) -> Any:

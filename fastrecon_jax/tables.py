@@ -200,4 +200,9 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
         Text.
     """
     rule = ["---", *("---:" for _ in lines[0][1:])]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
+    return "".join(f"| {' | '.join(map(_escaped, line))} |\n" for line in (lines[0], rule, *lines[1:]))
+
+
+def _escaped(cell: str) -> str:
+    """A cell that does not end its column or its line."""
+    return " ".join(cell.replace("|", r"\|").splitlines())

@@ -23,6 +23,7 @@ from fastrecon_jax.data import datasets, loader
 from fastrecon_jax.errors import InputError
 
 _SUITE = flags.DEFINE_enum("suite", "loader", ["loader"], "what to measure")
+_DATASET = flags.DEFINE_string("dataset", "", "as for the evaluation; by default folder with --data_dir, else demo")
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "directory that holds the categories; by default the demo set")
 _CATEGORY = flags.DEFINE_string("category", "", "of the data; by default the first")
 _ENCODER = flags.DEFINE_string("encoder", "efficientnet_lite0", "encoder")
@@ -53,7 +54,7 @@ def rates(parts: dict[str, Callable[[], int]], repeats: int) -> dict[str, list[f
 
 def loader_suite() -> None:
     """Measure the loader, the encoder and both."""
-    dataset = datasets.open_dataset("", _DATA_DIR.value)
+    dataset = datasets.open_dataset(_DATASET.value, _DATA_DIR.value)
     name = _CATEGORY.value or dataset.categories[0]
     (name,) = datasets.select(dataset, (name,))
     images = dataset.open_category(name).test

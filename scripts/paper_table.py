@@ -68,7 +68,8 @@ def table(known: Sequence[Row], means: Sequence[Row], shots: Sequence[int]) -> l
 
 def main() -> None:
     """Evaluate, then write the table into the output directory."""
-    config = flags.read(EvalConfig)
+    unseeded = {"seeds": ()} if flags.given("support") and not flags.given("seeds") else {}
+    config = flags.read(EvalConfig, **unseeded)
     known = published(config.dataset)
     directory = evaluation.run(config, tell=sys.stdout.write)
     results = report.read(directory)

@@ -11,6 +11,7 @@ PACKAGE = ROOT / "fastrecon_jax"
 # A module may import those of its own layer and of the layers above it in this list.
 LAYERS = (
     ("version", "errors"),
+    ("settings",),
     ("core",),
     ("methods", "encoders"),
     ("detector", "data", "metrics", "config", "overlay", "report", "tables", "plots", "flags"),

@@ -84,3 +84,7 @@ def test_the_plot_has_a_line_for_each_method_and_only_defined_metrics(tmp_path):
     assert (tmp_path / "shots.png").stat().st_size > 1000
     with pytest.raises(ValueError, match=r"absent/shots.png cannot be written"):
         plots.save(figure, tmp_path / "absent" / "shots.png")
+
+
+def test_a_cell_ends_neither_its_column_nor_its_line():
+    assert tables.markdown([["a|b", "c"], ["one\ntwo", "d"]]) == "| a\\|b | c |\n| --- | ---: |\n| one two | d |\n"

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from fastrecon_jax.core import coreset, features
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import fastrecon, nearest, padim, patchcore, spade, subspace
+from fastrecon_jax.methods.settings import MethodSettings
 
 
 class Method(NamedTuple):
@@ -34,114 +35,43 @@ class Method(NamedTuple):
     note: str = ""
 
 
-class Settings(NamedTuple):
-    """Of all methods, see `create`; None or 0 where a method has its own default."""
-
-    lam: float
-    coreset_ratio: float | None
-    coreset_projection: int | None
-    patchcore_approximate: bool
-    patchcore_reweighting: int
-    padim_channels: int
-    explained_variance: float
-    neighbours: int
-    map_size: int
-
-
 def names() -> tuple[str, ...]:
     """The methods that `create` knows."""
     return tuple(_BUILDERS)
 
 
-def create(
-    name: str,
-    *,
-    lam: float = 2.0,
-    coreset_ratio: float | None = None,
-    coreset_projection: int | None = None,
-    patchcore_approximate: bool = True,
-    patchcore_reweighting: int = 0,
-    padim_channels: int = 0,
-    explained_variance: float = 0.99,
-    neighbours: int = 0,
-    map_size: int = 224,
-) -> Method:
-    """A method with its settings; those that it does not have are ignored.
+def create(name: str, settings: MethodSettings | None = None, *, map_size: int = 224) -> Method:
+    """A method with its settings bound; those of other methods are ignored.
 
     Args:
         name: one of `names()`.
-        lam: weight of FastRecon's distribution term, at least 0.
-        coreset_ratio: share of the support pool to keep, in (0, 1]; by default the authors', 0.01 for FastRecon and 0.1
-            for PatchCore.
-        coreset_projection: dimensions of a random projection before the coreset is chosen; 0 for none; by default the
-            authors', none for FastRecon and 128 for PatchCore.
-        patchcore_approximate: begin PatchCore's coreset with the distances to 10 random rows instead of all.
-        patchcore_reweighting: neighbours in the re-weighted image score of PatchCore's paper; 0 for the maximum.
-        padim_channels: how many PaDiM draws; 0 for the paper's number by the encoder's width.
-        explained_variance: share of the variance that the directions of `subspace` explain, in (0, 1].
-        neighbours: nearest rows over which PatchCore averages, or nearest images of SPADE; 0 for their 1 and 50.
+        settings: of the methods; all defaults if None.
         map_size: side in pixels of the anomaly map from which PaDiM reads its image score.
 
     Returns:
         The method.
 
     Raises:
-        InputError: unknown name, or a setting out of its range.
+        InputError: unknown name.
     """
-    settings = Settings(
-        lam,
-        coreset_ratio,
-        coreset_projection,
-        patchcore_approximate,
-        patchcore_reweighting,
-        padim_channels,
-        explained_variance,
-        neighbours,
-        map_size,
-    )
     if name not in _BUILDERS:
         raise InputError(f"unknown method {name!r}: allowed are {', '.join(_BUILDERS)}")
-    _check(settings)
-    return _BUILDERS[name](settings)
+    return _BUILDERS[name](settings or MethodSettings(), map_size)
 
 
-def _check(settings: Settings) -> None:
-    if not 0 <= settings.lam < float("inf"):
-        raise InputError(f"lam {settings.lam} is not allowed: it must be a finite number of at least 0")
-    for name in ("coreset_ratio", "explained_variance"):
-        share = getattr(settings, name)
-        if share is not None and not 0 < share <= 1:
-            raise InputError(f"{_words(name)} {share} is not allowed: it must be above 0 and at most 1")
-    if settings.coreset_projection is not None and settings.coreset_projection < 0:
-        raise InputError(
-            f"coreset projection {settings.coreset_projection} is not allowed: it must be 0 (none) or more dimensions"
-        )
-    for name in ("patchcore_reweighting", "padim_channels", "neighbours"):
-        if getattr(settings, name) < 0:
-            raise InputError(f"{_words(name)} {getattr(settings, name)} is not allowed: it must be at least 0")
-    if settings.map_size < 1:
-        raise InputError(f"map size {settings.map_size} is not allowed: it must be at least 1")
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _fastrecon(settings: Settings) -> Method:
-    ratio = settings.coreset_ratio or 0.01
+def _fastrecon(settings: MethodSettings, _map_size: int) -> Method:
+    ratio, projection = settings.coreset_ratio or 0.01, settings.coreset_projection or 0
     return Method(
         name="fastrecon",
         embed=features.combine,
-        fit=functools.partial(
-            fastrecon.fit, lam=settings.lam, coreset_ratio=ratio, projection=settings.coreset_projection or 0
-        ),
+        fit=functools.partial(fastrecon.fit, lam=settings.lam, coreset_ratio=ratio, projection=projection),
         score=fastrecon.score,
         rows=functools.partial(coreset.size, ratio=ratio),
-        note=f"lam {settings.lam:g}, coreset {ratio:g}",
+        note=_note(f"lam {settings.lam:g}", f"coreset {ratio:g}", f"projection {projection}" if projection else ""),
     )
 
 
-def _patchcore(settings: Settings) -> Method:
+def _patchcore(settings: MethodSettings, _map_size: int) -> Method:
     ratio = settings.coreset_ratio or 0.1
     projection = 128 if settings.coreset_projection is None else settings.coreset_projection
     return Method(
@@ -156,22 +86,29 @@ def _patchcore(settings: Settings) -> Method:
         score=functools.partial(patchcore.score, neighbours_count=settings.neighbours or 1),
         rows=functools.partial(coreset.size, ratio=ratio),
         image_score=functools.partial(patchcore.image_score, reweighting=settings.patchcore_reweighting),
-        note=f"coreset {ratio:g}",
+        note=_note(
+            f"coreset {ratio:g}",
+            "" if settings.patchcore_approximate else "exact",
+            "" if projection == 128 else f"projection {projection}",
+            f"mean of {settings.neighbours}" if settings.neighbours else "",
+            f"re-weighted by {settings.patchcore_reweighting}" if settings.patchcore_reweighting else "",
+        ),
     )
 
 
-def _padim(settings: Settings) -> Method:
+def _padim(settings: MethodSettings, map_size: int) -> Method:
     return Method(
         name="padim",
         embed=padim.embed,
         fit=functools.partial(padim.fit, channels=settings.padim_channels),
         score=padim.score,
         rows=_no_rows,
-        image_score=functools.partial(padim.image_score, map_size=settings.map_size),
+        image_score=functools.partial(padim.image_score, map_size=map_size),
+        note=f"{settings.padim_channels} channels" if settings.padim_channels else "",
     )
 
 
-def _spade(settings: Settings) -> Method:
+def _spade(settings: MethodSettings, _map_size: int) -> Method:
     images = settings.neighbours or spade.NEIGHBOURS
     return Method(
         name="spade",
@@ -180,10 +117,11 @@ def _spade(settings: Settings) -> Method:
         score=functools.partial(spade.score, images=images),
         rows=_all_rows,
         image_score=functools.partial(spade.image_score, images=images),
+        note=f"{images} images" if settings.neighbours else "",
     )
 
 
-def _subspace(settings: Settings) -> Method:
+def _subspace(settings: MethodSettings, _map_size: int) -> Method:
     return Method(
         name="subspace",
         embed=features.combine,
@@ -191,11 +129,11 @@ def _subspace(settings: Settings) -> Method:
         score=subspace.score,
         rows=_no_rows,
         image_score=subspace.image_score,
+        note=f"variance {settings.explained_variance:g}",
     )
 
 
-def _nearest(settings: Settings) -> Method:
-    del settings
+def _nearest(_settings: MethodSettings, _map_size: int) -> Method:
     return Method(
         name="nearest",
         embed=features.combine,
@@ -204,6 +142,11 @@ def _nearest(settings: Settings) -> Method:
         rows=_all_rows,
         image_score=nearest.image_score,
     )
+
+
+def _note(*parts: str) -> str:
+    """The parts that say something."""
+    return ", ".join(part for part in parts if part)
 
 
 def _all_rows(rows: int) -> int:

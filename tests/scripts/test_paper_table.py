@@ -54,7 +54,7 @@ def test_the_script_evaluates_and_writes_the_table(tmp_path):
                 "--method=fastrecon",
             ),
             *("--shots=2", "--encoder=resnet18", "--weights=random", "--image_size=64", "--crop_size=64"),
-            "--output_dir=out",
+            *("--output_dir=out", "--support=first"),
         ],
         cwd=tmp_path,
         env={"PYTHONPATH": str(SCRIPTS.parent)},

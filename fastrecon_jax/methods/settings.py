@@ -1,0 +1,68 @@
+"""The settings of all methods in one place: defaults, ranges, help, and whose they are."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from fastrecon_jax.settings import require, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodSettings:
+    """Settings of the methods; each names those that have it. None or 0 is the default of its authors.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    lam: float = setting(2.0, "fastrecon: weight of the distribution term, at least 0", of=("fastrecon",))
+    coreset_ratio: float | None = setting(
+        None,
+        "share of the support features to keep, above 0 and at most 1; by default fastrecon 0.01, patchcore 0.1",
+        of=("fastrecon", "patchcore"),
+    )
+    coreset_projection: int | None = setting(
+        None,
+        "dimensions of a random projection for choosing the coreset, 0 for none; by default fastrecon 0, patchcore 128",
+        of=("fastrecon", "patchcore"),
+    )
+    patchcore_approximate: bool = setting(
+        True, "patchcore: begin the coreset with distances to 10 random rows, not to all", of=("patchcore",)
+    )
+    patchcore_reweighting: int = setting(
+        0, "patchcore: neighbours in the paper's re-weighted image score; 0 for the maximum", of=("patchcore",)
+    )
+    padim_channels: int = setting(
+        0, "padim: channels drawn; 0 for 100, or 550 where there are more than 448", of=("padim",)
+    )
+    explained_variance: float = setting(
+        0.99, "subspace: share of the variance that the directions explain, above 0 and at most 1", of=("subspace",)
+    )
+    neighbours: int = setting(
+        0, "patchcore: nearest rows to average; spade: nearest images; 0 for 1 and 50", of=("patchcore", "spade")
+    )
+
+    def __post_init__(self):
+        """Refuse values out of their range, naming the flag."""
+        require(self, "lam", 0 <= self.lam < math.inf, "it must be a finite number of at least 0")
+        for name in ("coreset_ratio", "explained_variance"):
+            share = getattr(self, name)
+            require(self, name, share is None or 0 < share <= 1, "it must be above 0 and at most 1")
+        for name in ("coreset_projection", "patchcore_reweighting", "padim_channels", "neighbours"):
+            require(self, name, (getattr(self, name) or 0) >= 0, "it must be at least 0")
+
+
+def check_used(settings: MethodSettings, methods: Sequence[str]) -> None:
+    """Refuse a setting that none of the methods has.
+
+    Args:
+        settings: of a command.
+        methods: names of those that it runs.
+
+    Raises:
+        InputError: a setting differs from its default and would be ignored.
+    """
+    for field in dataclasses.fields(MethodSettings):
+        owners = field.metadata["of"]
+        used = getattr(settings, field.name) == field.default or any(method in owners for method in methods)
+        require(settings, field.name, used, f"it is a setting of {' and '.join(owners)}, not of {', '.join(methods)}")
