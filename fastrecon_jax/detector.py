@@ -73,14 +73,10 @@ def create(
     Returns:
         The programs. A score does not depend on the other queries of the batch.
     """
-
-    def encode(params, images):
-        return tuple(stage.astype(jnp.float32) for stage in encoder.apply(params, normalise(images)))
-
     to_map = functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma)
     return Detector(
         params=encoder.params,
-        encode=jax.jit(encode),
+        encode=jax.jit(functools.partial(encode, encoder)),
         methods=tuple(_programs(method, image_score) for method in methods),
         maps=jax.jit(jax.vmap(to_map)),
     )
@@ -92,18 +88,46 @@ def _programs(method: Method, image_score: str) -> Programs:
 
     def score(states, queries):
         embedded = jax.vmap(method.embed)(queries)
-        patches = jax.vmap(jax.vmap(method.score, (None, 0)), (0, None))(states, embedded)
-        return Scores(patches, jax.vmap(jax.vmap(to_number, (None, 0, 0)), (0, None, 0))(states, embedded, patches))
+        return Scores(*jax.vmap(jax.vmap(score_one, (None, 0)), (0, None))(states, embedded))
 
-    to_number = _image_score(method, image_score)
+    score_one = scorer(method, image_score)
     return Programs(method, fit=jax.jit(jax.vmap(fit)), score=jax.jit(score))
 
 
-def _image_score(method: Method, kind: str) -> Callable[..., Float[Array, ""]]:
-    """(state, features, patch scores) to one number."""
-    if not kind and method.image_score:
-        return method.image_score
-    return lambda state, features, patches: scoring.image_score(patches, kind or "max")
+def encode(encoder: Encoder, params: PyTree[Array], images: UInt8[Array, "b H W 3"]) -> Stages:
+    """The stages of images.
+
+    Args:
+        encoder: frozen.
+        params: its weights.
+        images: RGB, (b, H, W, 3), 0 to 255.
+
+    Returns:
+        (b, h_i, w_i, c_i) each, float32.
+    """
+    return tuple(stage.astype(jnp.float32) for stage in encoder.apply(params, normalise(images)))
+
+
+def scorer(
+    method: Method, image_score: str = ""
+) -> Callable[[Any, PyTree[Array]], tuple[Float[Array, "h w"], Float[Array, ""]]]:
+    """A method's two scores of one query.
+
+    Args:
+        method: with its settings.
+        image_score: how patch scores become one number, see `core.scoring.image_score`; the method's own by default.
+
+    Returns:
+        (state of one draw, the method's features of one query) to (patch scores, image score).
+    """
+
+    def score(state, features):
+        patches = method.score(state, features)
+        if not image_score and method.image_score:
+            return patches, method.image_score(state, features, patches)
+        return patches, scoring.image_score(patches, image_score or "max")
+
+    return score
 
 
 def keys(seeds: Sequence[int | None]) -> Key[Array, " d"]:

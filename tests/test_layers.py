@@ -15,7 +15,7 @@ LAYERS = (
     ("core",),
     ("methods", "encoders"),
     ("detector", "data", "metrics", "config", "overlay", "report", "tables", "plots", "flags"),
-    ("encoding",),
+    ("encoding", "inspection"),
     ("experiment",),
     ("context",),
     ("evaluation",),

@@ -1,3 +1,4 @@
+import hashlib
 import io
 
 import numpy as np
@@ -61,9 +62,15 @@ def test_unusable_bytes_name_the_file(data, message):
 
 
 def test_preprocessing_is_pillows_lanczos_and_the_centre():
-    source = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 60, 3), dtype=np.uint8))
+    source = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 90, 3), dtype=np.uint8))
     ours = images.preprocess(source, image_size=32, crop_size=20)
     np.testing.assert_array_equal(ours, np.asarray(source.resize((32, 32), Image.Resampling.LANCZOS))[6:26, 6:26])
+
+
+def test_a_tall_image_is_filtered_along_its_width_first_by_every_version_of_pillow():
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 60, 3), dtype=np.uint8)
+    ours = images.preprocess(Image.fromarray(pixels), image_size=32, crop_size=32)
+    assert hashlib.sha256(ours.tobytes()).hexdigest()[:16] == "b96d7aceca2d4c70"
 
 
 def test_preprocessing_equals_the_reference(shared):

@@ -1,0 +1,145 @@
+"""Pillow's LANCZOS resize of 8-bit images, bit for bit, as matrix products in float32."""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+from fastrecon_jax.core import linalg
+
+SUPPORT = 3  # lobes of the filter on either side
+PRECISION_BITS = 22  # of Pillow's fixed-point weights
+EXACT = 2**24  # integers up to here are exact in float32
+BLOCK = 32
+
+
+class Taps(NamedTuple):
+    """One output sample: out = (Σ_i weights_i in_{first + i} + 2²¹) >> 22, clipped to 0..255.
+
+    Attributes:
+        first: index of the first input sample.
+        weights: integers, in units of 2⁻²².
+    """
+
+    first: int
+    weights: tuple[int, ...]
+
+
+def resize_and_crop(
+    images: UInt8[Array, "b H W 3"], *, image_size: int, crop_size: int
+) -> UInt8[Array, "b crop_size crop_size 3"]:
+    """Resize to a square with Lanczos' filter and cut out the centre: `data.images.preprocess` without Pillow.
+
+    Along the width first, rounded to 8 bits, then along the height, each with integer weights; a side that keeps its
+    size is not filtered. Only what the crop needs is computed.
+
+    Args:
+        images: (b, H, W, 3), 0 to 255.
+        image_size: side of the resized image, in pixels.
+        crop_size: side of the part that is kept, 1 to `image_size`.
+
+    Returns:
+        (b, crop_size, crop_size, 3), equal to Pillow's in every bit.
+
+    Raises:
+        ValueError: the crop is not in 1..image_size, or an output pixel covers more than 32,896 pixels of an axis.
+
+    References:
+        Pillow, `Image.resize` with `Resampling.LANCZOS`, src/libImaging/Resample.c.
+    """
+    if not 1 <= crop_size <= image_size:
+        raise ValueError(f"a crop of {crop_size} is not possible: it must be from 1 to the image size {image_size}")
+    start = round((image_size - crop_size) / 2)
+    rows, columns = (lanczos_taps(n, image_size)[start : start + crop_size] for n in images.shape[1:3])
+    top, bottom = rows[0].first, _end(rows[-1])
+    x = jnp.moveaxis(images[:, top:bottom], -1, 1)  # (b, 3, h, W)
+    x = jnp.swapaxes(_filter(x.astype(jnp.float32), columns), 2, 3)
+    x = _filter(x, [Taps(one.first - top, one.weights) for one in rows])
+    return jnp.moveaxis(x, (1, 2, 3), (3, 2, 1)).astype(jnp.uint8)
+
+
+def lanczos_taps(source: int, target: int) -> list[Taps]:
+    """Pillow's fixed-point weights along one axis.
+
+    Args:
+        source: number of input samples.
+        target: number of output samples.
+
+    Returns:
+        One entry for each output sample.
+    """
+    if source == target:
+        return [Taps(i, (1 << PRECISION_BITS,)) for i in range(target)]
+    scale = source / target
+    stretch = max(scale, 1.0)  # antialiasing: the filter widens when the image shrinks
+    return [_taps((i + 0.5) * scale, source, stretch) for i in range(target)]
+
+
+def _taps(centre: float, source: int, stretch: float) -> Taps:
+    reach = SUPPORT * stretch
+    first = max(int(centre - reach + 0.5), 0)
+    end = min(int(centre + reach + 0.5), source)
+    inverse = 1.0 / stretch
+    weights = [_lanczos((i - centre + 0.5) * inverse) for i in range(first, end)]
+    total = 0.0
+    for weight in weights:  # in this order and without compensation, as Pillow sums
+        total += weight
+    return Taps(first, tuple(_fixed_point(weight / total) for weight in weights))
+
+
+def _lanczos(x: float) -> float:
+    return _sinc(x) * _sinc(x / SUPPORT) if -SUPPORT <= x < SUPPORT else 0.0
+
+
+def _sinc(x: float) -> float:
+    return math.sin(x * math.pi) / (x * math.pi) if x else 1.0
+
+
+def _fixed_point(weight: float) -> int:
+    return int(math.copysign(0.5, weight) + weight * (1 << PRECISION_BITS))
+
+
+def _end(taps: Taps) -> int:
+    return taps.first + len(taps.weights)
+
+
+def _filter(x: Float[Array, "b c h n"], taps: list[Taps]) -> Float[Array, "b c h m"]:
+    """Filter the last axis; a block of outputs is one product with the inputs that it reads."""
+    first, end = taps[0].first, _end(taps[-1])
+    if taps == [Taps(i, (1 << PRECISION_BITS,)) for i in range(first, end)]:
+        return x[..., first:end]
+    base = _base(max(len(one.weights) for one in taps))
+    return jnp.concatenate([_filter_block(x, taps[i : i + BLOCK], base) for i in range(0, len(taps), BLOCK)], axis=-1)
+
+
+def _filter_block(x: Float[Array, "b c h n"], taps: list[Taps], base: int) -> Float[Array, "b c h m"]:
+    first, end = min(one.first for one in taps), max(map(_end, taps))
+    dense = [[0] * (one.first - first) + list(one.weights) + [0] * (end - _end(one)) for one in taps]
+    digits = _digits(dense, base)
+    factors = jnp.array([row for digit in digits for row in digit], jnp.float32).T
+    sums = jnp.split(linalg.matmul(x[..., first:end], factors), len(digits), axis=-1)
+    # floor((Σ_d base^d s_d + 2²¹) / 2²²) digit by digit, as floors nest; every number here is exact in float32.
+    carry = jnp.zeros_like(sums[0])
+    for one in sums[:-1]:
+        carry = jnp.floor((one + carry) / base)
+    unit = (1 << PRECISION_BITS) / base ** (len(digits) - 1)
+    return jnp.clip(jnp.floor((sums[-1] + carry + unit / 2) / unit), 0.0, 255.0)
+
+
+def _base(taps: int) -> int:
+    """The largest power of two of which `taps` centred digits times 255 sum to half of what float32 holds exactly."""
+    most = EXACT // (255 * taps)
+    if most < 2:
+        raise ValueError(f"{taps} input samples for one output sample are not possible: at most {EXACT // 510} are")
+    return 1 << (most.bit_length() - 1)
+
+
+def _digits(rows: list[list[int]], base: int) -> list[list[list[int]]]:
+    """Weights = Σ_d base^d digit_d, the lowest first, with |digit| at most base / 2 but for the last."""
+    digits = []
+    while max(sum(map(abs, row)) for row in rows) * 255 > EXACT // 2:
+        low = [[(weight + base // 2) % base - base // 2 for weight in row] for row in rows]
+        digits.append(low)
+        rows = [[(a - b) // base for a, b in zip(row, part, strict=True)] for row, part in zip(rows, low, strict=True)]
+    return [*digits, rows]
