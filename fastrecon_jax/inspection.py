@@ -1,6 +1,7 @@
 """A fitted part as one pure function: photographs in, image scores and anomaly maps out."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -55,17 +56,57 @@ def compose(
         as `data.images.preprocess` and the programs of `detector` give. A ValueError says where images are of another
         size.
     """
-    score = detector.scorer(method, image_score)
+    of_crops = compose_crops(encoder, method, crop_size=crop_size, image_score=image_score, sigma=sigma)
 
     def inspect(arrays, images):
         if images.shape[1:] != (height, width, 3):
             raise ValueError(f"images of {images.shape[1:]} are not allowed: the part takes {(height, width, 3)}")
-        crops = resample.resize_and_crop(images, image_size=image_size, crop_size=crop_size)
+        return of_crops(arrays, resample.resize_and_crop(images, image_size=image_size, crop_size=crop_size))
 
-        def one(stages):
-            patches, number = score(arrays.state, method.embed(stages))
-            return number, scoring.anomaly_map(patches, height=crop_size, width=crop_size, sigma=sigma)
+    return inspect
 
-        return jax.vmap(one)(detector.encode(encoder, arrays.params, crops))
+
+def compose_crops(
+    encoder: Encoder, method: Method, *, crop_size: int, image_score: str = "", sigma: float = 4.0
+) -> Callable[[Arrays, UInt8[Array, "b crop crop 3"]], Inspection]:
+    """The same behind the preprocessing.
+
+    Args:
+        encoder: frozen; its own weights are not used, they come with the arrays.
+        method: with the settings of the fit.
+        crop_size: side of the preprocessed images and of the map, in pixels.
+        image_score: how patch scores become one number, see `core.scoring.image_score`; the method's own by default.
+        sigma: of the map's Gaussian blur, in pixels.
+
+    Returns:
+        (arrays, RGB images (b, crop_size, crop_size, 3), 0 to 255) to (scores (b,), maps (b, crop_size, crop_size)).
+    """
+    one = of_stages(method, crop_size=crop_size, image_score=image_score, sigma=sigma)
+
+    def inspect(arrays, crops):
+        return jax.vmap(functools.partial(one, arrays.state))(detector.encode(encoder, arrays.params, crops))
+
+    return inspect
+
+
+def of_stages(
+    method: Method, *, crop_size: int, image_score: str = "", sigma: float = 4.0
+) -> Callable[[Any, Sequence[Float[Array, "_ _ _"]]], tuple[Float[Array, ""], Float[Array, "crop crop"]]]:
+    """The same behind the encoder, of one image.
+
+    Args:
+        method: with the settings of the fit.
+        crop_size: side of the map, in pixels.
+        image_score: how patch scores become one number, see `core.scoring.image_score`; the method's own by default.
+        sigma: of the map's Gaussian blur, in pixels.
+
+    Returns:
+        (state, stages of one image (h_i, w_i, c_i)) to (score, map (crop_size, crop_size)).
+    """
+    score = detector.scorer(method, image_score)
+
+    def inspect(state, stages):
+        patches, number = score(state, method.embed(stages))
+        return number, scoring.anomaly_map(patches, height=crop_size, width=crop_size, sigma=sigma)
 
     return inspect

@@ -1,0 +1,153 @@
+"""From the scores of a few held-out good images to a threshold, p-values, and what they are worth."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+TYPICAL_SPREAD, TYPICAL_DEGREES = 0.1, 4
+_MEASURABLE = 4
+_MINIMUM, _DRAWS, _CONFIDENCE = 1e-12, 20_000, 0.9
+
+
+class Calibration(NamedTuple):
+    """The logarithm of a good image's score, as far as the held-out scores tell: a t distribution.
+
+    Attributes:
+        centre: of the logarithms.
+        spread: their standard deviation.
+        degrees: of freedom of the spread, at least 1.
+        count: held-out scores that these come from.
+    """
+
+    centre: float
+    spread: float
+    degrees: int
+    count: int
+
+
+def fit(scores: Sequence[float]) -> Calibration:
+    """Calibrate on scores of good images, each by a model that has not seen it.
+
+    Scores are positive, and their logarithms are taken as normal. The models know an image less than the one whose
+    scores will be judged, which makes the threshold a little too high rather than too low. The spread of fewer than 4
+    scores is hardly known, and two images score each other alike: there it is drawn to `TYPICAL_SPREAD` with the weight
+    of `TYPICAL_DEGREES` more scores.
+
+    Args:
+        scores: at least 2, none negative.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        ValueError: fewer than 2 scores, or scores that are negative or not finite.
+
+    References:
+        Prediction intervals of a normal sample: Hahn and Meeker, Statistical Intervals, 1991, chapter 4.
+    """
+    logs = _logarithms(scores)
+    if len(logs) < 2:
+        raise ValueError(f"a calibration needs at least 2 scores, got {len(logs)}")
+    degrees, squares = len(logs) - 1, float(np.sum(np.square(logs - logs.mean())))
+    if len(logs) < _MEASURABLE:
+        degrees += TYPICAL_DEGREES
+        squares += TYPICAL_DEGREES * TYPICAL_SPREAD**2
+    return Calibration(float(logs.mean()), math.sqrt(squares / degrees), degrees, len(logs))
+
+
+def fit_single(changed: Sequence[float], halves: Sequence[float]) -> Calibration:
+    """A guess from one image: good images score higher than its changed copies and lower than its other half.
+
+    Args:
+        changed: scores of slightly changed copies of the image, which are too low.
+        halves: scores of halves of the image by models of the other half, which are too high.
+
+    Returns:
+        A calibration between the two, as wide as they are apart, with the weight of 2 scores.
+
+    Raises:
+        ValueError: one of them is empty, or scores that are negative or not finite.
+    """
+    low, high = (float(_logarithms(scores).mean()) for scores in (changed, halves))
+    return fit([math.exp(low), math.exp(high)])
+
+
+def _logarithms(scores: Sequence[float]) -> Float[np.ndarray, " n"]:
+    values = np.asarray(scores, np.float64)
+    if not len(values) or not np.all(np.isfinite(values)) or np.any(values < 0):
+        raise ValueError(f"scores must be finite and at least 0, got {list(scores)}")
+    return np.log(np.maximum(values, _MINIMUM))
+
+
+def threshold(calibration: Calibration, rate: float) -> float:
+    """The score that a good image exceeds with a given probability, on average over what else the few images may mean.
+
+    Args:
+        calibration: from `fit`.
+        rate: of false positives, in (0, 1).
+
+    Returns:
+        The threshold, in units of the scores.
+    """
+    return _score(calibration, stats.t.isf(rate, calibration.degrees) * _widening(calibration))
+
+
+def lower_threshold(calibration: Calibration, rate: float) -> float:
+    """The same if the few images told the mean and the spread of all good images exactly.
+
+    Args:
+        calibration: from `fit`.
+        rate: of false positives, in (0, 1).
+
+    Returns:
+        A score, lower than `threshold`; between them it is the number of images that decides.
+    """
+    return _score(calibration, stats.norm.isf(rate))
+
+
+def p_value(calibration: Calibration, score: float) -> float:
+    """Probability that a good image scores at least as high.
+
+    Args:
+        calibration: from `fit`.
+        score: of an image.
+
+    Returns:
+        In [0, 1]; below the rate exactly where the score is above its `threshold`.
+    """
+    distance = math.log(max(score, _MINIMUM)) - calibration.centre
+    scale = calibration.spread * _widening(calibration)
+    if scale == 0:
+        return float(distance <= 0)
+    return float(stats.t.sf(distance / scale, calibration.degrees))
+
+
+def rate_interval(calibration: Calibration, rate: float) -> tuple[float, float]:
+    """What the false-positive rate may really be at the threshold for a given one, with 90 % confidence.
+
+    Args:
+        calibration: from `fit`.
+        rate: that was asked for.
+
+    Returns:
+        The 5 % and 95 % quantiles of the true rate over repeated samples of as many images, by simulation with a
+        fixed seed.
+    """
+    rng = np.random.default_rng(0)
+    mean = rng.standard_normal(_DRAWS) / math.sqrt(calibration.count)
+    spread = np.sqrt(rng.chisquare(calibration.degrees, _DRAWS) / calibration.degrees)
+    true = stats.norm.sf(mean + stats.t.isf(rate, calibration.degrees) * _widening(calibration) * spread)
+    low, high = np.quantile(true, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def _widening(calibration: Calibration) -> float:
+    return math.sqrt(1 + 1 / calibration.count)
+
+
+def _score(calibration: Calibration, deviations: float) -> float:
+    return math.exp(min(calibration.centre + deviations * calibration.spread, 700.0))

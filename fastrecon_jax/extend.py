@@ -1,0 +1,17 @@
+"""`python -m fastrecon_jax.extend --model=part.safetensors --images='parts/more/*.png'`: add good photographs to a part."""
+
+import sys
+
+from fastrecon_jax import flags
+from fastrecon_jax.parts import fitting
+from fastrecon_jax.parts.config import ExtendConfig
+
+
+def main() -> None:
+    """Build the settings from the flags and extend the part."""
+    fitting.extend(flags.read(ExtendConfig), tell=sys.stdout.write)
+
+
+if __name__ == "__main__":
+    flags.define(ExtendConfig)
+    flags.run(main)

@@ -1,0 +1,17 @@
+"""`python -m fastrecon_jax.fit --images='parts/good/*.png' --model=part.safetensors`: fit a part on good photographs."""
+
+import sys
+
+from fastrecon_jax import flags
+from fastrecon_jax.parts import fitting
+from fastrecon_jax.parts.config import FitConfig
+
+
+def main() -> None:
+    """Build the settings from the flags and fit the part."""
+    fitting.fit(flags.read(FitConfig), tell=sys.stdout.write)
+
+
+if __name__ == "__main__":
+    flags.define(FitConfig)
+    flags.run(main)

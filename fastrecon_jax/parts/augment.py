@@ -1,0 +1,53 @@
+"""Slightly changed copies of a single good photograph, for its calibration."""
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageEnhance
+
+_SHIFT, _TURN, _SCALE, _LIGHT = 0.02, 2.0, 0.02, 0.1
+
+
+def changed_copies(pixels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "8 H W 3"]:
+    """Copies as another photograph of the same part might be: moved, turned, nearer or farther, darker or lighter.
+
+    Args:
+        pixels: RGB, (H, W, 3).
+
+    Returns:
+        Eight copies: shifted by 2 % of the side, turned by 2 degrees, scaled by 2 %, 10 % darker or lighter. Edges are
+        mirrored.
+    """
+    image = Image.fromarray(pixels)
+    moved = [
+        _moved(pixels, **change)
+        for change in (
+            {"shift": (_SHIFT, 0.0)},
+            {"shift": (-_SHIFT, _SHIFT)},
+            {"turn": _TURN},
+            {"turn": -_TURN},
+            {"scale": 1 + _SCALE},
+            {"scale": 1 - _SCALE},
+        )
+    ]
+    lit = [np.asarray(ImageEnhance.Brightness(image).enhance(1 + light)) for light in (-_LIGHT, _LIGHT)]
+    return np.stack(moved + lit)
+
+
+def _moved(
+    pixels: UInt8[np.ndarray, "H W 3"],
+    *,
+    shift: tuple[float, float] = (0.0, 0.0),
+    turn: float = 0.0,
+    scale: float = 1.0,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """An affine change about the centre; `shift` in sides, `turn` in degrees."""
+    height, width, _ = pixels.shape
+    margin = max(height, width) // 8
+    padded = Image.fromarray(np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric"))
+    centre = padded.width / 2, padded.height / 2
+    cosine, sine = np.cos(np.deg2rad(turn)) / scale, np.sin(np.deg2rad(turn)) / scale
+    x = centre[0] - cosine * centre[0] - sine * centre[1] - shift[0] * width
+    y = centre[1] + sine * centre[0] - cosine * centre[1] - shift[1] * height
+    coefficients = (cosine, sine, x, -sine, cosine, y)
+    moved = padded.transform(padded.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
+    return np.asarray(moved.crop((margin, margin, margin + width, margin + height)))

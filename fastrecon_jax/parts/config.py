@@ -1,0 +1,112 @@
+"""The settings of the commands for parts; `flags` turns each field into a flag."""
+
+import dataclasses
+from pathlib import Path
+
+from fastrecon_jax import methods
+from fastrecon_jax.core.scoring import IMAGE_SCORES
+from fastrecon_jax.data.images import MAX_PIXELS
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.methods.settings import MethodSettings, check_used
+from fastrecon_jax.settings import require, setting
+
+_IMAGES = "image files: a path, a pattern in quotes such as 'parts/good/*.png', or a folder; several with commas"
+_MODEL = "the part's file, .safetensors"
+_WEIGHTS = "where the encoder's weights are, if not where they were at the fit"
+_MAX_PIXELS = "width times height of an image up to which it is decoded"
+
+
+def check_path(settings: object, name: str, what: str) -> None:
+    """Refuse a path that is missing.
+
+    Args:
+        settings: the dataclass that holds it.
+        name: of the field.
+        what: is meant by it.
+
+    Raises:
+        InputError: it is empty.
+    """
+    if not getattr(settings, name):
+        raise InputError(f"--{name} is missing: pass {what}")
+
+
+def check_model(settings: object, name: str = "model") -> None:
+    """Refuse a file name that is missing or ends in something else than .safetensors.
+
+    Args:
+        settings: the dataclass that holds it.
+        name: of the field.
+
+    Raises:
+        InputError: it is one of these.
+    """
+    check_path(settings, name, _MODEL)
+    right = Path(getattr(settings, name)).suffix == ".safetensors"
+    require(settings, name, right, "it must end in .safetensors")
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig(MethodSettings):
+    """Settings of `python -m fastrecon_jax.fit`."""
+
+    images: str = setting("", f"good {_IMAGES}")
+    model: str = setting("", f"{_MODEL}, to be written; one that is there is replaced")
+    name: str = setting("", "of the part; by default that of the file")
+    method: str = setting("fastrecon", "fastrecon, patchcore, padim, spade, subspace or nearest")
+    target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
+    encoder: str = setting(
+        "efficientnet_lite0", "efficientnet_lite0/1/2, resnet18, resnet50, resnet50_v1, wide_resnet50_2"
+    )
+    weights: str = setting(
+        "",
+        "a .safetensors or .pth file, package://NAME, hf://OWNER/REPOSITORY, or random (tests); "
+        "by default the encoder's pretrained ones",
+    )
+    stages: tuple[str, ...] = setting((), "encoder stages; by default those of strides 8 and 16")
+    dtype: str = setting("float32", "of the encoder: float32 or bfloat16")
+    image_size: int = setting(256, "side in pixels to which images are resized")
+    crop_size: int = setting(224, "side in pixels of the centre that is inspected")
+    image_score: str = setting(
+        "", "max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's"
+    )
+    extendable: bool = setting(True, "keep the images' features in the file, so that more images can be added")
+    max_images: int = setting(100, "at most this many images")
+    max_pixels: int = setting(MAX_PIXELS, _MAX_PIXELS)
+
+    def __post_init__(self):
+        """Refuse values out of their range, naming the flag."""
+        super().__post_init__()
+        check_path(self, "images", "the good images, such as --images='parts/good/*.png'")
+        check_model(self)
+        require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
+        check_used(self, (self.method,))
+        require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
+        allowed = 32 <= self.image_size <= 4096
+        require(self, "image_size", allowed, "it must be from 32 to 4096")
+        allowed = 32 <= self.crop_size <= self.image_size
+        require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
+        require(self, "image_score", self.image_score in ("", *IMAGE_SCORES), f"allowed are {', '.join(IMAGE_SCORES)}")
+        for name in ("max_images", "max_pixels"):
+            require(self, name, getattr(self, name) >= 1, "it must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtendConfig:
+    """Settings of `python -m fastrecon_jax.extend`."""
+
+    model: str = setting("", f"{_MODEL}; it is replaced when all is done")
+    images: str = setting("", f"more good {_IMAGES}")
+    output: str = setting("", "where the extended part goes, if not into the same file")
+    weights: str = setting("", _WEIGHTS)
+    max_images: int = setting(100, "at most this many images in all")
+    max_pixels: int = setting(MAX_PIXELS, _MAX_PIXELS)
+
+    def __post_init__(self):
+        """Refuse what cannot be meant, naming the flag."""
+        check_model(self)
+        if self.output:
+            check_model(self, "output")
+        check_path(self, "images", "more good images, such as --images='parts/more/*.png'")
+        for name in ("max_images", "max_pixels"):
+            require(self, name, getattr(self, name) >= 1, "it must be at least 1")

@@ -1,0 +1,198 @@
+"""A part in one file: safetensors whose header holds the rest as JSON. Nothing in it is executed."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+from jaxtyping import PyTree, Shaped
+
+from fastrecon_jax import files
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts.part import Good, Limits, Part
+from fastrecon_jax.parts.recipe import Engine, Recipe
+from fastrecon_jax.parts.structure import MalformedError, build
+from fastrecon_jax.version import __version__
+
+FORMAT = 1
+SUFFIX = ".safetensors"
+_KEY, _STATE, _STAGES = "fastrecon_jax", "state", "stages"
+_DTYPES = ("F32", "I32")
+_SIZES = (32, 4096)
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What the file holds beside arrays.
+
+    Attributes:
+        format: of the file, a number that rises when older programs cannot read it.
+        name: of the part.
+        recipe: what decides scores beside the photographs.
+        good: the photographs.
+        limits: calibration and thresholds.
+        versions: of the packages that wrote it.
+        sha256: of all of the above and of the arrays.
+    """
+
+    format: int
+    name: str
+    recipe: Recipe
+    good: tuple[Good, ...]
+    limits: Limits
+    versions: dict[str, str]
+    sha256: str
+
+
+def save(part: Part, file: Path) -> None:
+    """Write a part, whole or not at all; a part that is there is replaced.
+
+    Args:
+        part: to write.
+        file: ends in .safetensors.
+
+    Raises:
+        InputError: it cannot be written; what was there stays.
+    """
+    versions = {"fastrecon_jax": __version__, "jax": jax.__version__, "numpy": np.__version__}
+    arrays = dict(_named(part.state)) | {f"{_STAGES}.{i}": stage for i, stage in enumerate(part.stages)}
+    known = {
+        "format": FORMAT,
+        "name": part.name,
+        "recipe": dataclasses.asdict(part.recipe),
+        "good": [one._asdict() for one in part.good],
+        "limits": part.limits._asdict() | {key: getattr(part.limits, key)._asdict() for key in ("scores", "peaks")},
+        "versions": versions,
+    }
+    header = known | {"sha256": _digest(known, arrays)}
+    files.write_arrays(file, arrays, {_KEY: json.dumps(header, allow_nan=False)})
+
+
+def load(file: Path, open_engine: Callable[[Recipe], Engine]) -> tuple[Part, Engine]:
+    """Read a part and open its engine.
+
+    Args:
+        file: that `save` wrote.
+        open_engine: of a recipe.
+
+    Returns:
+        The part and its engine.
+
+    Raises:
+        InputError: there is no such file, it is damaged, of a newer format or no part at all, or its weights are
+            missing or others.
+    """
+    if not files.is_file(file):
+        raise InputError(f"--model={file} is not a file; python -m fastrecon_jax.fit makes one")
+    try:
+        with safetensors.safe_open(file, framework="numpy") as opened:
+            header, known = _header(file, opened.metadata() or {})
+            engine = open_engine(header.recipe)
+            arrays = {name: _array(file, name, opened) for name in opened.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{file} cannot be read, it is damaged or no part: {error}") from None
+    if header.sha256 != _digest(known, arrays):
+        raise InputError(f"{file} is damaged: its contents are not those that were written")
+    return _part(file, header, engine, arrays), engine
+
+
+def read_header(file: Path) -> Header:
+    """What a file says of its part; the arrays are not read.
+
+    Args:
+        file: that `save` wrote.
+
+    Returns:
+        The header, of the right form; its hash is not checked.
+
+    Raises:
+        InputError: there is no such file, it is damaged, of a newer format or no part at all.
+    """
+    if not files.is_file(file):
+        raise InputError(f"--model={file} is not a file; python -m fastrecon_jax.fit makes one")
+    try:
+        with safetensors.safe_open(file, framework="numpy") as opened:
+            return _header(file, opened.metadata() or {})[0]
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{file} cannot be read, it is damaged or no part: {error}") from None
+
+
+def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, Any]]:
+    """The header, checked, and as it stands without its hash."""
+    if _KEY not in metadata:
+        raise InputError(f"{file} is no part: it has no header of fastrecon_jax; python -m fastrecon_jax.fit makes one")
+    try:
+        known = json.loads(metadata[_KEY])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file} is damaged: its header is no JSON: {error}") from None
+    number = known.get("format") if isinstance(known, dict) else None
+    if isinstance(number, int) and number > FORMAT:
+        raise InputError(f"{file} has format {number}, this version reads up to {FORMAT}: update fastrecon_jax")
+    try:
+        header = build(Header, known)
+    except (InputError, MalformedError, OverflowError) as error:
+        raise InputError(f"{file} is damaged: {error}") from None
+    recipe = header.recipe
+    if not _SIZES[0] <= recipe.crop_size <= recipe.image_size <= _SIZES[1] or not header.good or not recipe.stages:
+        raise InputError(
+            f"{file} is damaged: sizes {recipe.crop_size} and {recipe.image_size}, {len(header.good)} images"
+        )
+    return header, {key: value for key, value in known.items() if key != "sha256"}
+
+
+def _array(file: Path, name: str, opened: Any) -> Shaped[np.ndarray, "..."]:
+    kind = opened.get_slice(name).get_dtype()
+    if kind not in _DTYPES:
+        raise InputError(f"{file} is damaged: {name} is of type {kind}, allowed are {', '.join(_DTYPES)}")
+    return opened.get_tensor(name)
+
+
+def _part(file: Path, header: Header, engine: Engine, arrays: Mapping[str, np.ndarray]) -> Part:
+    """Arrays in the places that the recipe and the number of photographs ask for, and nothing else."""
+    stages, state = _expected(engine, len(header.good))
+    structure = jax.tree.structure(state)
+    expected = dict(_named(state))
+    kept = {f"{_STAGES}.{i}": stage for i, stage in enumerate(stages)}
+    extendable = any(name in arrays for name in kept)
+    wanted = expected | (kept if extendable else {})
+    found, needed = (
+        {name: (array.shape, np.dtype(array.dtype)) for name, array in some.items()} for some in (arrays, wanted)
+    )
+    if found != needed:
+        wrong = sorted(name for name in found | needed if found.get(name) != needed.get(name))
+        raise InputError(f"{file} is damaged: {', '.join(wrong)} are missing, surplus, or of another shape or type")
+    return Part(
+        name=header.name,
+        recipe=engine.recipe,
+        state=jax.tree.unflatten(structure, [arrays[name] for name in expected]),
+        stages=tuple(arrays[name] for name in kept) if extendable else (),
+        good=header.good,
+        limits=header.limits,
+    )
+
+
+def _expected(engine: Engine, count: int) -> tuple[tuple[jax.ShapeDtypeStruct, ...], PyTree[jax.ShapeDtypeStruct]]:
+    """Shapes of the stages and of the state of so many photographs."""
+    size = engine.recipe.crop_size
+    pixels = jax.ShapeDtypeStruct((count, size, size, 3), jnp.uint8)
+    stages = jax.eval_shape(engine.encode, engine.encoder.params, pixels)
+    return stages, jax.eval_shape(engine.fit, stages, jax.eval_shape(lambda: jax.random.key(0)))
+
+
+def _named(state: PyTree) -> Iterator[tuple[str, Any]]:
+    for path, leaf in jax.tree.flatten_with_path(state)[0]:
+        yield _STATE + jax.tree_util.keystr(path), leaf
+
+
+def _digest(known: Mapping[str, Any], arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
+    hashed = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    for name in sorted(arrays):
+        hashed.update(name.encode())
+        hashed.update(np.ascontiguousarray(arrays[name]).data)
+    return hashed.hexdigest()

@@ -1,0 +1,66 @@
+"""From JSON to typed records: every field there, of its type, and no other."""
+
+import dataclasses
+import math
+import types
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+
+class MalformedError(Exception):
+    """A value that is not of its type; the message says where it is."""
+
+
+def build(kind: Any, value: Any, where: str = "header") -> Any:
+    """A value of a type, made from what JSON gave.
+
+    Args:
+        kind: a dataclass, a NamedTuple, str, int, float, bool, None, a union of them, tuple[T, ...] or dict[str, T].
+        value: from `json.loads`.
+        where: of the value, for the message.
+
+    Returns:
+        The value, of the type asked for.
+
+    Raises:
+        MalformedError: it is not of that type, a field is missing or unknown, or a number is not finite.
+    """
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
+        return _record(kind, value, where)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is tuple:
+        return tuple(build(arguments[0], one, f"{where}[{i}]") for i, one in enumerate(_of(list, value, where)))
+    if origin is dict:
+        return {key: build(arguments[1], one, f"{where}.{key}") for key, one in _of(dict, value, where).items()}
+    if kind is type(None) and value is None:
+        return None
+    if origin in (Union, types.UnionType):
+        return _union(arguments, value, where)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise MalformedError(f"{where} is {str(value)[:40]!r}, expected {getattr(kind, '__name__', kind)}")
+    return value
+
+
+def _record(kind: Any, value: Any, where: str) -> Any:
+    hints = get_type_hints(kind)
+    fields = _of(dict, value, where)
+    if set(fields) != set(hints):
+        wrong = ", ".join(sorted(map(str, set(fields) ^ set(hints))))
+        raise MalformedError(f"{where}: {wrong[:200]} missing or unknown")
+    return kind(**{name: build(hint, fields[name], f"{where}.{name}") for name, hint in hints.items()})
+
+
+def _union(members: tuple[Any, ...], value: Any, where: str) -> Any:
+    for member in members:
+        try:
+            return build(member, value, where)
+        except MalformedError:
+            continue
+    raise MalformedError(f"{where} is {str(value)[:40]!r}, expected one of {', '.join(map(str, members))}")
+
+
+def _of(kind: type, value: Any, where: str) -> Any:
+    if not isinstance(value, kind):
+        raise MalformedError(f"{where} is {str(value)[:40]!r}, expected a {kind.__name__}")
+    return value
