@@ -1,4 +1,4 @@
-"""`python -m fastrecon_jax.extend --model=part.safetensors --images='parts/more/*.png'`: add good photographs to a part."""
+"""Add good photographs: `python -m fastrecon_jax.extend --model=part.safetensors --images='parts/more/*.png'`."""
 
 import sys
 

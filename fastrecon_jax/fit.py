@@ -1,4 +1,4 @@
-"""`python -m fastrecon_jax.fit --images='parts/good/*.png' --model=part.safetensors`: fit a part on good photographs."""
+"""Fit a part: `python -m fastrecon_jax.fit --images='parts/good/*.png' --model=part.safetensors`."""
 
 import sys
 

@@ -11,15 +11,15 @@ PACKAGE = ROOT / "fastrecon_jax"
 # A module may import those of its own layer and of the layers above it in this list.
 LAYERS = (
     ("version", "errors"),
-    ("settings",),
+    ("settings", "files", "calibration"),
     ("core",),
     ("methods", "encoders"),
     ("detector", "data", "metrics", "config", "overlay", "report", "tables", "plots", "flags"),
     ("encoding", "inspection"),
-    ("experiment",),
-    ("context",),
+    ("experiment", "parts"),
+    ("context", "api"),
     ("evaluation",),
-    ("eval",),
+    ("eval", "fit", "extend"),
 )
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

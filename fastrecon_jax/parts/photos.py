@@ -137,7 +137,7 @@ def _decode(source: Source, name: str, max_pixels: int) -> Image.Image:
         source = _of_array(source, name)
     if not isinstance(source, Image.Image):
         raise InputError(f"{name} is a {type(source).__name__}: allowed are paths, NumPy arrays and Pillow's images")
-    return images.to_rgb(source, name, max_pixels=max_pixels)
+    return images.convert(source, name)
 
 
 def _of_array(array: np.ndarray, name: str) -> Image.Image:
