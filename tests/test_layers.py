@@ -10,7 +10,7 @@ PACKAGE = ROOT / "fastrecon_jax"
 
 # A module may import those of its own layer and of the layers above it in this list.
 LAYERS = (
-    ("version", "errors"),
+    ("version", "errors", "files"),
     ("core",),
     ("methods", "encoders"),
     ("detector", "data", "metrics", "config", "overlay", "report", "tables", "plots", "flags"),
