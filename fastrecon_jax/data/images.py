@@ -1,75 +1,124 @@
 """Decoding and preprocessing: encoded bytes to the pixels that the encoder sees."""
 
+import contextlib
 import io
+import threading
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from fastrecon_jax.errors import InputError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+MAX_PIXELS = 128_000_000  # half a gigabyte of memory for each thread that decodes
+_OPAQUE = {"RGBA": "RGB", "PA": "RGB", "LA": "L"}
+_LARGE = 64_000_000  # pixels from which Pillow's limit must be set aside; it lies at 89 million
+_UNLIMITED = threading.Lock()
 
 
-def decode(data: bytes, name: str) -> Image.Image:
+def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """An 8-bit RGB picture of any image: grey is repeated, alpha dropped, 16 bits scaled, EXIF rotation applied.
 
     Args:
         data: the encoded file.
         name: of the file, for messages.
+        max_pixels: width times height up to which an image is decoded; a small file may claim any size.
 
     Returns:
         A Pillow image of mode RGB.
 
     Raises:
-        InputError: the bytes are no image, are truncated, or hold floating-point pixels.
+        InputError: the bytes are no image, are truncated, hold floating-point pixels or too many.
     """
-    return _eight_bits(_open(data, name), name).convert("RGB")
+    image = _open(data, name, max_pixels)
+    return _eight_bits(_decoded(image, name), name).convert("RGB")
 
 
-def decode_mask(data: bytes, name: str) -> Image.Image:
+def decode_mask(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """A mask as an 8-bit grey picture, 255 where any channel of the file is above zero.
 
     Args:
         data: the encoded file.
         name: of the file, for messages.
+        max_pixels: width times height up to which a mask is decoded.
 
     Returns:
         A Pillow image of mode L.
 
     Raises:
-        InputError: the bytes are no image or are truncated.
+        InputError: the bytes are no image, are truncated or hold too many pixels.
     """
-    pixels = np.asarray(_without_alpha(_open(data, name)))
+    image = _open(data, name, max_pixels)
+    pixels = np.asarray(_without_alpha(_decoded(image, name)))
     marked = pixels.any(axis=-1) if pixels.ndim == 3 else pixels > 0
     return Image.fromarray(marked.astype(np.uint8) * 255)
 
 
-def size(data: bytes, name: str) -> tuple[int, int]:
-    """Size of an image after its EXIF rotation, read from its head alone.
+def size(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Size of an image after its EXIF rotation.
 
     Args:
         data: the encoded file.
         name: of the file, for messages.
+        max_pixels: width times height that is allowed.
 
     Returns:
         (width, height) in pixels.
 
     Raises:
-        InputError: the bytes are no image.
+        InputError: the bytes are no image, are truncated or hold too many pixels.
     """
-    image = _open(data, name, load=False)
-    width, height = image.size
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    image = _open(data, name, max_pixels)
+    width, height = _stored_size(image)
+    with _named(name):
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
     return (height, width) if turned else (width, height)
 
 
-def _open(data: bytes, name: str, *, load: bool = True) -> Image.Image:
-    try:
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Before the EXIF rotation, which Pillow applies to the size of a TIFF, and of a TIFF alone."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+    return image.size
+
+
+def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
+    """An image whose head is read and whose pixels are not."""
+    with _named(name), _unlimited():
         image = Image.open(io.BytesIO(data))
-        if load:
-            image.load()
-        return ImageOps.exif_transpose(image) if load else image
+    if image.width * image.height > max_pixels:
+        raise InputError(
+            f"{name} has {image.width}x{image.height} pixels, more than max_pixels={max_pixels}: make it smaller, or "
+            "raise max_pixels, at 4 bytes of memory a pixel"
+        )
+    return image
+
+
+@contextlib.contextmanager
+def _unlimited() -> Iterator[None]:
+    """Pillow's limit is one of the whole process, and up to twice its value only a warning: set aside meanwhile."""
+    with _UNLIMITED:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _decoded(image: Image.Image, name: str) -> Image.Image:
+    large = image.width * image.height > _LARGE  # one at a time, then
+    with _named(name), _unlimited() if large else contextlib.nullcontext():
+        image.load()
+        return ImageOps.exif_transpose(image)
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """What Pillow raises for bytes that it cannot read, as one error that names the file."""
+    try:
+        yield
     except UnidentifiedImageError:
         raise InputError(f"{name} is not an image: allowed are files of {', '.join(ENDINGS)}") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
@@ -88,7 +137,8 @@ def _eight_bits(image: Image.Image, name: str) -> Image.Image:
 def _without_alpha(image: Image.Image) -> Image.Image:
     if image.mode == "P":
         image = image.convert("RGBA")  # a palette may hold transparency
-    return image.convert("RGB") if image.mode in ("RGBA", "PA") else image.convert("L") if image.mode == "LA" else image
+    opaque = _OPAQUE.get(image.mode)
+    return image.convert(opaque) if opaque else image
 
 
 def preprocess(image: Image.Image, *, image_size: int, crop_size: int) -> UInt8[np.ndarray, "H W 3"]:

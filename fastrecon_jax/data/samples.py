@@ -73,7 +73,9 @@ def read(sample: Sample) -> bytes:
     return _bytes(sample.read, sample.path)
 
 
-def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) -> Picture:
+def load_image(
+    sample: Sample, data: bytes, *, image_size: int, crop_size: int, max_pixels: int = images.MAX_PIXELS
+) -> Picture:
     """Decode and preprocess a photograph.
 
     Args:
@@ -81,6 +83,7 @@ def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) 
         data: from `read`.
         image_size: side of the resized image, in pixels.
         crop_size: side of the part that is kept.
+        max_pixels: of the file up to which it is decoded.
 
     Returns:
         What the encoder sees of it, and its size.
@@ -88,12 +91,12 @@ def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) 
     Raises:
         InputError: it cannot be decoded.
     """
-    image = images.decode(data, sample.path)
+    image = images.decode(data, sample.path, max_pixels=max_pixels)
     return Picture(images.preprocess(image, image_size=image_size, crop_size=crop_size), image.size)
 
 
 def load_mask(
-    sample: Sample, size: tuple[int, int], *, image_size: int, crop_size: int
+    sample: Sample, size: tuple[int, int], *, image_size: int, crop_size: int, max_pixels: int = images.MAX_PIXELS
 ) -> Bool[np.ndarray, "crop_size crop_size"]:
     """Read, decode and preprocess the mask of a photograph.
 
@@ -102,6 +105,7 @@ def load_mask(
         size: of the photograph, (width, height), which the mask must have too.
         image_size: side of the resized mask, in pixels.
         crop_size: side of the part that is kept.
+        max_pixels: of the file up to which it is decoded.
 
     Returns:
         True for defective pixels, (crop_size, crop_size); all false for good images and where there is no mask.
@@ -112,7 +116,7 @@ def load_mask(
     if sample.read_mask is None:
         return np.zeros((crop_size, crop_size), bool)
     name = f"the mask of {sample.path}"
-    mask = images.decode_mask(_bytes(sample.read_mask, name), name)
+    mask = images.decode_mask(_bytes(sample.read_mask, name), name, max_pixels=max_pixels)
     if mask.size != size:
         raise InputError(f"{name} is {mask.width}x{mask.height}, it must be of the image's size, {size[0]}x{size[1]}")
     return images.preprocess_mask(mask, image_size=image_size, crop_size=crop_size)
