@@ -146,7 +146,7 @@ def rate_interval(calibration: Calibration, rate: float) -> tuple[float, float]:
 
 
 def _deviations(rate: float, degrees: int) -> float:
-    """Of Student's t, exceeded with a probability of `rate`; scipy.stats would say the same, and takes 0.6 s to import."""
+    """What Student's t exceeds with a probability of `rate`; scipy.stats says the same, and takes 0.6 s to import."""
     return -float(special.stdtrit(degrees, rate))
 
 

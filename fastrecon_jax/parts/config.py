@@ -123,7 +123,7 @@ class PredictConfig:
     images: str = setting("", _IMAGES)
     output_dir: str = setting("", "where results go: results.csv, results.jsonl, index.html, overlays; new or empty")
     part: str = setting(
-        AUTO, "of several parts the one to inspect by; auto picks it for each image by name or likeness"
+        AUTO, "of several parts the one to inspect by; auto picks one for each image, by name or likeness"
     )
     weights: str = setting("", _WEIGHTS)
     overlays: str = setting(ALL, "pictures with the map and the regions, of all images, of the suspicious, or none")

@@ -103,6 +103,21 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in images.ENDINGS and not path.name.startswith(".")
 
 
+def shown(path: Path) -> str:
+    """A path as rows of results hold it.
+
+    Args:
+        path: of an image.
+
+    Returns:
+        Its text; bytes that are not UTF-8 as backslashes and numbers.
+    """
+    try:
+        return files.text(path)
+    except InputError:
+        return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def load(source: Source, preprocessing: Preprocessing, *, name: str = "") -> Photo:
     """Read, decode and preprocess a photograph.
 

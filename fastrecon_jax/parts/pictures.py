@@ -15,7 +15,7 @@ from fastrecon_jax.parts.inspector import Finding
 from fastrecon_jax.parts.recipe import Recipe
 
 SIDE = 640
-_OPACITY = 0.7
+OPACITY = 0.7
 _LEVELS = 256
 
 
@@ -86,7 +86,7 @@ def _whole(levels: Image.Image, size: tuple[int, int], recipe: Recipe) -> Image.
 
 
 def _opacity(size: tuple[int, int]) -> Image.Image:
-    return Image.new("L", size, round(255 * _OPACITY))
+    return Image.new("L", size, round(255 * OPACITY))
 
 
 def _outline(image: Image.Image, finding: Finding, scale: tuple[float, float]) -> None:

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LEFT_NEIGHBOUR = 1  # the filter: differences from the pixel to the left
+_MEMORY = 9  # of zlib, the most
 
 
 def encode(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
@@ -28,7 +29,7 @@ def encode(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
     filtered[:, 0] = _LEFT_NEIGHBOUR
     filtered[:, 1:4] = rows[:, :3]
     np.subtract(rows[:, 3:], rows[:, :-3], out=filtered[:, 4:])
-    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.MAX_MEM_LEVEL, zlib.Z_RLE)
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, _MEMORY, zlib.Z_RLE)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
     data = packer.compress(filtered) + packer.flush()
     return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")

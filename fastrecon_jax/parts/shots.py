@@ -9,7 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import pictures, photos
+from fastrecon_jax.parts import photos, pictures
 from fastrecon_jax.parts.ahead import mapped
 from fastrecon_jax.parts.photos import Photo, Preprocessing
 from fastrecon_jax.parts.routing import Choice
