@@ -18,9 +18,9 @@ LAYERS = (
     ("detector", "data", "metrics", "config", "overlay", "report", "tables", "plots", "flags"),
     ("encoding", "inspection"),
     ("experiment", "parts"),
-    ("context", "api"),
+    ("context", "api", "serving"),
     ("evaluation",),
-    ("eval", "fit", "extend", "predict"),
+    ("eval", "fit", "extend", "predict", "demo"),
 )
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -144,3 +144,42 @@ class PredictConfig:
         require(self, "batch_size", 1 <= self.batch_size <= 4096, "it must be from 1 to 4096")
         require(self, "interval", 0 < self.interval <= 3600, "it must be above 0 and at most 3600")
         require(self, "max_pixels", self.max_pixels >= 1, "it must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoConfig:
+    """Settings of `python -m fastrecon_jax.demo`."""
+
+    host: str = setting("127.0.0.1", "address to listen on; with another one, everyone who reaches it can use the demo")
+    port: int = setting(7860, "to listen on; 0 for any that is free")
+    model: str = setting("", f"{_MODEL}, to open with; by default a part of the built-in data is fitted")
+    method: str = setting("fastrecon", "of parts fitted here: fastrecon, patchcore, padim, spade, subspace or nearest")
+    target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
+    encoder: str = setting(
+        "efficientnet_lite0", "efficientnet_lite0/1/2, resnet18, resnet50, resnet50_v1, wide_resnet50_2"
+    )
+    weights: str = setting(
+        "",
+        "a .safetensors or .pth file, package://NAME, hf://OWNER/REPOSITORY, or random (tests); "
+        "by default the encoder's pretrained ones",
+    )
+    image_size: int = setting(256, "side in pixels to which images are resized")
+    crop_size: int = setting(224, "side in pixels of the centre that is inspected")
+    max_images: int = setting(32, "at most this many good images")
+    max_upload_mb: int = setting(50, "size in MB of an upload")
+    max_pixels: int = setting(MAX_PIXELS, _MAX_PIXELS)
+    open_browser: bool = setting(False, "open the page in the browser")
+
+    def __post_init__(self):
+        """Refuse values out of their range, naming the flag."""
+        require(self, "host", bool(self.host), "pass an address, such as 127.0.0.1")
+        require(self, "port", 0 <= self.port < 2**16, "it must be from 0 (any that is free) to 65535")
+        if self.model:
+            check_model(self)
+        require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
+        require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
+        require(self, "image_size", 32 <= self.image_size <= 4096, "it must be from 32 to 4096")
+        allowed = 32 <= self.crop_size <= self.image_size
+        require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
+        for name in ("max_images", "max_upload_mb", "max_pixels"):
+            require(self, name, getattr(self, name) >= 1, "it must be at least 1")

@@ -81,6 +81,22 @@ def build(directory: pathlib.Path, *, seed: int = 0, categories: Sequence[str] =
     files.make_directory(directory, lambda draft: _write_all(draft, tasks))
 
 
+def photograph(category: str, split: str, kind: str, index: int, *, seed: int = 0) -> UInt8[np.ndarray, "H W 3"]:
+    """One image of those that `build` writes, without the others.
+
+    Args:
+        category: one of `CATEGORIES`.
+        split: train or test.
+        kind: good, or one of the category's defects.
+        index: from 0; beyond those that `build` writes too.
+        seed: of the data set.
+
+    Returns:
+        RGB, (256, 256, 3).
+    """
+    return _photograph(_Task(seed, category, split, kind, index))[0]
+
+
 def _tasks(seed: int, category: str) -> list[_Task]:
     """Every image of one category."""
     kinds = PARTS[category].defects

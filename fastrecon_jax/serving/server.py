@@ -1,0 +1,211 @@
+"""The demo's web server: this computer alone by default, nothing fetched from elsewhere, nothing left behind."""
+
+import errno
+import ipaddress
+import os
+import signal
+import socket
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fastrecon_jax import files
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts.config import DemoConfig
+from fastrecon_jax.parts.recipe import open_engine
+from fastrecon_jax.serving import desk, engines
+from fastrecon_jax.serving.desk import Desk, Workshop
+from fastrecon_jax.serving.session import Bounds
+
+Tell = Callable[[str], object]
+_MISSING = 'the demo needs Gradio, the extra "demo": run `pip install -e ".[demo]"`'
+_QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_SHARE": "False",
+    "GRADIO_MCP_SERVER": "False",
+    "GRADIO_SSR_MODE": "False",
+    "GRADIO_RUN_HISTORY": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
+    "frame-ancestors 'none'; form-action 'self'; base-uri 'self'"
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_PATIENCE = 1  # seconds for open connections at the end
+
+
+def serve(config: DemoConfig, *, tell: Tell) -> None:
+    """Fit the example or open a part, and serve the page until Ctrl-C.
+
+    Args:
+        config: the settings.
+        tell: takes lines for people.
+
+    Raises:
+        InputError: the address cannot be had, the part cannot be opened, or Gradio is missing.
+    """
+    with bound(config.host, config.port) as listening, _directory() as directory:
+        os.environ.update(_QUIET, GRADIO_TEMP_DIR=str(directory))
+        _require_gradio()
+        tell("getting ready: the encoder is loaded and an example fitted, a few seconds\n")
+        engine = open_engine(engines.recipe(config))
+        workshop = Workshop(
+            engine=engine,
+            opener=engines.opener(engine),
+            bounds=Bounds(config.max_images, config.max_pixels),
+            rate=config.target_fpr,
+            directory=directory / "parts",
+        )
+        _serve(config, listening, workshop, _first(config, workshop), tell)
+
+
+def _first(config: DemoConfig, workshop: Workshop) -> Desk:
+    if not config.model:
+        return desk.example(workshop)
+    return desk.opened(workshop, files.expanded(config.model), engines.opener(workshop.engine, trusted=True))
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket on an address.
+
+    Args:
+        host: name or number.
+        port: 0 for any that is free.
+
+    Returns:
+        The socket, bound.
+
+    Raises:
+        InputError: the address is unknown, taken or not allowed.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"--host={host} is no address of this computer: {error}") from None
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(f"--port={port} is taken by another program: pass another, or 0 for a free one") from None
+        name = "host" if error.errno == errno.EADDRNOTAVAIL else "port"
+        value = host if name == "host" else port
+        raise InputError(f"--{name}={value} cannot be listened on: {files.reason(error)}") from None
+    return listening
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """For all that is uploaded and made, gone at the end, also after SIGTERM and a closed terminal."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), _interrupt) for name in names}
+    try:
+        with tempfile.TemporaryDirectory(prefix="fastrecon_demo_", ignore_cleanup_errors=True) as directory:
+            yield Path(directory)
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _require_gradio() -> None:
+    try:
+        import gradio  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise InputError(f"{_MISSING} ({error.name} is missing)") from None
+
+
+def _serve(config: DemoConfig, listening: socket.socket, workshop: Workshop, first: Desk, tell: Tell) -> None:
+    import uvicorn
+
+    url = _url(config.host, listening.getsockname()[1])
+
+    class Server(uvicorn.Server):
+        """Says where it is once it is there."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if not _is_loopback(config.host):
+                tell(
+                    f"warning: --host={config.host}: everyone who reaches this port can use the demo; there is no "
+                    "password and no encryption\n"
+                )
+            tell(f"the demo is on {url} (Ctrl-C ends it)\n")
+            if config.open_browser:
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+    settings = uvicorn.Config(
+        _Guarded(_application(config, workshop, first)),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_PATIENCE,
+        ws="none",
+    )
+    try:
+        Server(settings).run(sockets=[listening])
+    except KeyboardInterrupt:
+        tell("the demo has ended\n")
+
+
+def _application(config: DemoConfig, workshop: Workshop, first: Desk) -> Callable[..., Any]:
+    import fastapi
+    import gradio
+
+    from fastrecon_jax.serving import page
+
+    return gradio.mount_gradio_app(
+        fastapi.FastAPI(openapi_url=None),
+        page.build(workshop, first),
+        path="/",
+        footer_links=["api"],
+        run_history=False,
+        max_file_size=config.max_upload_mb * 10**6,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        theme=page.theme(),
+        css_paths=[page.STYLE],
+    )
+
+
+class _Guarded:
+    """Adds the headers by which browsers load nothing from elsewhere, whatever a page asks for."""
+
+    def __init__(self, application: Callable[..., Any]):
+        self._application = application
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Callable, send: Callable) -> None:
+        async def guarded(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        await self._application(scope, receive, guarded)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _url(host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{port}"
