@@ -52,22 +52,28 @@ def build(workshop: Workshop, first: Desk) -> gr.Blocks:
     shown = desks.show(first)
     with gr.Blocks(title="fastrecon_jax demo", analytics_enabled=False, delete_cache=(60, _KEPT)) as page:
         state, token = gr.State(None, time_to_live=_KEPT), gr.Textbox("", visible=False)
-        gr.HTML(_HEADER)
+        _html(_HEADER)
         with gr.Row(elem_classes="steps"):
             with gr.Column(scale=4, min_width=340):
                 good, name, model = _inputs(workshop)
-                part = gr.HTML(shown.part)
+                part = _html(shown.part)
                 download = gr.DownloadButton(
                     "Download this part (.safetensors)", str(first.file), size="sm", elem_id="download"
                 )
             with gr.Column(scale=8, min_width=420):
-                gr.HTML("<h2><b>2</b> The photograph to inspect</h2>")
-                query = gr.File(label="Photograph to inspect", file_types=list(ENDINGS), height=110, elem_id="query")
-                verdict = gr.HTML(shown.verdict)
+                _html("<h2><b>2</b> The photograph to inspect</h2>")
+                query = gr.File(
+                    label="Photograph to inspect",
+                    show_label=False,
+                    file_types=list(ENDINGS),
+                    height=136,
+                    elem_id="query",
+                )
+                verdict = _html(shown.verdict)
                 with gr.Row(elem_classes="threshold"):
                     slider = _slider(shown, scale=6, elem_id="threshold")
                     reset = gr.Button("As calibrated", size="sm", scale=1, min_width=120, elem_id="reset")
-                picture, regions = gr.HTML(shown.picture), gr.HTML(shown.regions)
+                picture, regions = _html(shown.picture), _html(shown.regions)
 
         result = [verdict, picture, regions, slider]
         everything = [state, token, part, download, *result]
@@ -85,18 +91,23 @@ def build(workshop: Workshop, first: Desk) -> gr.Blocks:
     return page.queue(max_size=_WAITING, default_concurrency_limit=1)
 
 
+def _html(value: str) -> gr.HTML:
+    return gr.HTML(value, padding=False)
+
+
 def _inputs(workshop: Workshop) -> tuple[gr.File, gr.Textbox, gr.File]:
-    gr.HTML("<h2><b>1</b> Good parts</h2>")
+    _html(f"<h2><b>1</b> Good parts <small>a few photographs, at most {workshop.bounds.images}</small></h2>")
     good = gr.File(
-        label=f"Photographs of good parts, up to {workshop.bounds.images}",
+        label="Photographs of good parts",
+        show_label=False,
         file_count="multiple",
         file_types=list(ENDINGS),
-        height=110,
+        height=136,
         elem_id="good",
     )
     with gr.Accordion("Name it, or open a part from its file", open=False):
         name = gr.Textbox(label="Name of the part", placeholder="part", max_lines=1, max_length=80, elem_id="name")
-        model = gr.File(label="File of a part", file_types=[part_file.SUFFIX], height=110, elem_id="model")
+        model = gr.File(label="File of a part", file_types=[part_file.SUFFIX], height=136, elem_id="model")
     return good, name, model
 
 
@@ -105,9 +116,9 @@ def _slider(shown: Shown, **place: Any) -> gr.Slider:
     return gr.Slider(
         low,
         high,
-        value,
+        round(value / step) * step,
         step=step,
-        label="Threshold: drag it, verdict and regions follow",
+        label="Threshold: drag it, and verdict and regions follow",
         info=shown.rate,
         buttons=[],
         **place,

@@ -39,6 +39,7 @@ def browser(*, width=1280, height=1000):
             "--disable-component-update",
             "--no-first-run",
             "--hide-scrollbars",
+            "about:blank",
         ]
         process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
