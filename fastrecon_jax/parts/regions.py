@@ -71,7 +71,9 @@ def find(
     areas = ndimage.sum_labels(np.ones_like(labels), labels, numbers)
     boxes = ndimage.find_objects(labels)
     found = [
-        _region(box, area, value, frame) for box, area, value in zip(boxes, areas, peaks, strict=True) if value > seed
+        _region(box, float(area), float(value), frame)
+        for box, area, value in zip(boxes, areas, peaks, strict=True)
+        if value > seed
     ]
     return tuple(sorted(found, key=lambda region: -region.peak))
 
