@@ -56,6 +56,39 @@ def test_bfloat16_stays_near_float32():
         assert_close(b.astype(jnp.float32), a, 0.05)
 
 
+def test_bfloat16_with_trained_weights_is_off_by_three_percent_in_the_mean():
+    rng = np.random.default_rng(0)
+    coarse, fine = (
+        rng.standard_normal((1, 16, 16, 3)).repeat(14, 1).repeat(14, 2),
+        rng.standard_normal((1, 224, 224, 3)),
+    )
+    images = jnp.asarray(coarse + 0.3 * fine, jnp.float32)
+    exact, rounded = (
+        encoders.create("efficientnet_lite0", stages=efficientnet.STAGES, dtype=dtype) for dtype in registry.DTYPES
+    )
+    for a, b in zip(exact.apply(exact.params, images), rounded.apply(rounded.params, images), strict=True):
+        assert b.dtype == jnp.bfloat16
+        difference = np.asarray(b, np.float64) - np.asarray(a, np.float64)
+        assert np.sqrt(np.square(difference).mean() / np.square(a).mean()) < 0.04
+        assert np.abs(difference).max() < 0.08 * np.abs(a).max()
+
+
+def test_bfloat16_takes_half_of_the_memory():
+    exact, rounded = (encoders.create("efficientnet_lite0", weights="random", dtype=dtype) for dtype in registry.DTYPES)
+    memory = [sum(x.nbytes for x in jax.tree.leaves(encoder.params)) for encoder in (exact, rounded)]
+    assert memory[1] < 0.57 * memory[0]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+def test_products_ask_for_full_precision(name):
+    """On a CPU float32 is float32 anyway; a GPU or TPU rounds to TF32 or bfloat16 unless it is told not to."""
+    encoder = encoders.create(name, weights="random")
+    images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    program = str(jax.make_jaxpr(encoder.apply)(encoder.params, images))
+    products = program.count("dot_general[") + program.count("conv_general_dilated[")
+    assert program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products > 10
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet50_v1", "efficientnet_lite0"])
 def test_a_file_loads_with_its_head_and_later_stages_unread(tmp_path, name):
     tensors = checkpoint(name, stages=("stage7",) if name == "efficientnet_lite0" else ("layer4",))
