@@ -118,6 +118,10 @@ def test_all_that_does_not_fit_is_listed_at_once(tmp_path):
     del tensors["layer1.0.conv1.weight"], tensors["bn1.bias"]
     tensors["layer1.0.conv2.weight"] = np.zeros((1, 2), np.float32)
     tensors["stranger"] = np.zeros(1, np.float32)
+    tensors["layer2.0.conv1.weight"] = tensors["layer2.0.conv1.weight"].astype(np.int8)
+    tensors["layer2.0.bn1.running_mean"][3] = np.nan
+    tensors["layer2.1.conv1.weight"][0, 0] = np.inf
+    tensors["layer2.1.bn2.running_var"][1] = -0.1
     save_file(tensors, tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match=r"w\.safetensors does not hold the weights of resnet18") as error:
         encoders.create("resnet18", weights=str(tmp_path / "w.safetensors"))
@@ -125,8 +129,18 @@ def test_all_that_does_not_fit_is_listed_at_once(tmp_path):
         "missing 2: bn1.bias, layer1.0.conv1.weight",
         "of the wrong shape 1: layer1.0.conv2.weight is (1, 2), expected (64, 64, 3, 3)",
         "unexpected 1: stranger",
+        "unusable 4: layer2.0.conv1.weight has the type int8, expected floating point, "
+        "layer2.0.bn1.running_mean has values that are infinite or not a number, "
+        "layer2.1.conv1.weight has values that are infinite or not a number, "
+        "layer2.1.bn2.running_var has values below 0",
     ):
         assert part in str(error.value)
+
+
+def test_what_is_not_read_may_be_anything(tmp_path):
+    tensors = checkpoint("resnet18") | {"fc.weight": np.full((10, 4), np.nan, np.float32)}
+    save_file(tensors, tmp_path / "w.safetensors")
+    assert encoders.create("resnet18", weights=str(tmp_path / "w.safetensors")).name == "resnet18"
 
 
 @pytest.mark.parametrize(
