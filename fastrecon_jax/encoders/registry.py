@@ -101,6 +101,10 @@ def names() -> tuple[str, ...]:
 def create(name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: str = "float32") -> Encoder:
     """An encoder with its weights, BatchNorm folded into the convolutions, built to the last stage asked for.
 
+    Weights are taken if the names and shapes of their tensors fit. Those of `resnet50` (stride on the 3x3 convolution,
+    torchvision) and `resnet50_v1` (on the first 1x1, keras-applications) are the same, so that a file of one loads as
+    the other without complaint and gives poor figures: only its origin tells which it is.
+
     Args:
         name: one of `names()`.
         stages: names of the outputs; the architecture's stages of strides 8 and 16 by default.
@@ -136,8 +140,9 @@ def _family(name: str, stages: Sequence[str], dtype: str) -> Family:
 
 def _load(name: str, family: Family, stages: tuple[str, ...], origin: str) -> tuple[nnx.Module, str, str]:
     if not origin:
+        wrong = "; those of resnet50 would load too, and give poor figures" if name == "resnet50_v1" else ""
         raise InputError(
-            f"{name} has no pretrained weights to fetch: pass the path of a .safetensors or .pth file as weights"
+            f"{name} has no pretrained weights to fetch: pass the path of a .safetensors or .pth file as weights{wrong}"
         )
     if origin == RANDOM:
         return family.build(weights.Random(), stages), RANDOM, ""
