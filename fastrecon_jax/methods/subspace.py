@@ -61,16 +61,4 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
     return pca.squared_residual(state.subspace, features)
 
 
-def image_score(state: State, features: Float[Array, "h w c"], patch_scores: Float[Array, "h w"]) -> Float[Array, ""]:
-    """Mean of the largest 1 % of the patch scores; the authors' code takes it over the pixels of the map.
-
-    Args:
-        state: from `fit`; unused.
-        features: of one query; unused.
-        patch_scores: from `score`, (h, w).
-
-    Returns:
-        The score, in units of the patch scores.
-    """
-    del state, features
-    return scoring.image_score(patch_scores, "top1p")
+image_score = scoring.mean_of_largest  # the authors' code takes it over the pixels of the map
