@@ -22,11 +22,11 @@ def fit(
 ) -> State:
     """Principal component analysis of all support features.
 
-    SubspaceAD works on patch tokens of DINOv2, averaged over seven layers, of the support images and 30 augmented
-    copies of each. Here the features are those that FastRecon works on, locally pooled stages of the encoder, and the
-    support is not augmented, so that the methods alone are compared. The number of directions is chosen as in the
-    authors' code: the first at which the cumulated share of the variance reaches the one asked for. Scores can be
-    differentiated once in the support, its mean and directions alike, see `core.pca.fit`.
+    SubspaceAD works on patch tokens of DINOv2, averaged over several layers (seven by default in the authors' code), of
+    the support images and augmented copies of them. Here the features are those that FastRecon works on, locally pooled
+    stages of the encoder, and the support is not augmented, so that the methods alone are compared. The number of
+    directions is chosen as in the authors' code: the first at which the cumulated share of the variance reaches the one
+    asked for. Scores can be differentiated once in the support, its mean and directions alike, see `core.pca.fit`.
 
     Args:
         features: of the k support images, (k, h, w, c), for instance from `core.features.combine`.
