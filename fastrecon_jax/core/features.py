@@ -99,8 +99,8 @@ def patch_mean(stage: Float[Array, "h w c"], bins: int, size: int) -> Float[Arra
 
     A patch is 9 c entries, for each channel in turn its 9, row by row; `adaptive_weights` has the bins. All is linear,
     so the patches need not be put together: each of the nine shifts of the stage adds its share to the result, for each
-    of the gcd(c, size) groups of channels that share no bin, row by row of the positions. Memory so never holds
-    the patches, which are nine times the stage, also where vmap runs over many images.
+    of the gcd(c, size) groups of channels that share no bin, one row of positions after the other. The patches, nine
+    times the stage, are never in memory, not even where vmap runs over many images.
 
     Args:
         stage: (h, w, c).
