@@ -61,30 +61,32 @@ class _Spectrum(NamedTuple):
     Attributes:
         variances: (r,), not divided by n.
         V: directions, (c, r); columns below the rank tolerance are zero.
-        XV: (n, r).
         kept: which directions the subspace keeps, (r,), the first ones.
     """
 
     variances: Float[Array, " r"]
     V: Float[Array, "c r"]
-    XV: Float[Array, "n r"]
     kept: Bool[Array, " r"]
 
 
-def _spectrum(rows: Float[Array, "n c"], explained_variance: float) -> _Spectrum:
-    X = rows - rows.mean(axis=0)[None]
+def _centred(rows: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    rows = rows.astype(jnp.float64)
+    return rows - rows.mean(axis=0)[None]
+
+
+def _spectrum(X: Float[Array, "n c"], explained_variance: float) -> _Spectrum:
     variances, V = linalg.right_singular_vectors(X)
     variances, V = jnp.maximum(variances[::-1], 0.0), V[:, ::-1]
     before = jnp.cumsum(variances) - variances
     nonzero = variances > linalg.RANK_TOLERANCE**2 * variances[0]
-    return _Spectrum(variances, V, linalg.matmul(X, V), nonzero & (before < explained_variance * variances.sum()))
+    return _Spectrum(variances, V, nonzero & (before < explained_variance * variances.sum()))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _complement(rows: Float[Array, "n c"], explained_variance: float) -> tuple[Float[Array, "c c"], Float[Array, ""]]:
     """I - P and the number of directions, as a floating-point number."""
     with jax.enable_x64(True):
-        return _leave(_spectrum(rows.astype(jnp.float64), explained_variance), rows.dtype)
+        return _leave(_spectrum(_centred(rows), explained_variance), rows.dtype)
 
 
 def _leave(spectrum: _Spectrum, dtype: jnp.dtype) -> tuple[Float[Array, "c c"], Float[Array, ""]]:
@@ -101,8 +103,9 @@ def _complement_jvp(explained_variance, primals, tangents):
     """
     (rows,), (change,) = _differentiated_once(primals), tangents
     with jax.enable_x64(True):
-        spectrum = _spectrum(rows.astype(jnp.float64), explained_variance)
-        variances, V, XV, kept = spectrum
+        X = _centred(rows)
+        variances, V, kept = spectrum = _spectrum(X, explained_variance)
+        XV = linalg.matmul(X, V)
         gaps = jnp.abs(variances[:, None] - variances[None])
         apart = (kept[:, None] != kept[None]) & (gaps > linalg.RANK_TOLERANCE**2 * variances[0])
         between = jnp.where(apart, 1 / jnp.where(apart, gaps, 1.0), 0.0)
