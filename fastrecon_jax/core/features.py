@@ -23,9 +23,17 @@ def local_pool(stage: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         Fang et al., FastRecon, ICCV 2023, and its published code; after Roth et al., PatchCore, CVPR 2022.
     """
     h, w, _ = stage.shape
-    padded = jnp.pad(stage, ((1, 1), (1, 1), (0, 0)))
+    padded = _framed(stage)
     rows = padded[:h] + padded[1 : h + 1] + padded[2:]
     return (rows[:, :w] + rows[:, 1 : w + 1] + rows[:, 2:]) / 9
+
+
+def _framed(stage: Float[Array, "h w c"]) -> Float[Array, "H W c"]:
+    """One position of zeros on every side; joined, because jax2onnx converts no `pad` of a mapped batch."""
+    row = jnp.zeros_like(stage[:1])
+    rows = jnp.concatenate([row, stage, row], axis=0)
+    column = jnp.zeros_like(rows[:, :1])
+    return jnp.concatenate([column, rows, column], axis=1)
 
 
 def resize_nearest(stage: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "H W c"]:
@@ -102,7 +110,7 @@ def unfold(stage: Float[Array, "h w c"]) -> Float[Array, "h w p"]:
         (h, w, 9 c): for each channel in turn its 9 entries, row by row.
     """
     h, w, c = stage.shape
-    padded = jnp.pad(stage, ((1, 1), (1, 1), (0, 0)))
+    padded = _framed(stage)
     entries = [padded[i : i + h, j : j + w] for i in range(3) for j in range(3)]
     return jnp.stack(entries, axis=-1).reshape(h, w, 9 * c)
 
