@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PyTree, UInt8
 
 from fastrecon_jax.encoders import checkpoint, efficientnet, resnet, weights
+from fastrecon_jax.encoders.convolution import Convolution
 from fastrecon_jax.errors import InputError
 
 RANDOM = "random"
@@ -147,9 +148,27 @@ def _load(name: str, family: Family, stages: tuple[str, ...], origin: str) -> tu
     return module, loaded.source, loaded.sha256
 
 
-def _apply(graph: Any, stages: tuple[str, ...], params: PyTree[Array], images: Float[Array, "b H W 3"]):
+def single_operations(encoder: Encoder) -> Encoder:
+    """The same encoder with every convolution as one operation: slower in XLA on a CPU, made for other runtimes.
+
+    Args:
+        encoder: from `create`.
+
+    Returns:
+        One with the same parameters, whose outputs differ by rounding.
+    """
+    return encoder._replace(apply=functools.partial(encoder.apply, single=True))
+
+
+def _apply(
+    graph: Any, stages: tuple[str, ...], params: PyTree[Array], images: Float[Array, "b H W 3"], *, single: bool = False
+):
     dtype = jax.tree.leaves(params)[0].dtype
-    outputs = nnx.merge(graph, params)(images.astype(dtype))
+    module = nnx.merge(graph, params)
+    for _, part in nnx.iter_modules(module):
+        if isinstance(part, Convolution):
+            part.single = single
+    outputs = module(images.astype(dtype))
     return tuple(outputs[name] for name in stages)
 
 
