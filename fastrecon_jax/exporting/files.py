@@ -17,7 +17,9 @@ from fastrecon_jax.methods import Method
 
 FORMATS = ("stablehlo", "onnx")
 LARGEST = 2_000_000_000  # bytes; protobuf and flatbuffers end at 2 GiB
-TOLERANCE = 1e-4  # 50 times what was seen, and a hundredth of what a change of one grey level in all pixels makes
+# Seen: up to 2e-6, and 2e-4 for SPADE, where rounding decides between two rows of the bank that are almost as near.
+# Below 1 / 256, a map of 8 bits does not show it.
+TOLERANCE = 1e-3
 
 Images = UInt8[np.ndarray, "b H W 3"]
 Results = tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b crop crop"]]

@@ -96,19 +96,20 @@ def _pad(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any
 
 
 def _broadcast(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
-    """To the batch by adding zeros of the argument's batch: jax2onnx may take another side for the symbolic one."""
+    """First to the batch, by adding zeros of the argument's: jax2onnx may take another side for the symbolic one."""
     shape, axes = equation.params["shape"], equation.params["broadcast_dimensions"]
     symbolic = [axis for axis, side in enumerate(shape) if not isinstance(side, int)]
     x = jnp.asarray(inputs[0])
     if not symbolic or not all(isinstance(side, int) for side in x.shape):
         return _bind(equation, inputs, argument)
     (batch,) = symbolic
-    static = tuple(1 if axis == batch else side for axis, side in enumerate(shape))
-    column = tuple(side if axis == batch else 1 for axis, side in enumerate(shape))
-    zeros = jax.lax.reshape(argument[:, :1, :1, :1] * 0, column)
+    sides = dict(zip(axes, x.shape, strict=True))
+    x = jax.lax.reshape(x, tuple(sides.get(axis, 1) for axis in range(len(shape))))
+    zeros = argument[:, :1, :1, :1] * 0
+    zeros = jax.lax.reshape(zeros, tuple(side if axis == batch else 1 for axis, side in enumerate(shape)))
     kind = jnp.int32 if x.dtype == bool else x.dtype
-    result = jnp.add(jax.lax.broadcast_in_dim(x.astype(kind), static, axes), zeros.astype(kind))
-    return [result.astype(x.dtype)]
+    x = jnp.add(x.astype(kind), zeros.astype(kind)).astype(x.dtype)
+    return [x if x.shape == shape else jax.lax.broadcast_in_dim(x, shape, tuple(range(len(shape))))]
 
 
 def _dot(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
