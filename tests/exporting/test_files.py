@@ -69,8 +69,10 @@ def export(kind, encoder_name, variant, **changes):
 
 
 @each_format
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("encoder_name", ["resnet18", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    ("encoder_name", "variant"),
+    [("resnet18", variant) for variant in VARIANTS] + [("efficientnet_lite0", name) for name in methods.names()],
+)
 def test_a_file_gives_the_programs_results_for_batches_of_any_size(tmp_path, encoder_name, variant, kind):
     need(kind)
     file = tmp_path / "part"
