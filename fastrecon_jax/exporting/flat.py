@@ -105,7 +105,7 @@ def _broadcast(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequen
     (batch,) = symbolic
     sides = dict(zip(axes, x.shape, strict=True))
     x = jax.lax.reshape(x, tuple(sides.get(axis, 1) for axis in range(len(shape))))
-    zeros = argument[:, :1, :1, :1] * 0
+    zeros = argument[:, :1, :1, :1].astype(jnp.float32) * 0
     zeros = jax.lax.reshape(zeros, tuple(side if axis == batch else 1 for axis, side in enumerate(shape)))
     kind = jnp.int32 if x.dtype == bool else x.dtype
     x = jnp.add(x.astype(kind), zeros.astype(kind)).astype(x.dtype)

@@ -15,7 +15,7 @@ from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting.flat import flatten
 from fastrecon_jax.exporting.packages import require
 
-OPSET = 17  # of 2022: read by onnxruntime from 1.12
+OPSET, IR_VERSION = 17, 8  # of 2022
 INPUT = "image"
 OUTPUTS = ("score", "map")
 
@@ -48,6 +48,7 @@ def export(inspect: Callable[..., Any], images: jax.ShapeDtypeStruct, facts: Map
             )
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"jax2onnx {metadata.version('jax2onnx')} cannot convert this part: {error}") from error
+    model.ir_version = IR_VERSION  # jax2onnx states a newer one than the operations need
     helper.set_model_props(model, dict(facts))
     return model.SerializeToString()
 
