@@ -25,9 +25,17 @@ def local_pool(stage: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         Fang et al., FastRecon, ICCV 2023, and its published code; after Roth et al., PatchCore, CVPR 2022.
     """
     h, w, _ = stage.shape
-    padded = jnp.pad(stage, ((1, 1), (1, 1), (0, 0)))
+    padded = _framed(stage)
     rows = padded[:h] + padded[1 : h + 1] + padded[2:]
     return (rows[:, :w] + rows[:, 1 : w + 1] + rows[:, 2:]) / 9
+
+
+def _framed(stage: Float[Array, "h w c"]) -> Float[Array, "H W c"]:
+    """One position of zeros on every side; joined, because jax2onnx converts no `pad` of a mapped batch."""
+    row = jnp.zeros_like(stage[:1])
+    rows = jnp.concatenate([row, stage, row], axis=0)
+    column = jnp.zeros_like(rows[:, :1])
+    return jnp.concatenate([column, rows, column], axis=1)
 
 
 def resize_nearest(stage: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "H W c"]:
@@ -114,7 +122,7 @@ def patch_mean(stage: Float[Array, "h w c"], bins: int, size: int) -> Float[Arra
     groups = math.gcd(c, size)
     weights = adaptive_weights(9 * c // groups, bins // groups)
     weights = weights.reshape(c // groups, 9, size // groups, bins // size).mean(axis=-1)
-    padded = jnp.pad(stage, ((1, 1), (1, 1), (0, 0))).reshape(h + 2, w + 2, groups, c // groups)
+    padded = _framed(stage).reshape(h + 2, w + 2, groups, c // groups)
 
     def row(y):
         window = jax.lax.dynamic_slice_in_dim(padded, y, 3)

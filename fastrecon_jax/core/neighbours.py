@@ -74,17 +74,22 @@ def _search(
     centre = bank.mean(axis=0)[None]
     queries = queries - centre
 
-    def compare(best, number):
-        # The last block starts early enough to be whole; rows that an earlier one has seen are out of the choice.
-        start = jnp.minimum(number * block, m - block)
+    # The last block starts early enough to be whole; rows that an earlier one has seen are out of the choice.
+    seen = (m - 1) // block * block
+    choice = (allowed[m - block :] & (jnp.arange(m - block, m) >= seen))[None]
+    if seen:
+        choice = jnp.concatenate([allowed[:seen].reshape(-1, block), choice])  # (blocks, block)
+    starts = jnp.minimum(jnp.arange(choice.shape[0]) * block, m - block)
+
+    def compare(best, of_block):
+        start, choice = of_block
         rows = jax.lax.dynamic_slice_in_dim(bank, start, block) - centre
-        index = start + jnp.arange(block)
-        new = (index >= number * block) & jax.lax.dynamic_slice_in_dim(allowed, start, block)
-        offset = jnp.where(new, jnp.sum(jnp.square(rows), axis=1), jnp.inf)
-        return _merge(best, offset[None] - 2 * linalg.matmul(queries, rows.T), index, count), None
+        offset = jnp.where(choice, jnp.sum(jnp.square(rows), axis=1), jnp.inf)
+        distances = offset[None] - 2 * linalg.matmul(queries, rows.T)
+        return _merge(best, distances, start + jnp.arange(block), count), None
 
     nothing = (jnp.full((n, count), jnp.inf, bank.dtype), jnp.zeros((n, count), jnp.int32))
-    (_, indices), _ = jax.lax.scan(compare, nothing, jnp.arange(-(-m // block)))
+    (_, indices), _ = jax.lax.scan(compare, nothing, (starts, choice))
     return indices
 
 

@@ -82,11 +82,33 @@ def dense(
     Returns:
         (b, H, W, d).
     """
-    precision = jax.lax.Precision.HIGHEST
     if kernel.shape[:2] == (1, 1):
-        return jnp.matmul(x[:, ::stride, ::stride], kernel[0, 0], precision=precision)
+        return jnp.matmul(x[:, ::stride, ::stride], kernel[0, 0], precision=jax.lax.Precision.HIGHEST)
+    return single(x, kernel, stride, padding)
+
+
+def single(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "k l _ d"], stride: int, padding: Padding
+) -> Float[Array, "b H W d"]:
+    """Any convolution as one operation of XLA's, which other runtimes have too and run fast.
+
+    Args:
+        x: (b, h, w, c).
+        kernel: (k, l, c, d), or one filter for each channel, (k, k, 1, c).
+        stride: of both axes.
+        padding: (before, after) for height and width.
+
+    Returns:
+        (b, H, W, d).
+    """
     return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=precision
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1] // kernel.shape[2],
+        precision=jax.lax.Precision.HIGHEST,
     )
 
 
@@ -105,6 +127,8 @@ class Convolution(nnx.Module):
         bias: (d,).
         stride: of both axes.
         same: whether the padding is TensorFlow's SAME instead of torch's symmetric one.
+        depthwise: one filter for each channel.
+        single: one operation whatever the shape, see `single`.
     """
 
     def __init__(
@@ -120,12 +144,13 @@ class Convolution(nnx.Module):
         self.stride = stride
         self.same = same
         self.depthwise = depthwise
+        self.single = False
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
         """Convolve; the result has the type of the input."""
         kernel, bias = self.kernel[...], self.bias[...]
         size = kernel.shape[0]
         padding = tensorflow_same(*x.shape[1:3], size, self.stride) if self.same else symmetric(size)
-        form = depthwise if self.depthwise else dense
+        form = single if self.single else depthwise if self.depthwise else dense
         y = form(x.astype(kernel.dtype), kernel, self.stride, padding)
         return (y.astype(bias.dtype) + bias[None, None, None]).astype(x.dtype)

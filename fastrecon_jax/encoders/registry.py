@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PyTree, UInt8
 
 from fastrecon_jax.encoders import checkpoint, efficientnet, resnet, weights
-from fastrecon_jax.encoders.convolution import Precise
+from fastrecon_jax.encoders.convolution import Convolution, Precise
 from fastrecon_jax.errors import InputError
 
 RANDOM = "random"
@@ -162,8 +162,32 @@ def _cast(params: PyTree[Array], dtype: str) -> PyTree[Array]:
     return jax.tree.map(cast, params, is_leaf=lambda x: isinstance(x, nnx.Variable))
 
 
-def _apply(graph: Any, stages: tuple[str, ...], dtype: str, params: PyTree[Array], images: Float[Array, "b H W 3"]):
-    outputs = nnx.merge(graph, params)(images.astype(dtype))
+def single_operations(encoder: Encoder) -> Encoder:
+    """The same encoder with every convolution as one operation: slower in XLA on a CPU, made for other runtimes.
+
+    Args:
+        encoder: from `create`.
+
+    Returns:
+        One with the same parameters, whose outputs differ by rounding.
+    """
+    return encoder._replace(apply=functools.partial(encoder.apply, single=True))
+
+
+def _apply(
+    graph: Any,
+    stages: tuple[str, ...],
+    dtype: str,
+    params: PyTree[Array],
+    images: Float[Array, "b H W 3"],
+    *,
+    single: bool = False,
+):
+    module = nnx.merge(graph, params)
+    for _, part in nnx.iter_modules(module):
+        if isinstance(part, Convolution):
+            part.single = single
+    outputs = module(images.astype(dtype))
     return tuple(outputs[name] for name in stages)
 
 

@@ -152,7 +152,8 @@ def image_score(
     """
     if not reweighting:
         return jnp.max(patch_scores)
-    farthest = features.reshape(patch_scores.size, -1)[jnp.argmax(patch_scores)]  # (c,)
+    rows = features.reshape(patch_scores.size, -1)
+    farthest = jnp.take_along_axis(rows, jnp.full((1, rows.shape[1]), jnp.argmax(patch_scores)), axis=0)[0]  # (c,)
     nearest = neighbours.nearest(farthest[None], state.bank)
     distance = linalg.safe_sqrt(nearest.squared[0, 0])
     b = min(reweighting, state.bank.shape[0])

@@ -98,7 +98,7 @@ def _image_distances(state: State, features: Levels) -> Float[Array, " k"]:
 def _is_near(state: State, features: Levels, images: int) -> Bool[Array, " k"]:
     distances = jax.lax.stop_gradient(_image_distances(state, features))
     nearest = jax.lax.top_k(-distances, min(images, distances.size))[1]
-    return jnp.zeros(distances.shape, bool).at[nearest].set(True)
+    return (nearest[:, None] == jnp.arange(distances.size)[None]).any(axis=0)
 
 
 def image_score(

@@ -204,3 +204,16 @@ def test_lite_variants_scale_as_published():
 def test_normalise_is_imagenets():
     grey = registry.normalise(jnp.full((1, 1, 1, 3), 255, jnp.uint8))
     assert_close(grey.ravel(), [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225], 1e-6)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50_v1", "efficientnet_lite0"])
+def test_convolutions_as_single_operations_change_nothing_but_rounding(name):
+    encoder = encoders.create(name, weights="random")
+    single = registry.single_operations(encoder)
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((2, 40, 32, 3)), jnp.float32)
+    for expected, actual in zip(
+        encoder.apply(encoder.params, images), single.apply(single.params, images), strict=True
+    ):
+        assert_close(actual, expected, 1e-5)
+    jaxpr = str(jax.make_jaxpr(single.apply)(single.params, images))
+    assert "conv_general_dilated" in jaxpr and "dot_general" not in jaxpr
