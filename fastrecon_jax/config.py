@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastrecon_jax import methods
 from fastrecon_jax.core.scoring import IMAGE_SCORES
+from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.data.support import FIRST, RANDOM
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods.settings import MethodSettings, check_used
@@ -52,6 +53,7 @@ class EvalConfig(MethodSettings):
         "", "image score: max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's own"
     )
     batch_size: int = setting(8, "images in a batch of the encoder")
+    max_pixels: int = setting(MAX_PIXELS, "width times height of an image up to which it is decoded")
     dtype: str = setting("float32", "of the encoder: float32 or bfloat16")
     feature_cache: str = setting("", "directory that keeps features, so that another method or setting encodes nothing")
     output_dir: str = setting("", "where results go; by default results/DATASET_ENCODER_ID, the ID from the settings")
@@ -73,7 +75,7 @@ class EvalConfig(MethodSettings):
         require(self, "seeds", allowed, f"each must be from 0 to {2**32 - 1}")
         require(self, "seeds", len(set(self.seeds)) == len(self.seeds), "nothing may be named twice")
         require(self, "seeds", not self.seeds or self.support in ("", RANDOM), "seeds belong to --support=random")
-        for name in ("image_size", "batch_size"):
+        for name in ("image_size", "batch_size", "max_pixels"):
             require(self, name, getattr(self, name) >= 1, "it must be at least 1")
         allowed = 32 <= self.crop_size <= self.image_size
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")

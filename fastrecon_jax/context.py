@@ -64,7 +64,6 @@ def _open_cache(config: EvalConfig, encoder: encoders.Encoder) -> FeatureCache:
         "image_size": config.image_size,
         "crop_size": config.crop_size,
         "platform": jax.default_backend(),
-        "versions": (__version__, jax.__version__),
     }
     return feature_cache.open_cache(Path(config.feature_cache), identity)
 
@@ -80,14 +79,14 @@ def settings(context: Context) -> Row:
     """
     config, encoder = context.config, context.encoder
     files = [
-        [category.name, [s.name for s in category.train], [s.name for s in category.test], context.draws[category.name]]
-        for category in context.categories
+        [category.name, samples.fingerprints(category), context.draws[category.name]] for category in context.categories
     ]
     found = dataclasses.asdict(config) | {
         "version": __version__,
         "dataset": context.dataset.name,
         "data_dir": str(context.dataset.directory.resolve()),
         "category": [category.name for category in context.categories],
+        "partial": [category.name for category in context.categories if category.partial],
         "files_sha256": hashlib.sha256(json.dumps(files).encode()).hexdigest(),
         "stages": encoder.stages,
         "weights": encoder.weights,
@@ -149,9 +148,14 @@ def introduction(context: Context, directory: Path) -> str:
         f"fastrecon_jax {__version__}, jax {jax.__version__}, {len(devices)} x {devices[0].device_kind}\n"
         f"{description(context)}\n"
         f"{_count(len(queries), 'category', 'categories')}, {_count(sum(map(len, queries)), 'test image')} "
-        f"in {context.dataset.directory}\n"
+        f"in {context.dataset.directory}\n{_partial(context)}"
         f"results go to {directory}\n{_warning(context)}\n"
     )
+
+
+def _partial(context: Context) -> str:
+    names = [category.name for category in context.categories if category.partial]
+    return f"not complete: {', '.join(names)}; the figures are not those of the published set\n" if names else ""
 
 
 def _count(number: int, one: str, many: str = "") -> str:

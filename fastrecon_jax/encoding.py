@@ -56,6 +56,7 @@ def stream(
         image_size=config.image_size,
         crop_size=config.crop_size,
         cache=cache,
+        max_pixels=config.max_pixels,
     )
     for batch in batches:
         stages, seconds, passed = (), 0.0, batch.cached.count(None)

@@ -104,7 +104,7 @@ def _save_sheet(
     context: Context, evaluated: experiment.Evaluated, one: experiment.Run, maps: np.ndarray, file: Path
 ) -> None:
     shown = overlay.choose([sample.defect for sample in evaluated.queries])
-    sizes = {"image_size": context.config.image_size, "crop_size": context.config.crop_size}
+    sizes = {name: getattr(context.config, name) for name in ("image_size", "crop_size", "max_pixels")}
     tiles = [
         overlay.Tile(
             image=samples.load_image(evaluated.queries[i], samples.read(evaluated.queries[i]), **sizes).pixels,

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # it runs from a checkout that is not installed, too
 
-from fastrecon_jax import flags  # noqa: E402
+from fastrecon_jax import files, flags  # noqa: E402
 from fastrecon_jax.config import PrepareConfig  # noqa: E402
 from fastrecon_jax.data import prepare  # noqa: E402
 
@@ -18,7 +18,7 @@ def main() -> None:
     """Build the settings from the flags, prepare, and say where the data are."""
     config = flags.read(PrepareConfig)
     done = prepare.run(config, builders=ROOT / "datasets", tell=sys.stdout.write)
-    data_dir = Path(config.data_dir).expanduser()
+    data_dir = files.expanded(config.data_dir)
     sys.stdout.write(
         f"\n{len(done)} categories are in {data_dir}; to evaluate one set:\n"
         f"python -m fastrecon_jax.eval --dataset={done[0].parents[1].name} --data_dir={data_dir}\n"

@@ -16,7 +16,7 @@ SHARED = pathlib.Path(os.environ.get("FASTRECON_SHARED") or pathlib.Path(__file_
 
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
-    """Real images, real weights and reference results: FASTRECON_SHARED, or `shared` beside the checkout; else skips."""
+    """Real images, weights and reference results: FASTRECON_SHARED, or `shared` beside the checkout; else skips."""
     if not SHARED.is_dir():
         pytest.skip(f"needs the real images and weights in {SHARED}, which is missing")
     return SHARED

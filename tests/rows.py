@@ -6,4 +6,5 @@ from fastrecon_jax import report, tables
 def row(category, shots, seed, value, method="fastrecon"):
     """A row whose metrics all have one value, without a pixel AP."""
     facts = dict.fromkeys(report.COLUMNS, 1) | dict.fromkeys(tables.METRICS, value)
+    facts |= dict.fromkeys(("dataset", "support", "encoder", "weights"), "x")
     return facts | {"category": category, "shots": shots, "seed": seed, "method": method, "pixel_ap": None}

@@ -23,7 +23,7 @@ def preprocessed(photos):
 @pytest.mark.parametrize("kind", ["", "max"])
 @pytest.mark.parametrize("name", methods.names())
 def test_the_same_as_pillow_and_the_detector(name, kind):
-    method = methods.create(name, coreset_ratio=0.1, map_size=64)
+    method = methods.create(name, methods.MethodSettings(coreset_ratio=0.1), map_size=64)
     programs = detector.create(ENCODER, [method], image_score=kind, map_size=64, sigma=3.0)
     support, queries = (
         programs.encode(programs.params, preprocessed(photographs(seed, count))) for seed, count in ((0, 2), (1, 3))

@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tqdm import tqdm
 
+from fastrecon_jax import files
 from fastrecon_jax.data import images, publishers
 from fastrecon_jax.data.publishers import Publisher
 from fastrecon_jax.data.samples import Category, Sample
@@ -70,11 +71,8 @@ class AnomalyBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             publishers.check_complete(self.PUBLISHER, place, category)
         if not category.train or not category.test:
             raise InputError(f"{category.name} of {self.PUBLISHER.title} in {place} has no training or no test images")
-        self.info.metadata.update(_index(category, publishers.counts(category) != self._published()))
+        self.info.metadata.update(_index(category))
         return {"train": _shards(category, "train"), "test": _shards(category, "test")}
-
-    def _published(self) -> publishers.Counts:
-        return self.PUBLISHER.counts[self.builder_config.name]
 
     def _place(self, dl_manager: tfds.download.DownloadManager) -> Path:
         if self._source is not None:
@@ -122,12 +120,12 @@ def _features(channels: int) -> tfds.features.FeaturesDict:
     )
 
 
-def _index(category: Category, partial: bool) -> dict[str, Any]:
+def _index(category: Category) -> dict[str, Any]:
     """What a reader wants to know before it reads an image."""
     return {
         "category": category.name,
         "has_masks": category.has_masks,
-        "partial": partial,
+        "partial": category.partial,
         "splits": {
             split: [[sample.name, sample.defect] for sample in getattr(category, split)] for split in ("train", "test")
         },
@@ -171,7 +169,7 @@ def _read(read: Callable[[], bytes], name: str) -> bytes:
     try:
         return read()
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
+        raise InputError(f"{name} cannot be read: {files.reason(error)}") from None
 
 
 @functools.lru_cache(maxsize=16)

@@ -3,11 +3,16 @@
 import os
 from pathlib import Path
 
+from fastrecon_jax import files
+
 
 def directory() -> Path:
     """The user's cache, `$XDG_CACHE_HOME/fastrecon_jax` or `~/.cache/fastrecon_jax`.
 
     Returns:
         The directory, which need not exist.
+
+    Raises:
+        InputError: there is no home directory.
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastrecon_jax"
+    return files.expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "fastrecon_jax"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fastrecon_jax import files
 from fastrecon_jax.data import folder, prepared, publishers
 from fastrecon_jax.data.publishers import PUBLISHERS
 from fastrecon_jax.data.samples import Category
@@ -50,7 +51,7 @@ def open_dataset(name: str, data_dir: str) -> Dataset:
     if name == "folder":
         if not data_dir:
             raise InputError("--dataset=folder needs --data_dir, the directory that holds the categories")
-        return _folder(Path(data_dir).resolve().name, Path(data_dir))
+        return _folder("", Path(data_dir))
     if data_dir and prepared.find(Path(data_dir), name):
         return _prepared(name, Path(data_dir))
     if name == "demo":
@@ -83,7 +84,13 @@ def select(dataset: Dataset, wanted: Sequence[str]) -> tuple[str, ...]:
 
 def _folder(name: str, directory: Path, *, synthetic: bool = False) -> Dataset:
     found = folder.categories(directory)
-    return Dataset(name, directory, found, lambda category: folder.open_category(directory, category), synthetic)
+    return Dataset(
+        name or Path(files.text(directory.resolve())).name,
+        directory,
+        found,
+        lambda category: folder.open_category(directory, category),
+        synthetic,
+    )
 
 
 def _prepared(name: str, directory: Path) -> Dataset:

@@ -1,22 +1,30 @@
 """Features kept on disk, so that another method or setting costs no pass of the encoder.
 
-An entry's name is the SHA-256 of everything that decides its contents: the encoder, its weights, the preprocessing and
-the bytes of the image. A wrong entry is therefore impossible, and nothing needs to be invalidated.
+An entry's name is the SHA-256 of everything that decides its contents: the encoder, its weights, the preprocessing, the
+versions of what computes and the bytes of the image. A wrong entry is therefore impossible, and nothing needs to be
+invalidated.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax
+import jax
+import jaxlib
 import numpy as np
+import PIL
 import safetensors
-import safetensors.numpy
 from jaxtyping import Float
 
+from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.version import __version__
+
+# Goes up with every change of decoding, preprocessing or an encoder that changes a feature.
+FEATURES_VERSION = 1
 
 Stages = tuple[Float[np.ndarray, "_ _ _"], ...]
 
@@ -38,19 +46,37 @@ class FeatureCache(NamedTuple):
 
     Attributes:
         directory: that exists.
-        identity: everything but the image that decides the features.
+        identity: everything but the image that decides the features, as JSON.
     """
 
     directory: Path
     identity: bytes
 
 
+def versions() -> dict[str, str]:
+    """Of everything that decodes, preprocesses and encodes: a part of the name of every entry.
+
+    Returns:
+        By name.
+    """
+    return {
+        "features": str(FEATURES_VERSION),
+        "fastrecon_jax": __version__,
+        "flax": flax.__version__,
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
 def open_cache(directory: Path, identity: Mapping[str, Any]) -> FeatureCache:
-    """Make the directory if it is not there.
+    """Make the directory if it is not there, and clear it of what processes that were killed left half written.
 
     Args:
         directory: of the entries; it may hold those of other encoders and preprocessings too.
-        identity: encoder, hash of the weights, stages, type, preprocessing, versions; as JSON.
+        identity: encoder, hash of the weights, stages, type, preprocessing, platform; as JSON. `versions()` are
+            added to it.
 
     Returns:
         The cache.
@@ -61,8 +87,10 @@ def open_cache(directory: Path, identity: Mapping[str, Any]) -> FeatureCache:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--feature_cache={directory} cannot be made: {error.strerror}") from None
-    return FeatureCache(directory, json.dumps(identity, sort_keys=True).encode())
+        raise InputError(f"--feature_cache={directory} cannot be made: {files.reason(error)}") from None
+    files.sweep(directory, f"*/{files.DRAFTS}")
+    everything = {"identity": dict(identity), "versions": versions()}
+    return FeatureCache(directory, json.dumps(everything, sort_keys=True).encode())
 
 
 def key(cache: FeatureCache, data: bytes) -> str:
@@ -110,18 +138,13 @@ def write(cache: FeatureCache, name: str, entry: Entry) -> None:
         InputError: it cannot be written.
     """
     file = _file(cache, name)
-    beside = file.with_suffix(f".{os.getpid()}")
-    tensors = {str(i): np.ascontiguousarray(stage) for i, stage in enumerate(entry.stages)}
     width, height = entry.size
     known = {"width": str(width), "height": str(height), "sha256": _digest(entry)}
-    data = safetensors.numpy.save(tensors, known)
     try:
         file.parent.mkdir(exist_ok=True)
-        beside.write_bytes(data)
-        beside.replace(file)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f"--feature_cache: {file} cannot be written: {error.strerror}") from None
+        raise InputError(f"--feature_cache: {file} cannot be written: {files.reason(error)}") from None
+    files.write_arrays(file, {str(i): stage for i, stage in enumerate(entry.stages)}, known)
 
 
 def _file(cache: FeatureCache, name: str) -> Path:

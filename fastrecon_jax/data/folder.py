@@ -8,15 +8,15 @@ CATEGORY/ground_truth/DEFECT/NAME_mask.png, or NAME.png
 
 from pathlib import Path
 
+from fastrecon_jax import files
+from fastrecon_jax.data import samples
 from fastrecon_jax.data.images import ENDINGS
-from fastrecon_jax.data.samples import Category, Sample
+from fastrecon_jax.data.samples import GOOD, Category
 from fastrecon_jax.errors import InputError
-
-GOOD = "good"
 
 
 def categories(directory: Path) -> tuple[str, ...]:
-    """Names of the categories, found by looking for `train/good`.
+    """Names of the categories, found by looking for `train/good`; folders that cannot be read are left out.
 
     Args:
         directory: that holds the categories.
@@ -25,20 +25,35 @@ def categories(directory: Path) -> tuple[str, ...]:
         Their names, sorted.
 
     Raises:
-        InputError: there is no such directory, or no category in it.
+        InputError: there is no such directory, it cannot be listed, there is no category in it, or a name is not UTF-8.
     """
-    if not directory.is_dir():
+    if not files.is_dir(directory):
         raise InputError(f"data directory {directory} does not exist or is not a directory")
-    if (directory / "train" / GOOD).is_dir():
+    if holds(directory, "."):
         raise InputError(
             f"{directory} is itself a category: pass its parent {directory.resolve().parent} as --data_dir"
         )
-    found = tuple(sorted(p.name for p in directory.iterdir() if (p / "train" / GOOD).is_dir()))
+    found = tuple(Path(files.text(path)).name for path in files.children(directory) if holds(path, "."))
     if not found:
         raise InputError(
-            f"{directory} holds no category: expected folders CATEGORY/train/{GOOD} and CATEGORY/test/DEFECT"
+            f"{directory} holds no category that can be read: expected folders CATEGORY/train/{GOOD} and "
+            "CATEGORY/test/DEFECT"
         )
     return found
+
+
+def holds(directory: Path, name: str, *, good: str = GOOD) -> bool:
+    """Whether a category is there, with good training images.
+
+    Args:
+        directory: that holds the categories.
+        name: of the category.
+        good: name of the folders of good images.
+
+    Returns:
+        True if it is; false also where it cannot be read.
+    """
+    return files.forgiving(files.is_dir, directory / name / "train" / good)
 
 
 def open_category(directory: Path, name: str, *, good: str = GOOD) -> Category:
@@ -53,18 +68,19 @@ def open_category(directory: Path, name: str, *, good: str = GOOD) -> Category:
         The category.
 
     Raises:
-        InputError: a defective image has no mask though the category has a folder of masks.
+        InputError: a folder cannot be listed, a name is not UTF-8, or a defective image has no mask though the category
+            has a folder of masks.
     """
     root = directory / name
-    has_masks = (root / "ground_truth").is_dir()
-    train = tuple(_sample(root, path, GOOD, None) for path in _images(root / "train" / good))
+    has_masks = files.is_dir(root / "ground_truth")
+    train = tuple(samples.from_file(root, path) for path in _images(root / "train" / good))
     test = []
-    for folder in sorted(p for p in _entries(root / "test") if p.is_dir()):
+    for folder in (path for path in _entries(root / "test") if files.is_dir(path)):
         masks = {path.stem: path for path in _images(root / "ground_truth" / folder.name)}
         for path in _images(folder):
             defect = GOOD if folder.name == good else folder.name
             mask = _mask(root, path, masks) if has_masks and defect != GOOD else None
-            test.append(_sample(root, path, defect, mask))
+            test.append(samples.from_file(root, path, defect=defect, mask=mask))
     return Category(name, train, tuple(test), has_masks)
 
 
@@ -76,20 +92,9 @@ def _mask(root: Path, image: Path, masks: dict[str, Path]) -> Path:
     raise InputError(f"defective image {image} has no mask: expected {expected}_mask.png or {expected}.png")
 
 
-def _sample(root: Path, path: Path, defect: str, mask: Path | None) -> Sample:
-    return Sample(
-        name=path.relative_to(root).as_posix(),
-        path=str(path),
-        defective=defect != GOOD,
-        defect=defect,
-        read=path.read_bytes,
-        read_mask=mask.read_bytes if mask else None,
-    )
-
-
 def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in _entries(folder) if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
+    return [p for p in _entries(folder) if p.suffix.lower() in ENDINGS and not p.name.startswith(".")]
 
 
 def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    return files.children(folder) if files.is_dir(folder) else []

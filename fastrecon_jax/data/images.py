@@ -160,6 +160,9 @@ def _without_alpha(image: Image.Image) -> Image.Image:
 def preprocess(image: Image.Image, *, image_size: int, crop_size: int) -> UInt8[np.ndarray, "H W 3"]:
     """Resize to a square with Lanczos' filter, whatever the source's proportions, and cut out the centre.
 
+    Along the width first, then along the height: Pillow up to 12 does so by itself, Pillow 13 turns the passes round
+    for tall images, and since it rounds to 8 bits between them, other pixels would come out.
+
     Args:
         image: of mode RGB.
         image_size: side of the resized image, in pixels.
@@ -171,7 +174,8 @@ def preprocess(image: Image.Image, *, image_size: int, crop_size: int) -> UInt8[
     References:
         The published code of FastRecon: 256, then 224.
     """
-    resized = image.resize((image_size, image_size), Image.Resampling.LANCZOS)
+    narrowed = image.resize((image_size, image.height), Image.Resampling.LANCZOS)
+    resized = narrowed.resize((image_size, image_size), Image.Resampling.LANCZOS)
     return np.asarray(_crop(resized, crop_size))
 
 

@@ -10,7 +10,7 @@ import grain
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from fastrecon_jax.data import feature_cache, samples
+from fastrecon_jax.data import feature_cache, images, samples
 from fastrecon_jax.data.feature_cache import Entry, FeatureCache, Stages
 
 
@@ -53,6 +53,7 @@ def batches(
     crop_size: int,
     cache: FeatureCache | None = None,
     threads: int = 0,
+    max_pixels: int = images.MAX_PIXELS,
 ) -> Iterator[Batch]:
     """Read, decode and preprocess in order, at most a batch ahead.
 
@@ -63,6 +64,7 @@ def batches(
         crop_size: side of the part that is kept.
         cache: of features; none by default.
         threads: that decode; one a processor by default.
+        max_pixels: of a file up to which it is decoded.
 
     Yields:
         The batches in order.
@@ -71,27 +73,27 @@ def batches(
         InputError: an image cannot be used.
     """
     threads = threads or os.cpu_count() or 1
-    load = functools.partial(_load, image_size=image_size, crop_size=crop_size, cache=cache)
+    sizes = {"image_size": image_size, "crop_size": crop_size, "max_pixels": max_pixels}
+    load = functools.partial(_load, sizes=sizes, cache=cache)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(batch_size, 2 * threads))
     items = iter(grain.MapDataset.source(list(chosen)).map(load).to_iter_dataset(options))
     for _ in range(0, len(chosen), batch_size):
         yield _batch(list(itertools.islice(items, batch_size)), batch_size)
 
 
-def _load(sample: samples.Sample, *, image_size: int, crop_size: int, cache: FeatureCache | None) -> _Item:
+def _load(sample: samples.Sample, *, sizes: dict[str, int], cache: FeatureCache | None) -> _Item:
     data = samples.read(sample)
     name = feature_cache.key(cache, data) if cache else ""
     cached = feature_cache.read(cache, name) if cache else None
-    sizes = {"image_size": image_size, "crop_size": crop_size}
     picture = samples.load_image(sample, data, **sizes) if cached is None else None
     size = picture.size if cached is None else cached.size
     return _Item(picture and picture.pixels, samples.load_mask(sample, size, **sizes), cached, name, size)
 
 
 def _batch(items: Sequence[_Item], batch_size: int) -> Batch:
-    images = [item.image for item in items if item.image is not None]
+    new = [item.image for item in items if item.image is not None]
     return Batch(
-        images=np.stack(images + images[-1:] * (batch_size - len(images))) if images else None,
+        images=np.stack(new + new[-1:] * (batch_size - len(new))) if new else None,
         masks=np.stack([item.mask for item in items]),
         cached=tuple(item.cached for item in items),
         keys=tuple(item.key for item in items),

@@ -4,10 +4,13 @@ import contextlib
 import importlib.util
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
+from fastrecon_jax import files
 from fastrecon_jax.config import PrepareConfig
 from fastrecon_jax.data import prepared, publishers
 from fastrecon_jax.data.publishers import PUBLISHERS, Publisher
@@ -45,7 +48,7 @@ def builder_class(name: str, builders: Path) -> Any:
 
 
 def run(config: PrepareConfig, *, builders: Path, tell: Callable[[str], object]) -> list[Path]:
-    """Prepare what the settings name; what is prepared already is left as it is.
+    """Prepare what the settings name; what is prepared already is left as it is, so that a repeated call goes on.
 
     Args:
         config: the settings.
@@ -100,26 +103,40 @@ def _place(publisher: Publisher, config: PrepareConfig) -> Path:
         if publisher.default is None:
             raise InputError(f"--dataset={publisher.name} needs --manual_dir with {publisher.layout}")
         return publisher.default()
-    place = Path(config.manual_dir).expanduser()
+    place = files.expanded(config.manual_dir)
     if config.dataset != "all":
         return place
-    if publisher.default is not None and not (place / publisher.name).is_dir():
-        return publisher.default()
-    return place / publisher.name if (place / publisher.name).is_dir() else place
+    own = place / publisher.name
+    if files.is_dir(own):
+        return own
+    return place if publisher.default is None else publisher.default()
 
 
 def _prepare(builder: Any, category: str, place: Path, config: PrepareConfig, tell: Callable[[str], object]) -> Path:
-    data_dir = Path(config.data_dir).expanduser()
+    data_dir = files.expanded(config.data_dir)
     before = prepared.find(data_dir, builder.name).get(category)
     if before is not None and prepared.is_partial(before) and not config.allow_partial:
         raise InputError(f"{before} was prepared with --allow_partial: remove it, or pass --allow_partial again")
+    files.sweep(data_dir / builder.name / category, "incomplete.*")  # TFDS's drafts
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints
+        with _quiet():
             made = builder(data_dir=data_dir, config=category, source=place, allow_partial=config.allow_partial)
             made.download_and_prepare()
     except OSError as error:
-        raise InputError(f"{builder.name} cannot be written to {data_dir}: {error.strerror or error}") from None
+        raise InputError(f"{builder.name} cannot be written to {data_dir}: {files.reason(error)}") from None
     splits = {split: info.num_examples for split, info in made.info.splits.items()}
     state = "prepared" if before is None else "was prepared before"
     tell(f"{builder.name}/{category}: {splits['train']} training and {splits['test']} test images, {state}\n")
     return Path(made.data_dir)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what TFDS prints and logs of its progress."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(before)

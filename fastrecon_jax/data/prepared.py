@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastrecon_jax.data.samples import Category, Sample
+from fastrecon_jax import files
+from fastrecon_jax.data.samples import GOOD, Category, Sample
 from fastrecon_jax.errors import InputError
 
 
@@ -19,12 +20,16 @@ def find(directory: Path, name: str) -> dict[str, Path]:
 
     Returns:
         `directory/name/CATEGORY/VERSION` by category, sorted; empty where nothing is prepared.
+
+    Raises:
+        InputError: it cannot be listed.
     """
     found = {}
-    for info in sorted(directory.glob(f"{name}/*/*/dataset_info.json"), key=lambda file: _version(file.parent)):
-        if not info.parent.parent.name.startswith(".") and "incomplete" not in info.parent.name:
-            found[info.parent.parent.name] = info.parent
-    return dict(sorted(found.items()))
+    for category in _folders(directory / name):
+        versions = [path for path in _folders(category) if files.is_file(path / "dataset_info.json")]
+        if versions:
+            found[category.name] = max(versions, key=_version)
+    return found
 
 
 def open_category(directory: Path) -> Category:
@@ -39,8 +44,8 @@ def open_category(directory: Path) -> Category:
     Raises:
         InputError: TFDS is not installed, or the directory was not written by the builders of this project.
     """
-    index = _index(directory)
-    sources = _sources(directory)
+    index, sources = _index(directory), _sources(directory)
+    records = tuple(path for path in files.children(directory) if "array_record" in path.name)
     splits = {}
     for split in ("train", "test"):
         names = index["splits"][split]
@@ -48,10 +53,10 @@ def open_category(directory: Path) -> Category:
             raise InputError(f"{directory} is damaged: its {split} split does not hold {len(names)} images; remove it")
         masked = index["has_masks"] and split == "test"
         splits[split] = tuple(
-            _sample(directory, functools.partial(_field, sources[split], i, directory), name, defect, masked)
+            _sample(directory, records, functools.partial(_field, sources[split], i, directory), name, defect, masked)
             for i, (name, defect) in enumerate(names)
         )
-    return Category(index["category"], splits["train"], splits["test"], index["has_masks"])
+    return Category(index["category"], splits["train"], splits["test"], index["has_masks"], index["partial"])
 
 
 def is_partial(directory: Path) -> bool:
@@ -95,8 +100,10 @@ def _sources(directory: Path) -> dict[str, Any]:
         raise InputError(f"{directory} cannot be read, prepare it again as array_record: {error}") from None
 
 
-def _sample(directory: Path, field: Callable[[str], bytes], name: str, defect: str, masked: bool) -> Sample:
-    defective = defect != "good"
+def _sample(
+    directory: Path, records: tuple[Path, ...], field: Callable[[str], bytes], name: str, defect: str, masked: bool
+) -> Sample:
+    defective = defect != GOOD
     return Sample(
         name=name,
         path=f"{directory}/{name}",
@@ -104,6 +111,7 @@ def _sample(directory: Path, field: Callable[[str], bytes], name: str, defect: s
         defect=defect,
         read=functools.partial(field, "image"),
         read_mask=functools.partial(field, "mask") if defective and masked else None,
+        files=records,
     )
 
 
@@ -112,6 +120,16 @@ def _field(source: Any, i: int, directory: Path, name: str) -> bytes:
         return source[i][name]
     except (OSError, ValueError, RuntimeError, IndexError) as error:
         raise InputError(f"image {i} of {directory} cannot be read, prepare it again: {error}") from None
+
+
+def _folders(directory: Path) -> list[Path]:
+    if not files.is_dir(directory):
+        return []
+    return [
+        path
+        for path in files.children(directory)
+        if not path.name.startswith((".", "incomplete")) and files.is_dir(path)
+    ]
 
 
 def _version(directory: Path) -> tuple[int, ...]:

@@ -1,13 +1,17 @@
 """What the evaluation sees of a data set, wherever the images come from."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from fastrecon_jax import files
 from fastrecon_jax.data import images
 from fastrecon_jax.errors import InputError
+
+GOOD = "good"
 
 
 class Sample(NamedTuple):
@@ -20,6 +24,7 @@ class Sample(NamedTuple):
         defect: the kind of defect; `good` for none.
         read: gives the encoded file.
         read_mask: gives the encoded mask; None for good images and where the data set has no masks.
+        files: that hold the image and its mask.
     """
 
     name: str
@@ -28,6 +33,7 @@ class Sample(NamedTuple):
     defect: str
     read: Callable[[], bytes]
     read_mask: Callable[[], bytes] | None = None
+    files: tuple[Path, ...] = ()
 
 
 class Category(NamedTuple):
@@ -38,12 +44,14 @@ class Category(NamedTuple):
         train: good images, sorted by name.
         test: good and defective images, sorted by name.
         has_masks: whether every defective test image has a mask.
+        partial: whether it is known to lack something of what was published.
     """
 
     name: str
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
     has_masks: bool
+    partial: bool = False
 
 
 class Picture(NamedTuple):
@@ -56,6 +64,60 @@ class Picture(NamedTuple):
 
     pixels: UInt8[np.ndarray, "H W 3"]
     size: tuple[int, int]
+
+
+def from_file(root: Path, path: Path, *, defect: str = GOOD, mask: Path | None = None) -> Sample:
+    """A photograph in a folder; it is not read.
+
+    Args:
+        root: of the category, to which names are relative.
+        path: of the image, under it.
+        defect: the kind of defect; `good` for none.
+        mask: of a defective image.
+
+    Returns:
+        The sample.
+
+    Raises:
+        InputError: the image lies elsewhere, or its name is not UTF-8.
+    """
+    if not path.is_relative_to(root):
+        raise InputError(f"image {path} does not lie in {root}")
+    return Sample(
+        name=path.relative_to(root).as_posix(),
+        path=files.text(path),
+        defective=defect != GOOD,
+        defect=defect,
+        read=path.read_bytes,
+        read_mask=mask.read_bytes if mask else None,
+        files=(path, mask) if mask else (path,),
+    )
+
+
+def fingerprints(category: Category) -> list[Any]:
+    """Names, sizes and times of the files of a category, which change when an image is replaced; none is read.
+
+    Args:
+        category: with its images.
+
+    Returns:
+        For each image its name and, of each of its files, the size in bytes and the time of change in nanoseconds; as
+        JSON holds it.
+
+    Raises:
+        InputError: a file is not there any more.
+    """
+    all_samples = (*category.train, *category.test)
+    facts = {file: _facts(file) for file in {file for sample in all_samples for file in sample.files}}
+    return [[sample.name, *(facts[file] for file in sample.files)] for sample in all_samples]
+
+
+def _facts(file: Path) -> list[int]:
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {files.reason(error)}") from None
+    return [found.st_size, found.st_mtime_ns]
 
 
 def read(sample: Sample) -> bytes:
@@ -73,7 +135,9 @@ def read(sample: Sample) -> bytes:
     return _bytes(sample.read, sample.path)
 
 
-def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) -> Picture:
+def load_image(
+    sample: Sample, data: bytes, *, image_size: int, crop_size: int, max_pixels: int = images.MAX_PIXELS
+) -> Picture:
     """Decode and preprocess a photograph.
 
     Args:
@@ -81,6 +145,7 @@ def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) 
         data: from `read`.
         image_size: side of the resized image, in pixels.
         crop_size: side of the part that is kept.
+        max_pixels: of the file up to which it is decoded.
 
     Returns:
         What the encoder sees of it, and its size.
@@ -88,12 +153,12 @@ def load_image(sample: Sample, data: bytes, *, image_size: int, crop_size: int) 
     Raises:
         InputError: it cannot be decoded.
     """
-    image = images.decode(data, sample.path)
+    image = images.decode(data, sample.path, max_pixels=max_pixels)
     return Picture(images.preprocess(image, image_size=image_size, crop_size=crop_size), image.size)
 
 
 def load_mask(
-    sample: Sample, size: tuple[int, int], *, image_size: int, crop_size: int
+    sample: Sample, size: tuple[int, int], *, image_size: int, crop_size: int, max_pixels: int = images.MAX_PIXELS
 ) -> Bool[np.ndarray, "crop_size crop_size"]:
     """Read, decode and preprocess the mask of a photograph.
 
@@ -102,6 +167,7 @@ def load_mask(
         size: of the photograph, (width, height), which the mask must have too.
         image_size: side of the resized mask, in pixels.
         crop_size: side of the part that is kept.
+        max_pixels: of the file up to which it is decoded.
 
     Returns:
         True for defective pixels, (crop_size, crop_size); all false for good images and where there is no mask.
@@ -112,7 +178,7 @@ def load_mask(
     if sample.read_mask is None:
         return np.zeros((crop_size, crop_size), bool)
     name = f"the mask of {sample.path}"
-    mask = images.decode_mask(_bytes(sample.read_mask, name), name)
+    mask = images.decode_mask(_bytes(sample.read_mask, name), name, max_pixels=max_pixels)
     if mask.size != size:
         raise InputError(f"{name} is {mask.width}x{mask.height}, it must be of the image's size, {size[0]}x{size[1]}")
     return images.preprocess_mask(mask, image_size=image_size, crop_size=crop_size)
@@ -122,7 +188,7 @@ def _bytes(read: Callable[[], bytes], name: str) -> bytes:
     try:
         return read()
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
+        raise InputError(f"{name} cannot be read: {files.reason(error)}") from None
 
 
 def check(category: Category, *, shots: int) -> None:

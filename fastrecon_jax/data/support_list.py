@@ -19,11 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
 
 PUBLISHED = "selected_samples_per_run.txt"
-_PUBLISHED_LINE = re.compile(r"(#|(?P<round>\d+)-)(?P<shots>\d+):\s*(?P<words>.*)")
-_OWN_LINE = re.compile(r"(?P<dataset>\S+)\s+(?P<category>\S+)\s+(?P<shots>\d+)\s+(?P<round>\d+)\s+(?P<file>\S.*)")
+_NUMBER = r"\d{1,9}"
+_PUBLISHED_LINE = re.compile(rf"(#|(?P<round>{_NUMBER})-)(?P<shots>{_NUMBER}):\s*(?P<words>.*)")
+_OWN_LINE = re.compile(
+    rf"(?P<dataset>\S+)\s+(?P<category>\S+)\s+(?P<shots>{_NUMBER})\s+(?P<round>{_NUMBER})\s+(?P<file>\S.*)"
+)
 
 
 class Round(NamedTuple):
@@ -55,7 +59,7 @@ def read(path: Path, dataset: str, category: str, names: Sequence[str], shots: i
         InputError: the list cannot be read, holds nothing for the category and shots, names an image that is not there
             or one image twice, or a round has more or fewer than k images.
     """
-    file = path / category / PUBLISHED if path.is_dir() else path
+    file = path / category / PUBLISHED if files.is_dir(path) else path
     lines = _lines(file)
     if all(_PUBLISHED_LINE.fullmatch(line) for line in lines):
         listed = _published(lines, shots)
@@ -69,10 +73,10 @@ def read(path: Path, dataset: str, category: str, names: Sequence[str], shots: i
 
 def _lines(file: Path) -> list[str]:
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except OSError as error:
         raise InputError(
-            f"--support={file} is neither first nor random nor a file that can be read: {error.strerror}"
+            f"--support={file} is neither first nor random nor a file that can be read: {files.reason(error)}"
         ) from None
     except UnicodeDecodeError:
         raise InputError(f"support list {file} is not a text file") from None
@@ -106,10 +110,11 @@ def _indices(file: Path, words: Sequence[str], category: str, names: Sequence[st
     by_name = {name: i for i, name in enumerate(names)} | {Path(name).stem: i for i, name in enumerate(names)}
     indices = []
     for word in words:
-        index = by_name.get(word, int(word) if word.isdecimal() else len(names))
+        index = by_name.get(word, int(word) if re.fullmatch(_NUMBER, word) else len(names))
         if index >= len(names):
+            shown = f"{word[:100]}..." if len(word) > 100 else word
             raise InputError(
-                f"support list {file} names {word}, which is not among the {len(names)} training images of {category}"
+                f"support list {file} names {shown}, which is not among the {len(names)} training images of {category}"
             )
         indices.append(index)
     if len(set(indices)) < shots:

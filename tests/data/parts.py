@@ -1,5 +1,8 @@
 """A small data set in MVTec layout for tests."""
 
+import errno
+import pathlib
+
 import numpy as np
 from PIL import Image
 
@@ -25,3 +28,20 @@ def write_category(root, name="part", train=4, good=3, defective=3, masks=True, 
         if masks:
             Image.fromarray(mask).save(root / name / "ground_truth" / "scratch" / f"{i:03}_mask.png")
     return root
+
+
+def forbid(monkeypatch, folder):
+    """As without permission for a folder; taking the permission away would not stop root, as whom tests may run."""
+
+    def refuse(name, concerns):
+        real = getattr(pathlib.Path, name)
+
+        def call(self, *arguments, **options):
+            if concerns(self):
+                raise PermissionError(errno.EACCES, "Permission denied", str(self))
+            return real(self, *arguments, **options)
+
+        monkeypatch.setattr(pathlib.Path, name, call)
+
+    refuse("iterdir", lambda path: folder in (path, *path.parents))
+    refuse("stat", lambda path: folder in path.parents)

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,29 @@ def test_a_file_in_place_of_the_directory(tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(ValueError, match=r"--feature_cache=.*cache cannot be made"):
         open_cache(tmp_path)
+
+
+@pytest.mark.parametrize("package", ["numpy", "pillow", "jax", "features"])
+def test_other_versions_are_other_entries(tmp_path, monkeypatch, package):
+    before = feature_cache.key(open_cache(tmp_path), b"image")
+    versions = feature_cache.versions()
+    monkeypatch.setattr(feature_cache, "versions", lambda: versions | {package: "0"})
+    assert feature_cache.key(open_cache(tmp_path), b"image") != before
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    feature_cache.write(open_cache(tmp_path), "ab", ENTRY)
+    left = tmp_path / "cache" / "ab" / ".ab.safetensors.1-2.fastrecon_draft"
+    left.touch()
+    open_cache(tmp_path)
+    assert left.exists()  # it may be another process's of now
+    os.utime(left, (0, 0))
+    open_cache(tmp_path)
+    assert [path.name for path in left.parent.iterdir()] == ["ab.safetensors"]
+
+
+def test_a_file_in_place_of_the_entries_is_named(tmp_path):
+    cache = open_cache(tmp_path)
+    (tmp_path / "cache" / "ab").touch()
+    with pytest.raises(ValueError, match=r"ab.safetensors cannot be written: "):
+        feature_cache.write(cache, "ab", ENTRY)

@@ -1,9 +1,12 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from fastrecon_jax.data import datasets, folder, samples
-from tests.data.parts import write_category
+from fastrecon_jax.errors import InputError
+from tests.data.parts import forbid, write_category
 
 SIZES = {"image_size": 48, "crop_size": 40}
 
@@ -76,13 +79,72 @@ def test_a_vanished_file_is_named(tmp_path):
     ("make", "message"),
     [
         (lambda root: root / "absent", "does not exist or is not a directory"),
-        (lambda root: root, "holds no category: expected folders CATEGORY/train/good"),
+        (lambda root: root / ("x" * 300), "xxx cannot be read: File name too long"),
+        (lambda root: root, "holds no category that can be read: expected folders CATEGORY/train/good"),
         (lambda root: write_category(root) / "part", "is itself a category: pass its parent"),
     ],
 )
 def test_directories_that_are_no_data_set(tmp_path, make, message):
     with pytest.raises(ValueError, match=message):
         folder.categories(make(tmp_path))
+
+
+def test_folders_that_cannot_be_read_are_no_categories(tmp_path, monkeypatch):
+    write_category(write_category(tmp_path, "nut"), "bolt")
+    forbid(monkeypatch, tmp_path / "bolt")
+    assert folder.categories(tmp_path) == ("nut",)
+
+
+@pytest.mark.parametrize("within", ["", "part/train/good", "part/test", "part/test/scratch", "part/ground_truth"])
+def test_images_that_cannot_be_listed_are_not_left_out(tmp_path, monkeypatch, within):
+    write_category(tmp_path)
+    forbid(monkeypatch, tmp_path / within)
+    with pytest.raises(ValueError, match=rf"{within}\S* cannot be (listed|read): Permission denied"):
+        folder.categories(tmp_path) if within == "" else folder.open_category(tmp_path, "part")
+
+
+def test_names_that_are_not_utf8_are_refused(tmp_path):
+    write_category(tmp_path)
+    odd = os.fsencode(tmp_path / "part/test/good") + b"/caf\xe9.png"
+    os.rename(tmp_path / "part/test/good/000.png", odd)  # noqa: PTH104
+    with pytest.raises(ValueError, match=r"test/good/caf\\xe9.png: the name is not UTF-8"):
+        folder.open_category(tmp_path, "part")
+    os.rename(tmp_path / "part", os.fsencode(tmp_path) + b"/caf\xe9")  # noqa: PTH104
+    with pytest.raises(ValueError, match=r"caf\\xe9: the name is not UTF-8"):
+        folder.categories(tmp_path)
+
+
+def test_a_directory_in_place_of_an_image(tmp_path):
+    write_category(tmp_path)
+    (tmp_path / "part/train/good/000.png").unlink()
+    (tmp_path / "part/train/good/000.png").mkdir()
+    sample = folder.open_category(tmp_path, "part").train[0]
+    with pytest.raises(ValueError, match=r"train/good/000.png cannot be read: Is a directory"):
+        samples.read(sample)
+
+
+def test_an_image_outside_of_its_category(tmp_path):
+    with pytest.raises(ValueError, match=r"image .*other/x.png does not lie in .*part"):
+        samples.from_file(tmp_path / "part", tmp_path / "other/x.png")
+
+
+def test_fingerprints_change_with_the_files(tmp_path):
+    def fingerprints():
+        return samples.fingerprints(folder.open_category(tmp_path, "part"))
+
+    write_category(tmp_path)
+    first = fingerprints()
+    assert [len(facts) for facts in first] == [2] * 7 + [3] * 3  # defective images have a mask
+    assert first[0] == ["train/good/000.png", [(tmp_path / "part/train/good/000.png").stat().st_size, first[0][1][1]]]
+    assert fingerprints() == first
+    mask = tmp_path / "part/ground_truth/scratch/000_mask.png"
+    os.utime(mask, ns=(0, 1))
+    changed = fingerprints()
+    assert [i for i in range(10) if changed[i] != first[i]] == [7]
+    category = folder.open_category(tmp_path, "part")
+    mask.unlink()
+    with pytest.raises(ValueError, match=r"000_mask.png cannot be read: No such file"):
+        samples.fingerprints(category)
 
 
 def test_selecting_categories(tmp_path):
@@ -130,3 +192,13 @@ def test_a_subset_keeps_both_kinds_spread_evenly(tmp_path, limit):
 def test_no_limit_keeps_all(tmp_path):
     category = folder.open_category(write_category(tmp_path), "part")
     assert samples.subset(category.test, 0) == samples.subset(category.test, 99) == category.test
+
+
+@pytest.mark.parametrize("name", ["folder", "demo", "visa"])
+@pytest.mark.parametrize("place", ["x" * 300, "loop", "loop/below", "secret/below"])
+def test_places_that_cannot_be_looked_at(tmp_path, monkeypatch, name, place):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "secret").mkdir()
+    forbid(monkeypatch, tmp_path / "secret")
+    with pytest.raises(InputError, match=r"cannot be read: (File name too long|Too many levels|Permission denied)"):
+        datasets.open_dataset(name, str(tmp_path / place))

@@ -1,5 +1,7 @@
 import hashlib
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -28,10 +30,34 @@ def test_grey_is_repeated():
     np.testing.assert_array_equal(images.decode(encoded(GREY), "x"), np.repeat(GREY[..., None], 3, -1))
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "P", "LA", "1", "CMYK"])
-def test_other_modes_become_rgb(mode):
-    kind = "TIFF" if mode == "CMYK" else "PNG"
-    assert np.asarray(images.decode(encoded(GREY, mode, kind), "x")).shape == (3, 4, 3)
+@pytest.mark.parametrize("mode", ["RGBA", "P", "PA", "LA", "L", "RGB"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_other_modes_give_their_colours(mode, kind):
+    if (mode, kind) != ("PA", "PNG"):  # which PNG does not have
+        expected = np.repeat(GREY[..., None], 3, -1)
+        np.testing.assert_array_equal(images.decode(encoded(GREY, mode, kind), "x"), expected)
+
+
+def test_one_bit_is_black_and_white():
+    data = encoded(np.array([[0, 255, 0]], np.uint8), "1")
+    np.testing.assert_array_equal(np.asarray(images.decode(data, "x"))[0, :, 0], [0, 255, 0])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_is_converted(kind):
+    colours = np.zeros((16, 16, 3), np.uint8) + np.array([250, 120, 10], np.uint8)
+    decoded = np.asarray(images.decode(encoded(colours, "CMYK", kind), "x"), int)
+    assert np.abs(decoded - colours).max() <= 3
+
+
+@pytest.mark.parametrize("transparency", [None, 0, b"\0\x80\xff"])
+def test_the_transparency_of_a_palette_is_dropped(transparency):
+    picture = Image.frombytes("P", (3, 1), bytes([0, 1, 2]))
+    picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **({} if transparency is None else {"transparency": transparency}))
+    decoded = images.decode(buffer.getvalue(), "x")
+    np.testing.assert_array_equal(decoded, [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]])
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -44,7 +70,14 @@ def test_16_bits_are_scaled_to_8(kind):
 def test_exif_rotation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6  # rotated by 90 degrees
-    assert images.decode(encoded(COLOUR, exif=exif), "x").size == (5, 4)
+    for kind in ("PNG", "JPEG", "TIFF"):
+        data = encoded(COLOUR, kind=kind, exif=exif)
+        assert images.decode(data, "x").size == images.size(data, "x") == (5, 4)
+        expected = np.rot90(COLOUR, -1)
+        assert kind == "JPEG" or np.array_equal(images.decode(data, "x"), expected)
+
+
+VIDEO = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(200)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +85,8 @@ def test_exif_rotation_is_applied():
     [
         (b"these are words", "part.png is not an image: allowed are files of .png"),
         (b"", "part.png is not an image"),
+        (VIDEO, "part.png is not an image"),
+        (b"\x00\x00\x01\xb3\x14\x00\xf0\x13" + bytes(200), "part.png cannot be decoded, it is damaged or not supp"),
         (encoded(COLOUR)[:60], "part.png cannot be decoded, it is damaged"),
         (encoded(GREY.astype(np.float32), kind="TIFF"), "part.png has floating-point pixels"),
     ],
@@ -59,6 +94,41 @@ def test_exif_rotation_is_applied():
 def test_unusable_bytes_name_the_file(data, message):
     with pytest.raises(ValueError, match=message):
         images.decode(data, "part.png")
+
+
+def claiming(side):
+    """The beginning of a PNG of any size, as far as a reader looks before it decodes."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">II4s", zlib.crc32(head), 99, b"IDAT")
+
+
+@pytest.mark.parametrize("read", [images.decode, images.decode_mask, images.size])
+def test_too_many_pixels_are_refused_before_they_are_decoded(read, monkeypatch):
+    """Pillow's own limit is not asked: it is one of the whole process, and at first a warning only."""
+    limit = Image.MAX_IMAGE_PIXELS
+    for side in (12_000, 20_000):
+        message = f"part.png has {side}x{side} pixels, more than max_pixels=128000000: make it smaller, or raise"
+        with pytest.raises(ValueError, match=message):
+            read(claiming(side), "part.png")
+    assert limit == Image.MAX_IMAGE_PIXELS
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    assert read(encoded(GREY), "part.png", max_pixels=12)
+    with pytest.raises(ValueError, match=r"part.png has 4x3 pixels, more than max_pixels=11"):
+        read(encoded(GREY), "part.png", max_pixels=11)
+
+
+def test_a_large_image_is_decoded_without_a_warning_where_it_is_allowed():
+    """A TIFF asks for Pillow's limit once more when it is decoded."""
+    buffer = io.BytesIO()
+    Image.new("1", (20_000, 5_000)).save(buffer, "TIFF", compression="group4")
+    image = images.decode_mask(buffer.getvalue(), "part.tif")
+    assert image.size == (20_000, 5_000)
+
+
+def test_the_size_of_a_damaged_image_names_the_file():
+    damaged = encoded(np.zeros((300, 300), np.uint8))[:80]
+    with pytest.raises(ValueError, match=r"part.png cannot be decoded, it is damaged"):
+        images.size(damaged, "part.png")
 
 
 def test_preprocessing_is_pillows_lanczos_and_the_centre():

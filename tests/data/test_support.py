@@ -69,6 +69,11 @@ def test_published_lists_are_read_from_their_directory(tmp_path, text, expected)
     assert listed(tmp_path, text) == expected
 
 
+@pytest.mark.parametrize("text", ["part/train/good/007.png\npart/train/good/003.png\n", "#2: 7 3\n"])
+def test_a_byte_order_mark_is_ignored(tmp_path, text):
+    assert listed(tmp_path, f"\ufeff{text}") == (support.Draw(None, (7, 3)),)
+
+
 def test_a_word_is_a_name_before_it_is_a_number(tmp_path):
     (tmp_path / "list.txt").write_text("#2: 5 006\n")
     names = ["train/good/006.png", "train/good/1.png", "train/good/5.png"]
@@ -87,6 +92,10 @@ def test_a_word_is_a_name_before_it_is_a_number(tmp_path):
         ("#2: 1 2 3\n", "has 3 images for 2 shots of part"),
         ("#2: 1 77\n", "names 77, which is not among the 20 training images of part"),
         ("", "has nothing for 2 shots of part of set"),
+        (f"#2: 1 {'9' * 5000}\n", r"names 9{100}\.\.\., which is not among the 20 training images of part"),
+        (f"#{'9' * 5000}: 1 2\n", "has nothing for 2 shots of part of set"),
+        (f"{'9' * 5000}-2: 1 2\n", "has nothing for 2 shots of part of set"),
+        (f"set part 2 {'9' * 5000} train/good/000.png\n", "has nothing for 2 shots of part of set"),
     ],
 )
 def test_lists_that_do_not_fit(tmp_path, text, message):
@@ -102,6 +111,11 @@ def test_a_directory_without_the_category(tmp_path):
 def test_neither_word_nor_file():
     with pytest.raises(ValueError, match="--support=nearest is neither first nor random nor a file"):
         draw(support="nearest")
+
+
+def test_a_name_that_is_too_long():
+    with pytest.raises(ValueError, match="xxx cannot be read: File name too long"):
+        draw(support="x" * 300)
 
 
 def test_a_binary_file(tmp_path):

@@ -3,6 +3,7 @@
 import concurrent.futures
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ tfds = pytest.importorskip("tensorflow_datasets")
 
 from fastrecon_jax import evaluation  # noqa: E402
 from fastrecon_jax.config import EvalConfig, PrepareConfig  # noqa: E402
-from fastrecon_jax.data import datasets, prepare, prepared, publishers  # noqa: E402
+from fastrecon_jax.data import builder, datasets, prepare, prepared, publishers, samples  # noqa: E402
 from fastrecon_jax.data.publishers import PUBLISHERS  # noqa: E402
 from fastrecon_jax.errors import InputError  # noqa: E402
 from tests.datasets import dummies  # noqa: E402
@@ -167,10 +168,43 @@ def test_a_partial_set_where_it_is_asked_for(tmp_path):
     assert [path.parent.name for path in done] == ["bottle", "grid"]
     assert "mvtec_ad/bottle: 3 training and 6 test images, prepared\n" in text
     assert prepared.is_partial(done[0])
+    assert prepared.open_category(done[0]).partial
     assert datasets.open_dataset("mvtec_ad", str(tmp_path)).categories == ("bottle", "grid")
     assert "mvtec_ad/bottle: 3 training and 6 test images, was prepared before\n" in run(place, allow_partial=True)[1]
     with pytest.raises(InputError, match="was prepared with --allow_partial: remove it"):
         run(place, category=("bottle",))
+
+
+def test_an_interrupted_command_is_simply_repeated(tmp_path, monkeypatch):
+    place = {"dataset": "mvtec_ad", "manual_dir": str(dummies.folder("mvtec_ad")), "data_dir": str(tmp_path)}
+    example = builder._example
+
+    def interrupt(sample):
+        if "grid/test" in sample.path:
+            raise KeyboardInterrupt
+        return example(sample)
+
+    monkeypatch.setattr(builder, "_example", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(place, allow_partial=True)
+    assert set(prepared.find(tmp_path, "mvtec_ad")) == {"bottle"}
+    monkeypatch.setattr(builder, "_example", example)
+    killed = tmp_path / "mvtec_ad/grid/incomplete.ABC123_1.0.0"
+    killed.mkdir(parents=True)
+    (killed / "dataset_info.json").touch()
+    assert set(prepared.find(tmp_path, "mvtec_ad")) == {"bottle"}
+    os.utime(killed, (0, 0))
+    text = run(place, allow_partial=True)[1]
+    assert "mvtec_ad/bottle: 3 training and 6 test images, was prepared before\n" in text
+    assert "mvtec_ad/grid: 3 training and 4 test images, prepared\n" in text
+    assert not killed.exists()
+
+
+def test_prepared_files_have_fingerprints(tmp_path):
+    make("mvtec_ad", dummies.folder("mvtec_ad"), tmp_path)
+    first, again = (datasets.open_dataset("mvtec_ad", str(tmp_path)).open_category("bottle") for _ in range(2))
+    assert samples.fingerprints(first) == samples.fingerprints(again)
+    assert all(len(facts) > 1 for facts in samples.fingerprints(first))
 
 
 def test_all_that_is_there(tmp_path, monkeypatch):
@@ -305,6 +339,7 @@ def test_the_script(tmp_path, arguments, code, text):
         [sys.executable, str(script), *place, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == code, done.stderr
+    assert code or done.stderr == ""
     assert text in (done.stderr if code else done.stdout)
     assert not code or done.stderr.count("\n") == 1
 

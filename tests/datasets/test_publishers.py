@@ -1,13 +1,16 @@
 """Published folders and archives: every set is found, listed and compared with what was published."""
 
+import os
 import shutil
+import zipfile
+from pathlib import Path
 
 import pytest
 
-from fastrecon_jax.data import datasets, publishers, samples
+from fastrecon_jax.data import datasets, demo, publishers, samples
 from fastrecon_jax.data.publishers import PUBLISHERS, archives
 from fastrecon_jax.errors import InputError
-from tests.data.parts import write_category
+from tests.data.parts import forbid, write_category
 from tests.datasets import dummies
 
 TOTALS = {
@@ -92,6 +95,71 @@ def test_a_damaged_archive_is_named_and_leaves_nothing(tmp_path, cache, ending):
     assert not list((cache / "unpacked").iterdir())
 
 
+def test_an_archive_with_a_password_is_refused(tmp_path, cache):
+    with zipfile.ZipFile(tmp_path / "MPDD.zip", "w") as file:
+        file.writestr("readme", "words")
+    data = bytearray((tmp_path / "MPDD.zip").read_bytes())
+    for head, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(head) + flags] |= 1
+    (tmp_path / "MPDD.zip").write_bytes(data)
+    with pytest.raises(InputError, match=r"MPDD.zip is damaged or not of a kind that can be read: .* is encrypted"):
+        archives.unpacked(tmp_path / "MPDD.zip")
+    assert not list((cache / "unpacked").iterdir())
+
+
+def test_two_processes_may_unpack_at_the_same_time(tmp_path, cache, monkeypatch):
+    archive = dummies.archive("mpdd", tmp_path)
+    extract = archives._extract
+
+    def slowly(file, into):
+        monkeypatch.setattr(archives, "_extract", extract)
+        archives.unpacked(archive)  # the other one is faster
+        return extract(file, into)
+
+    monkeypatch.setattr(archives, "_extract", slowly)
+    directory = archives.unpacked(archive)
+    assert (directory / "tubes").is_dir()
+    assert list((cache / "unpacked").iterdir()) == [directory]
+
+
+@pytest.mark.parametrize("name", ["mpdd", "visa"])
+def test_an_archive_unpacked_again_gives_the_same_files(name, tmp_path, cache):
+    category, _ = dummies.SETS[name]
+    archive = dummies.archive(name, tmp_path)
+    fingerprints = []
+    for _ in range(2):
+        fingerprints.append(samples.fingerprints(publishers.open_category(PUBLISHERS[name], archive, category)))
+        shutil.rmtree(cache)
+    assert fingerprints[0] == fingerprints[1]
+
+
+def test_a_set_that_is_not_whole_says_so():
+    assert publishers.open_category(PUBLISHERS["mpdd"], dummies.folder("mpdd"), "tubes").partial
+
+
+def test_the_demo_is_made_in_an_empty_directory_and_used_again(tmp_path, monkeypatch):
+    def build(directory):
+        for name in demo.CATEGORIES:
+            write_category(directory, name)
+        (directory / "made").touch(exist_ok=False)
+
+    monkeypatch.setattr(demo, "build", build)
+    for place in (tmp_path / "absent", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        for _ in range(2):
+            assert datasets.open_dataset("demo", str(place)).categories == demo.CATEGORIES
+
+
+@pytest.mark.parametrize("change", ["notes", "other", "more", "fewer"])
+def test_a_directory_of_something_else_is_not_taken_for_the_demo(tmp_path, change):
+    names = {"notes": (), "other": ("bolt",), "more": (*demo.CATEGORIES, "bolt"), "fewer": demo.CATEGORIES[1:]}[change]
+    for name in names:
+        write_category(tmp_path, name)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="holds something else than the demo set, or a part of it: pass an empty"):
+        datasets.open_dataset("demo", str(tmp_path))
+
+
 def test_what_is_missing_is_said():
     publisher, place = PUBLISHERS["mvtec_ad"], dummies.folder("mvtec_ad")
     category = publishers.open_category(publisher, place, "bottle")
@@ -104,6 +172,65 @@ def test_what_is_missing_is_said():
         "bottle/test/good/002.png to bottle/test/good/019.png (18)",
     ):
         assert part in message
+
+
+def listed(tmp_path, change):
+    """VisA's dummies with another list."""
+    shutil.copytree(dummies.folder("visa"), tmp_path / "visa")
+    file = tmp_path / "visa/split_csv/1cls.csv"
+    file.write_text(change(file.read_text()))
+    return publishers.open_category(PUBLISHERS["visa"], tmp_path / "visa", "candle")
+
+
+def test_a_byte_order_mark_before_a_list_is_ignored(tmp_path):
+    assert publishers.counts(listed(tmp_path, lambda text: f"\ufeff{text}")) == (3, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("candle", "1cls.csv, line 16, does not have the 5 columns object, split, label, image, mask"),
+        ("candle,test,anomaly,a.JPG", "1cls.csv, line 16, does not have the 5 columns"),
+        ("candle,test,anomaly,a.JPG,a.png,more", "1cls.csv, line 16, does not have the 5 columns"),
+        ("candle,validation,normal,a.JPG,", "1cls.csv, line 16, has the split 'validation': allowed are train, test"),
+        (f"candle,test,normal,{__file__},", "test_publishers.py does not lie in .*candle"),
+    ],
+)
+def test_rows_of_a_list_that_do_not_fit_are_named(tmp_path, row, message):
+    with pytest.raises(InputError, match=message):
+        listed(tmp_path, lambda text: f"{text}{row}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "within"),
+    [("magnetic_tile", "MT_Crack"), ("kolektor_sdd", "kos02"), ("elpv", "images"), ("visa", "candle/Data/Masks")],
+)
+def test_images_that_cannot_be_looked_at_are_not_left_out(tmp_path, monkeypatch, name, within):
+    shutil.copytree(dummies.folder(name), tmp_path / name)
+    forbid(monkeypatch, tmp_path / name / within)
+    with pytest.raises(InputError, match=rf"{within}\S* cannot be (read|listed): Permission denied"):
+        publishers.open_category(PUBLISHERS[name], tmp_path / name, dummies.SETS[name][0])
+
+
+def test_folders_around_a_set_that_cannot_be_read_are_passed_over(tmp_path, monkeypatch):
+    shutil.copytree(dummies.folder("btad"), tmp_path / "b")
+    for name in ("a", "c"):
+        (tmp_path / name).mkdir()
+        forbid(monkeypatch, tmp_path / name)
+    (tmp_path / "d").symlink_to("d")
+    assert set(publishers.find(PUBLISHERS["btad"], tmp_path)) == {"01", "02", "03"}
+
+
+def test_names_that_are_not_utf8_are_refused(tmp_path):
+    shutil.copytree(dummies.folder("magnetic_tile"), tmp_path / "set")
+    folder = tmp_path / "set/MT_Free/Imgs"
+    os.rename(folder / "exp0_num_0.jpg", os.fsencode(folder) + b"/caf\xe9.jpg")  # noqa: PTH104
+    with pytest.raises(InputError, match=r"caf\\xe9.jpg: the name is not UTF-8"):
+        publishers.open_category(PUBLISHERS["magnetic_tile"], tmp_path / "set", "magnetic_tile")
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/mpdd\xe9.zip"))
+    dummies.archive("mpdd", tmp_path).rename(odd)
+    with pytest.raises(InputError, match=r"mpdd\\xe9.zip: the name is not UTF-8"):
+        datasets.open_dataset("mpdd", str(odd)).open_category("tubes")
 
 
 def test_files_of_a_list_that_are_not_there(tmp_path):

@@ -3,8 +3,6 @@
 import concurrent.futures
 import itertools
 import pathlib
-import shutil
-import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -13,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from fastrecon_jax import files
 from fastrecon_jax.data.demo import camera, canvas, capsule, circuit, cloth, gear, textures
 from fastrecon_jax.errors import InputError
 
@@ -67,36 +66,19 @@ def build(directory: pathlib.Path, *, seed: int = 0, categories: Sequence[str] =
 
     Raises:
         InputError: the seed is negative, a category unknown or `directory` a file.
+        OSError: it cannot be written.
     """
     if seed < 0:
         raise InputError(f"seed is {seed}; it must be 0 or more")
     unknown = sorted(set(categories) - set(CATEGORIES))
     if unknown:
         raise InputError(f"unknown categories {unknown}; the demo has {list(CATEGORIES)}")
-    if directory.exists() and not directory.is_dir():
+    if files.exists(directory) and not files.is_dir(directory):
         raise InputError(f"{directory} is a file; the demo needs a directory of that name")
-    if _filled(directory):
+    if files.is_dir(directory) and files.children(directory):
         return
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    draft = pathlib.Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        _write_all(draft, [task for category in categories for task in _tasks(seed, category)])
-        draft.chmod(0o755)  # mkdtemp makes folders that only their owner can read
-        _publish(draft, directory)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _filled(directory: pathlib.Path) -> bool:
-    return directory.is_dir() and any(directory.iterdir())
-
-
-def _publish(draft: pathlib.Path, directory: pathlib.Path) -> None:
-    try:
-        draft.rename(directory)
-    except OSError:
-        if not _filled(directory):  # else another process was faster
-            raise
+    tasks = [task for category in categories for task in _tasks(seed, category)]
+    files.make_directory(directory, lambda draft: _write_all(draft, tasks))
 
 
 def _tasks(seed: int, category: str) -> list[_Task]:

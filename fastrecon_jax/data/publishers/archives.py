@@ -7,7 +7,6 @@ copy more, which may be deleted at any time.
 import hashlib
 import lzma
 import os
-import shutil
 import tarfile
 import zipfile
 import zlib
@@ -16,15 +15,22 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fastrecon_jax import files
 from fastrecon_jax.data import cache
 from fastrecon_jax.errors import InputError
 
 ENDINGS = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tgz", ".tar.bz2")
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, NotImplementedError)
+_DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError),
+    ValueError,  # names that are no text
+    RuntimeError,  # a zip with a password, or of a method of compression that is not known
+)
 
 
 def unpacked(archive: Path) -> Path:
     """The folder with an archive's files, made on first use in the user's cache.
+
+    Two processes may unpack it at the same time; both then use what the faster one made.
 
     Args:
         archive: a zip or tar file, compressed or not; another one of the same name, size and time counts as the same.
@@ -36,21 +42,14 @@ def unpacked(archive: Path) -> Path:
         InputError: the archive cannot be read or is damaged, or the cache cannot be written.
     """
     directory = _directory(archive)
-    if directory.is_dir():
+    if files.is_dir(directory):
         return directory
-    draft = directory.with_name(f".{directory.name}.{os.getpid()}")
     try:
-        draft.mkdir(parents=True)
-        for _ in tqdm(_extract(archive, draft), desc=f"unpacking {archive.name}", unit="file", disable=None):
-            pass
-        draft.rename(directory)
+        files.make_directory(directory, lambda draft: _extract_all(archive, draft))
     except _DAMAGED as error:
         raise InputError(f"archive {archive} is damaged or not of a kind that can be read: {error}") from None
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"archive {archive} cannot be unpacked into {directory}: {reason}") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        raise InputError(f"archive {archive} cannot be unpacked into {directory}: {files.reason(error)}") from None
     return directory
 
 
@@ -58,17 +57,25 @@ def _directory(archive: Path) -> Path:
     try:
         facts = archive.stat()
     except OSError as error:
-        raise InputError(f"archive {archive} cannot be read: {error.strerror}") from None
-    identity = f"{archive.resolve()}:{facts.st_size}:{facts.st_mtime_ns}"
-    return cache.directory() / "unpacked" / f"{archive.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+        raise InputError(f"archive {archive} cannot be read: {files.reason(error)}") from None
+    identity = f"{files.text(archive.resolve())}:{facts.st_size}:{facts.st_mtime_ns}"
+    return cache.directory() / "unpacked" / f"{archive.name[:48]}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def _extract_all(archive: Path, into: Path) -> None:
+    for _ in tqdm(_extract(archive, into), desc=f"unpacking {archive.name}", unit="file", disable=None):
+        pass
 
 
 def _extract(archive: Path, into: Path) -> Iterator[str]:
     """Unpack file by file; neither kind writes outside of `into`."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
+            changed = archive.stat().st_mtime_ns
             for name in file.namelist():
-                yield file.extract(name, into)
+                path = file.extract(name, into)
+                os.utime(path, ns=(changed, changed))  # as with tar, the same whenever it is unpacked
+                yield path
     else:
         with tarfile.open(archive) as file:
             for member in file:

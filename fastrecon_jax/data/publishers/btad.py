@@ -1,20 +1,11 @@
 """BTAD, beanTech anomaly detection: three products, with `ok` and `ko` in place of the names of defects."""
 
-from pathlib import Path
+import functools
 
 from fastrecon_jax.data import folder
 from fastrecon_jax.data.publishers.publisher import Counts, Publisher
-from fastrecon_jax.data.samples import Category
 
 _OK = "ok"
-
-
-def _holds(root: Path, category: str) -> bool:
-    return (root / category / "train" / _OK).is_dir()
-
-
-def _open(root: Path, category: str) -> Category:
-    return folder.open_category(root, category, good=_OK)
 
 
 PUBLISHER = Publisher(
@@ -25,6 +16,6 @@ PUBLISHER = Publisher(
     licence="CC BY-SA (the archive's README.txt)",
     counts={"01": Counts(400, 21, 49), "02": Counts(399, 30, 200), "03": Counts(1000, 400, 41)},
     archives=("btad*.zip", "btech*.zip", "btad*.tar*"),
-    holds=_holds,
-    open=_open,
+    holds=functools.partial(folder.holds, good=_OK),
+    open=functools.partial(folder.open_category, good=_OK),
 )

@@ -4,36 +4,39 @@ from pathlib import Path
 
 from absl import logging
 
+from fastrecon_jax import files
 from fastrecon_jax.data import cache, demo, folder
 from fastrecon_jax.data.publishers.publisher import Counts, Publisher
 from fastrecon_jax.errors import InputError
-
-
-def _holds(root: Path, category: str) -> bool:
-    return (root / category / "train" / folder.GOOD).is_dir()
 
 
 def built(directory: Path | None = None) -> Path:
     """The folder of the built-in set, made on first use.
 
     Args:
-        directory: where to keep it; by default in the user's cache.
+        directory: where to keep it, absent, empty or holding it; by default in the user's cache.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or the directory holds something else.
     """
     directory = directory or cache.directory() / f"demo-{demo.VERSION}"
-    if not directory.exists():
+    if not files.exists(directory) or (files.is_dir(directory) and not files.children(directory)):
         try:
             logging.info("making the built-in data set in %s, once", directory)
             demo.build(directory)
         except OSError as error:
+            reason = files.reason(error)
             raise InputError(
-                f"the demo set cannot be written to {directory}: {error.strerror}; pass another place as --data_dir"
+                f"the demo set cannot be written to {directory}: {reason}; pass another place as --data_dir"
             ) from None
+    if {path.name for path in files.children(directory) if folder.holds(path, ".")} != set(demo.CATEGORIES):
+        raise InputError(
+            f"{directory} holds something else than the demo set, or a part of it: pass an empty or a new directory as "
+            "--data_dir, or remove it"
+        )
     return directory
 
 
@@ -45,7 +48,7 @@ PUBLISHER = Publisher(
     licence="Apache-2.0",
     counts=dict.fromkeys(demo.CATEGORIES, Counts(24, 24, 24)),
     archives=(),
-    holds=_holds,
+    holds=folder.holds,
     open=folder.open_category,
     default=built,
 )

@@ -4,22 +4,23 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastrecon_jax import files
 from fastrecon_jax.data.publishers.publisher import Counts, Publisher, by_name, hold_out
-from fastrecon_jax.data.samples import Category, Sample
+from fastrecon_jax.data.samples import GOOD, Category, from_file
 from fastrecon_jax.errors import InputError
 
 _LABELS = "labels.csv"
 
 
 def _holds(root: Path, category: str) -> bool:
-    return (root / _LABELS).is_file() and (root / "images").is_dir()
+    return files.is_file(root / _LABELS) and files.is_dir(root / "images")
 
 
 def _rows(root: Path, category: str) -> list[tuple[str, float]]:
     """Names and probabilities of the cells of a kind, without the uncertain ones."""
     file, rows = root / _LABELS, []
     try:
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in file.read_text(encoding="utf-8-sig").splitlines():
             name, probability, kind = line.split()
             if kind == category and float(probability) in (0, 1):
                 rows.append((name, float(probability)))
@@ -32,24 +33,13 @@ def _open(root: Path, category: str) -> Category:
     """No official split: every fifth good image by name and all defective ones are the test set."""
     samples = by_name(
         [
-            _sample(root, name, probability == 1)
+            from_file(root, root / name, defect="defective" if probability == 1 else GOOD)
             for name, probability in _rows(root, category)
-            if (root / name).is_file()
+            if files.is_file(root / name)
         ]
     )
     train, good = hold_out([sample for sample in samples if not sample.defective])
     return Category(category, train, by_name([*good, *(sample for sample in samples if sample.defective)]), False)
-
-
-def _sample(root: Path, name: str, defective: bool) -> Sample:
-    path = root / name
-    return Sample(
-        name=name,
-        path=str(path),
-        defective=defective,
-        defect="defective" if defective else "good",
-        read=path.read_bytes,
-    )
 
 
 def _expected(root: Path, category: str) -> Sequence[str]:

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastrecon_jax import files
 from fastrecon_jax.data import images
-from fastrecon_jax.data.publishers.publisher import Counts, Publisher, hold_out
-from fastrecon_jax.data.samples import Category, Sample
+from fastrecon_jax.data.publishers.publisher import Counts, Publisher, hold_out, matching
+from fastrecon_jax.data.samples import GOOD, Category, Sample, from_file
 from fastrecon_jax.errors import InputError
 
 _ITEMS = tuple(f"kos{i:02d}" for i in range(1, 51))
 
 
 def _holds(root: Path, category: str) -> bool:
-    return any((root / item / "Part0.jpg").is_file() for item in _ITEMS)
+    return any(files.is_file(root / item / "Part0.jpg") for item in _ITEMS)
 
 
 def _sample(root: Path, path: Path) -> Sample:
@@ -20,21 +21,16 @@ def _sample(root: Path, path: Path) -> Sample:
     mask = path.with_name(f"{path.stem}_label.bmp")
     try:
         defective = images.decode_mask(mask.read_bytes(), str(mask)).getbbox() is not None
-    except OSError:
+    except FileNotFoundError:
         raise InputError(f"image {path} has no mask: expected {mask}") from None
-    return Sample(
-        name=path.relative_to(root).as_posix(),
-        path=str(path),
-        defective=defective,
-        defect="defect" if defective else "good",
-        read=path.read_bytes,
-        read_mask=mask.read_bytes if defective else None,
-    )
+    except OSError as error:
+        raise InputError(f"mask {mask} cannot be read: {files.reason(error)}") from None
+    return from_file(root, path, defect="defect" if defective else GOOD, mask=mask if defective else None)
 
 
 def _open(root: Path, category: str) -> Category:
     """No official split for one class: every fifth good image by name and all defective ones are the test set."""
-    samples = [_sample(root, path) for item in _ITEMS for path in sorted((root / item).glob("Part*.jpg"))]
+    samples = [_sample(root, path) for item in _ITEMS for path in matching(root / item, "Part*.jpg")]
     train, _ = hold_out([sample for sample in samples if not sample.defective])
     kept = {sample.name for sample in train}
     return Category(category, train, tuple(sample for sample in samples if sample.name not in kept), True)

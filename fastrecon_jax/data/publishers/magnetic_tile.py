@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastrecon_jax.data.publishers.publisher import Counts, Publisher, by_name, hold_out
-from fastrecon_jax.data.samples import Category, Sample
+from fastrecon_jax import files
+from fastrecon_jax.data.publishers.publisher import Counts, Publisher, by_name, hold_out, matching
+from fastrecon_jax.data.samples import GOOD, Category, Sample, from_file
 from fastrecon_jax.errors import InputError
 
 _GOOD = "MT_Free"
@@ -12,25 +13,19 @@ _DEFECTS = ("MT_Blowhole", "MT_Break", "MT_Crack", "MT_Fray", "MT_Uneven")
 
 
 def _holds(root: Path, category: str) -> bool:
-    return (root / _GOOD / "Imgs").is_dir()
+    return files.is_dir(root / _GOOD / "Imgs")
 
 
 def _samples(root: Path, kind: str) -> list[Sample]:
-    return [_sample(root, path, kind) for path in sorted((root / kind / "Imgs").glob("*.jpg"))]
+    return [_sample(root, path, kind) for path in matching(root / kind / "Imgs", "*.jpg")]
 
 
 def _sample(root: Path, path: Path, kind: str) -> Sample:
     defective, mask = kind != _GOOD, path.with_suffix(".png")
-    if defective and not mask.is_file():
+    if defective and not files.is_file(mask):
         raise InputError(f"defective image {path} has no mask: expected {mask}")
-    return Sample(
-        name=path.relative_to(root).as_posix(),
-        path=str(path),
-        defective=defective,
-        defect=kind.removeprefix("MT_").lower() if defective else "good",
-        read=path.read_bytes,
-        read_mask=mask.read_bytes if defective else None,
-    )
+    defect = kind.removeprefix("MT_").lower() if defective else GOOD
+    return from_file(root, path, defect=defect, mask=mask if defective else None)
 
 
 def _open(root: Path, category: str) -> Category:

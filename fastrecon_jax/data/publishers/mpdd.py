@@ -1,14 +1,7 @@
 """MPDD, metal parts defect detection: six categories in the layout of MVTec AD."""
 
-from pathlib import Path
-
 from fastrecon_jax.data import folder
 from fastrecon_jax.data.publishers.publisher import Counts, Publisher
-
-
-def _holds(root: Path, category: str) -> bool:
-    return (root / category / "train" / folder.GOOD).is_dir()
-
 
 PUBLISHER = Publisher(
     name="mpdd",
@@ -25,6 +18,6 @@ PUBLISHER = Publisher(
         "tubes": Counts(122, 32, 69),
     },
     archives=("mpdd*.zip", "mpdd*.tar*", "{category}.zip"),
-    holds=_holds,
+    holds=folder.holds,
     open=folder.open_category,
 )

@@ -25,10 +25,6 @@ _COUNTS = {
 }
 
 
-def _holds(root: Path, category: str) -> bool:
-    return (root / category / "train" / folder.GOOD).is_dir()
-
-
 def _expected(root: Path, category: str) -> Sequence[str]:
     """The good images; they are numbered from 000."""
     train, good, _ = _COUNTS[category]
@@ -46,7 +42,7 @@ PUBLISHER = Publisher(
     licence="CC BY-NC-SA 4.0",
     counts=_COUNTS,
     archives=("mvtec*.tar*", "{category}.tar*"),
-    holds=_holds,
+    holds=folder.holds,
     open=folder.open_category,
     expected=_expected,
     grey=frozenset({"grid", "screw", "zipper"}),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fastrecon_jax import files
 from fastrecon_jax.data.publishers import archives
 from fastrecon_jax.data.samples import Category, Sample
 from fastrecon_jax.errors import InputError
@@ -74,18 +75,18 @@ def find(publisher: Publisher, place: Path) -> dict[str, Path]:
         For each category that is there, in the published order, a folder as published or an archive not opened yet.
 
     Raises:
-        InputError: nothing of the data set is there.
+        InputError: nothing of the data set is there, or the place cannot be listed.
     """
-    if not place.exists():
+    if not files.exists(place):
         raise InputError(f"data directory {place} does not exist")
-    if place.is_file():
+    if files.is_file(place):
         found = _archived(publisher, [place]) or _any_archive(publisher, place)
     else:
-        found = _archived(publisher, sorted(p for p in place.iterdir() if p.is_file())) | _roots(publisher, place)
+        found = _archived(publisher, files.children(place)) | _roots(publisher, place)
     if found:
         return {category: found[category] for category in publisher.counts if category in found}
     above, name = place.resolve().parent, place.resolve().name
-    if name in publisher.counts and publisher.holds(above, name):
+    if name in publisher.counts and files.forgiving(publisher.holds, above, name):
         raise InputError(f"{place} is itself a category: pass its parent {above}")
     raise InputError(f"{place} holds nothing of {publisher.title}: expected {publisher.layout}")
 
@@ -105,7 +106,7 @@ def root(publisher: Publisher, place: Path, category: str) -> Path:
         InputError: the category is not there, or its archive cannot be used.
     """
     found = find(publisher, place).get(category)
-    if found is not None and found.is_file():
+    if found is not None and files.is_file(found):
         archive, found = found, _roots(publisher, archives.unpacked(found)).get(category)
         place = archive
     if found is None:
@@ -127,7 +128,9 @@ def open_category(publisher: Publisher, place: Path, category: str) -> Category:
     Raises:
         InputError: the category is not there, its archive cannot be used, or a defective image has no mask.
     """
-    return publisher.open(root(publisher, place, category), category)
+    opened = publisher.open(root(publisher, place, category), category)
+    whole = counts(opened) == publisher.counts[category] and opened.has_masks >= publisher.masks
+    return opened._replace(partial=not whole)
 
 
 def check_complete(publisher: Publisher, place: Path, category: Category) -> None:
@@ -186,6 +189,24 @@ def hold_out(good: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample, 
     )
 
 
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder by their names.
+
+    Args:
+        folder: which may be absent.
+        pattern: as in a shell, upper and lower case told apart.
+
+    Returns:
+        Their paths, sorted.
+
+    Raises:
+        InputError: the folder cannot be listed.
+    """
+    if not files.is_dir(folder):
+        return []
+    return [path for path in files.children(folder) if fnmatch.fnmatchcase(path.name, pattern)]
+
+
 def by_name(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     """Samples in the order of their names.
 
@@ -200,7 +221,7 @@ def by_name(samples: Sequence[Sample]) -> tuple[Sample, ...]:
 
 def _missing(names: Sequence[str], folder: Path) -> list[str]:
     """Names that are not there, neighbours of the list as one range."""
-    runs = itertools.groupby(names, key=lambda name: (folder / name).exists())
+    runs = itertools.groupby(names, key=lambda name: files.exists(folder / name))
     ranges = [_range(list(run)) for there, run in runs if not there]
     if not ranges:
         return []
@@ -215,7 +236,12 @@ def _range(names: Sequence[str]) -> str:
 def _roots(publisher: Publisher, place: Path) -> dict[str, Path]:
     """The categories of the topmost level that holds any."""
     for level in _levels(place):
-        found = {name: folder for name in publisher.counts for folder in level if publisher.holds(folder, name)}
+        found = {
+            name: folder
+            for name in publisher.counts
+            for folder in level
+            if files.forgiving(publisher.holds, folder, name)
+        }
         if found:
             return found
     return {}
@@ -225,21 +251,22 @@ def _levels(place: Path) -> Iterator[list[Path]]:
     level = [place]
     for _ in range(_DEPTH + 1):
         yield level
-        level = [child for folder in level for child in sorted(_children(folder))][:_WIDTH]
+        level = [child for folder in level for child in _children(folder)][:_WIDTH]
 
 
 def _children(folder: Path) -> list[Path]:
     try:
-        return [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    except PermissionError:
+        found = files.children(folder)
+    except InputError:
         return []
+    return [path for path in found if not path.name.startswith(".") and files.forgiving(files.is_dir, path)]
 
 
-def _archived(publisher: Publisher, files: Sequence[Path]) -> dict[str, Path]:
+def _archived(publisher: Publisher, candidates: Sequence[Path]) -> dict[str, Path]:
     """Archives by the categories that they should hold, going by their names."""
     found = {}
-    for file in files:
-        if not file.name.lower().endswith(archives.ENDINGS):
+    for file in candidates:
+        if not (file.name.lower().endswith(archives.ENDINGS) and files.is_file(file)):
             continue
         for category in publisher.counts:
             patterns = [pattern.format(category=category) for pattern in publisher.archives]
