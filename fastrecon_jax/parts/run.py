@@ -34,7 +34,7 @@ class Outputs(NamedTuple):
         ledger: of the rows.
         overlays: `all`, `suspicious` or `none`.
         picture: `png` or `jpg`.
-        notify: called with each row, before it is written.
+        notify: called with each row, which is being written.
     """
 
     directory: Path
@@ -202,8 +202,8 @@ class Run:
         pictures.write(drawn, self._out.directory / row.overlay)
 
     def _record(self, row: Row, picture: Future[None] | None) -> None:
-        self._out.notify(row)
         self._rows.append(self._writer.submit(self._append, row, picture))
+        self._out.notify(row)
         while self._rows and (len(self._rows) > _BEHIND or self._rows[0].done()):
             self._rows.popleft().result()
 
