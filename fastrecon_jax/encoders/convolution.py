@@ -107,8 +107,8 @@ class Convolution(nnx.Module):
         same: bool = False,
         depthwise: bool = False,
     ):
-        self.kernel = nnx.Param(jnp.asarray(weights[0]))
-        self.bias = nnx.Param(jnp.asarray(weights[1]))
+        self.kernel = nnx.Param(jax.device_put(weights[0]))
+        self.bias = nnx.Param(jax.device_put(weights[1]))
         self.stride = stride
         self.same = same
         self.depthwise = depthwise
