@@ -73,7 +73,7 @@ def html(directory: Path, parts: Sequence[Part], rows: Sequence[Row]) -> str:
 {_beside("page.css")}</style>
 </head>
 <body>
-<h1>{len(rows)} images: {_counts(rows)}</h1>
+<h1>{len(rows)} image{"" if len(rows) == 1 else "s"}: {_counts(rows)}</h1>
 <div>written {now}. A click opens an image, the keys left and right go on, Escape closes it.</div>
 {_facts(parts)}
 {_form(parts, rows)}

@@ -226,7 +226,7 @@ def test_a_full_disk_is_one_error_and_whole_rows_stay(disc, images, tmp_path, mo
         write(descriptor, data)
 
     monkeypatch.setattr(results, "_write", full)
-    with pytest.raises(InputError, match=rf"{fails} cannot be written: No space left on device; its 3 rows are comp"):
+    with pytest.raises(InputError, match=rf"{fails} cannot be written: No space left on device; 3 rows are complete"):
         line.predict(disc, images, out, batch_size=1)
     assert len(line.lines(out)) == len(line.table(out)) == 3
     monkeypatch.undo()

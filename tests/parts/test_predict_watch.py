@@ -155,7 +155,7 @@ def test_the_command_ends_orderly_on_signals(disc, tmp_path, number):
     assert process.returncode == 0, errors
     assert errors == ""
     assert "0 defective, 0 unreadable\n" in out
-    assert "1 images" in (tmp_path / "out" / "index.html").read_text()
+    assert "1 image: 1 good" in (tmp_path / "out" / "index.html").read_text()
     assert any((tmp_path / "cache").rglob("*-cache"))
 
 
