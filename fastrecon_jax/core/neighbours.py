@@ -1,4 +1,4 @@
-"""Nearest neighbours in a bank of features, block by block, with distances that are exact differences."""
+"""Nearest neighbours in a bank of features, searched block by block, with distances computed by differences."""
 
 from typing import NamedTuple
 
@@ -33,11 +33,15 @@ def nearest(
 ) -> Neighbours:
     """The `count` nearest rows of the bank for each query.
 
-    The rows are found by ||x||² + ||y||² - 2 x·y about the bank's mean, and their distances are then computed by
-    differences. So a distance is exact to rounding, 0 for a duplicate, and the row it belongs to is nearest up to the
-    rounding of the search: its squared distance exceeds the smallest by at most about 1e-6 times the squared distances
-    of the two from the bank's mean. Beside the bank, memory holds (n, block) distances and one block of rows, whatever
-    m is. Differentiable in queries and bank; the choice of rows is held fixed.
+    The rows are chosen by ||x||² + ||y||² - 2 x·y about the bank's mean, and the distances of those chosen are then
+    computed by differences. So a distance is that of the row named beside it, exact to rounding, and small ones keep
+    their digits; but the row is the nearest only up to the rounding of the choice: its squared distance exceeds the
+    smallest by at most about 1e-6 times the squared distances of query and row from the bank's mean. A query that is
+    in the bank is at exactly 0 unless another row is that near to it.
+
+    Beside queries, bank and result, memory holds (n, block) distances, a block of rows, an array like the queries,
+    (n, c), and m bytes for `allowed`, all that grows with the bank; under vmap so much for each example. Differentiable
+    in queries and bank; the choice of rows is held fixed.
 
     Args:
         queries: (n, c).

@@ -71,7 +71,7 @@ def depthwise(
 def dense(
     x: Float[Array, "b h w c"], kernel: Float[Array, "k l c d"], stride: int, padding: Padding
 ) -> Float[Array, "b H W d"]:
-    """Convolution over all channels, a 1x1 kernel as a matrix product.
+    """Convolution over all channels, a 1x1 kernel as a matrix product; float32 in full, also where TF32 is the default.
 
     Args:
         x: (b, h, w, c).
@@ -82,15 +82,23 @@ def dense(
     Returns:
         (b, H, W, d).
     """
+    precision = jax.lax.Precision.HIGHEST
     if kernel.shape[:2] == (1, 1):
-        return x[:, ::stride, ::stride] @ kernel[0, 0]
+        return jnp.matmul(x[:, ::stride, ::stride], kernel[0, 0], precision=precision)
     return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=precision
     )
+
+
+class Precise(nnx.Param):
+    """A parameter that stays float32 in an encoder of another type: few numbers on which much depends."""
 
 
 class Convolution(nnx.Module):
     """x * kernel + bias.
+
+    In bfloat16 a depthwise convolution is computed in float32, its kernel too, and so is every addition of a bias: the
+    rest of the encoder is then half as far from float32.
 
     Attributes:
         kernel: (kh, kw, c, d), or (kh, kw, 1, c) for a depthwise one.
@@ -107,16 +115,17 @@ class Convolution(nnx.Module):
         same: bool = False,
         depthwise: bool = False,
     ):
-        self.kernel = nnx.Param(jax.device_put(weights[0]))
-        self.bias = nnx.Param(jax.device_put(weights[1]))
+        self.kernel = (Precise if depthwise else nnx.Param)(jax.device_put(weights[0]))
+        self.bias = Precise(jax.device_put(weights[1]))
         self.stride = stride
         self.same = same
         self.depthwise = depthwise
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
-        """Convolve, in the type of the input."""
+        """Convolve; the result has the type of the input."""
         kernel, bias = self.kernel[...], self.bias[...]
         size = kernel.shape[0]
         padding = tensorflow_same(*x.shape[1:3], size, self.stride) if self.same else symmetric(size)
         form = depthwise if self.depthwise else dense
-        return form(x, kernel, self.stride, padding) + bias[None, None, None]
+        y = form(x.astype(kernel.dtype), kernel, self.stride, padding)
+        return (y.astype(bias.dtype) + bias[None, None, None]).astype(x.dtype)

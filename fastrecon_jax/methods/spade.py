@@ -30,9 +30,11 @@ class State(NamedTuple):
 def embed(stages: Sequence[Float[Array, "_ _ _"]]) -> Levels:
     """The stages as they are: SPADE compares features level by level, without pooling.
 
+    The paper takes the first three stages of a wide ResNet-50 for the maps, and a fourth behind them for the images'
+    distances alone. Here the deepest of the stages given serves both: it enters the maps as well.
+
     Args:
-        stages: the finest first, (h_i, w_i, c_i) each, of any floating type. The paper takes the first three of a wide
-            ResNet-50 and, for the images' distances, the last one, which is not computed here unless it is asked for.
+        stages: the finest first, (h_i, w_i, c_i) each, of any floating type.
 
     Returns:
         The same, float32.
