@@ -2,14 +2,16 @@
 
 import sys
 
-from fastrecon_jax import flags
+from fastrecon_jax import compilation_cache, flags
 from fastrecon_jax.parts import fitting
 from fastrecon_jax.parts.config import ExtendConfig
 
 
 def main() -> None:
     """Build the settings from the flags and extend the part."""
-    fitting.extend(flags.read(ExtendConfig), tell=sys.stdout.write)
+    config = flags.read(ExtendConfig)
+    compilation_cache.enable()
+    fitting.extend(config, tell=sys.stdout.write)
 
 
 if __name__ == "__main__":

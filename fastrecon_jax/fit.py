@@ -2,14 +2,16 @@
 
 import sys
 
-from fastrecon_jax import flags
+from fastrecon_jax import compilation_cache, flags
 from fastrecon_jax.parts import fitting
 from fastrecon_jax.parts.config import FitConfig
 
 
 def main() -> None:
     """Build the settings from the flags and fit the part."""
-    fitting.fit(flags.read(FitConfig), tell=sys.stdout.write)
+    config = flags.read(FitConfig)
+    compilation_cache.enable()
+    fitting.fit(config, tell=sys.stdout.write)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ PACKAGE = ROOT / "fastrecon_jax"
 LAYERS = (
     ("version", "errors"),
     ("settings", "files", "calibration"),
+    ("compilation_cache",),
     ("core",),
     ("methods", "encoders"),
     ("detector", "data", "metrics", "config", "overlay", "report", "tables", "plots", "flags"),
@@ -20,7 +21,7 @@ LAYERS = (
     ("experiment", "parts"),
     ("context", "api"),
     ("evaluation",),
-    ("eval", "fit", "extend"),
+    ("eval", "fit", "extend", "predict"),
 )
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

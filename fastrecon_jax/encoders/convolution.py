@@ -139,8 +139,8 @@ class Convolution(nnx.Module):
         same: bool = False,
         depthwise: bool = False,
     ):
-        self.kernel = (Precise if depthwise else nnx.Param)(jnp.asarray(weights[0]))
-        self.bias = Precise(jnp.asarray(weights[1]))
+        self.kernel = (Precise if depthwise else nnx.Param)(jax.device_put(weights[0]))
+        self.bias = Precise(jax.device_put(weights[1]))
         self.stride = stride
         self.same = same
         self.depthwise = depthwise

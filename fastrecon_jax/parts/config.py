@@ -13,6 +13,9 @@ from fastrecon_jax.settings import require, setting
 _IMAGES = "image files: a path, a pattern in quotes such as 'parts/good/*.png', or a folder; several with commas"
 _MODEL = "the part's file, .safetensors"
 _WEIGHTS = "where the encoder's weights are, if not where they were at the fit"
+ALL, SUSPICIOUS, NONE = OVERLAYS = ("all", "suspicious", "none")
+PNG, JPG = PICTURES = ("png", "jpg")
+AUTO = "auto"
 _MAX_PIXELS = "width times height of an image up to which it is decoded"
 
 
@@ -110,3 +113,34 @@ class ExtendConfig:
         check_path(self, "images", "more good images, such as --images='parts/more/*.png'")
         for name in ("max_images", "max_pixels"):
             require(self, name, getattr(self, name) >= 1, "it must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictConfig:
+    """Settings of `python -m fastrecon_jax.predict`."""
+
+    model: str = setting("", "files of parts, .safetensors: a path or a pattern in quotes; several with commas")
+    images: str = setting("", _IMAGES)
+    output_dir: str = setting("", "where results go: results.csv, results.jsonl, index.html, overlays; new or empty")
+    part: str = setting(
+        AUTO, "of several parts the one to inspect by; auto picks one for each image, by name or likeness"
+    )
+    weights: str = setting("", _WEIGHTS)
+    overlays: str = setting(ALL, "pictures with the map and the regions, of all images, of the suspicious, or none")
+    overlay_format: str = setting(PNG, "of these pictures: png, or jpg, a tenth of the size and quicker")
+    batch_size: int = setting(8, "images that are inspected at once")
+    watch: bool = setting(False, "go on inspecting images as they arrive, until Ctrl-C")
+    interval: float = setting(0.5, "seconds between two looks for new images")
+    max_pixels: int = setting(MAX_PIXELS, _MAX_PIXELS)
+
+    def __post_init__(self):
+        """Refuse what cannot be meant, naming the flag."""
+        check_path(self, "model", "the files of one or more parts; python -m fastrecon_jax.fit makes them")
+        check_path(self, "images", "the images to inspect, such as --images='line3/*.png'")
+        check_path(self, "output_dir", "a directory for the results")
+        check_path(self, "part", "the name of a part, or auto")
+        for name, allowed in (("overlays", OVERLAYS), ("overlay_format", PICTURES)):
+            require(self, name, getattr(self, name) in allowed, f"allowed are {', '.join(allowed)}")
+        require(self, "batch_size", 1 <= self.batch_size <= 4096, "it must be from 1 to 4096")
+        require(self, "interval", 0 < self.interval <= 3600, "it must be above 0 and at most 3600")
+        require(self, "max_pixels", self.max_pixels >= 1, "it must be at least 1")

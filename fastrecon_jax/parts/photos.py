@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-import grain
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
@@ -16,6 +15,7 @@ from PIL import Image
 from fastrecon_jax import files
 from fastrecon_jax.data import images
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts.ahead import mapped
 
 Source: TypeAlias = str | os.PathLike | np.ndarray | Image.Image
 
@@ -103,6 +103,21 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in images.ENDINGS and not path.name.startswith(".")
 
 
+def shown(path: Path) -> str:
+    """A path as rows of results hold it.
+
+    Args:
+        path: of an image.
+
+    Returns:
+        Its text; bytes that are not UTF-8 as backslashes and numbers.
+    """
+    try:
+        return files.text(path)
+    except InputError:
+        return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def load(source: Source, preprocessing: Preprocessing, *, name: str = "") -> Photo:
     """Read, decode and preprocess a photograph.
 
@@ -117,16 +132,43 @@ def load(source: Source, preprocessing: Preprocessing, *, name: str = "") -> Pho
     Raises:
         InputError: it cannot be read, or it is no image of a kind that is allowed.
     """
-    image = _decode(source, name or _name(source), preprocessing.max_pixels)
+    name = name or _name(source)
+    return prepare(decode(source, name, preprocessing.max_pixels), preprocessing, name=name)
+
+
+def prepare(image: Image.Image, preprocessing: Preprocessing, *, name: str) -> Photo:
+    """Preprocess a decoded photograph.
+
+    Args:
+        image: from `decode`.
+        preprocessing: sizes.
+        name: for people.
+
+    Returns:
+        The photograph.
+    """
     pixels = images.preprocess(image, image_size=preprocessing.image_size, crop_size=preprocessing.crop_size)
-    return Photo(name or _name(source), hashlib.sha256(pixels.tobytes()).hexdigest(), *image.size, pixels)
+    return Photo(name, hashlib.sha256(pixels.tobytes()).hexdigest(), *image.size, pixels)
 
 
 def _name(source: Source) -> str:
     return str(source) if isinstance(source, str | os.PathLike) else "image"
 
 
-def _decode(source: Source, name: str, max_pixels: int) -> Image.Image:
+def decode(source: Source, name: str, max_pixels: int = images.MAX_PIXELS) -> Image.Image:
+    """Read and decode a photograph.
+
+    Args:
+        source: as `load` takes it.
+        name: for people.
+        max_pixels: width times height up to which it is decoded.
+
+    Returns:
+        A Pillow image of mode RGB.
+
+    Raises:
+        InputError: it cannot be read, or it is no image of a kind that is allowed.
+    """
     if isinstance(source, str | os.PathLike):
         try:
             data = Path(source).read_bytes()
@@ -166,10 +208,8 @@ def stream(
     Yields:
         Each path with its photograph, or with the reason why there is none.
     """
-    threads = min(os.cpu_count() or 1, len(paths))
-    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(ahead, threads))
     read = functools.partial(_read, preprocessing=preprocessing)
-    yield from grain.MapDataset.source(list(paths)).map(read).to_iter_dataset(options)
+    yield from mapped(read, paths, ahead=ahead)
 
 
 def _read(path: Path, *, preprocessing: Preprocessing) -> tuple[Path, Photo | InputError]:

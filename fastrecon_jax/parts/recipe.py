@@ -85,6 +85,22 @@ def open_engine(recipe: Recipe, *, weights: str = "") -> Engine:
     Raises:
         InputError: the recipe names what does not exist, or the weights are others than the recipe's.
     """
+    return make_engine(recipe, load_encoder(recipe, weights=weights))
+
+
+def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
+    """The encoder of a recipe.
+
+    Args:
+        recipe: with the hash that the weights must have.
+        weights: another place to take them from.
+
+    Returns:
+        The encoder with its weights.
+
+    Raises:
+        InputError: the recipe names what does not exist, or the weights are others than the recipe's.
+    """
     source = weights or recipe.weights
     encoder = encoders.create(recipe.encoder, stages=recipe.stages, weights=source, dtype=recipe.dtype)
     if recipe.weights_sha256 not in (None, encoder.sha256):
@@ -93,6 +109,22 @@ def open_engine(recipe: Recipe, *, weights: str = "") -> Engine:
             f"{encoder.sha256[:16] or 'none'}..., expected {recipe.weights_sha256[:16] or 'none'}...; "
             "pass the right file as --weights"
         )
+    return encoder
+
+
+def make_engine(recipe: Recipe, encoder: encoders.Encoder) -> Engine:
+    """The programs of a recipe.
+
+    Args:
+        recipe: whose method and sizes.
+        encoder: of the recipe.
+
+    Returns:
+        The engine; nothing is compiled yet.
+
+    Raises:
+        InputError: the recipe names what does not exist.
+    """
     method = methods.create(recipe.method, recipe.settings, map_size=recipe.crop_size)
     output = {"crop_size": recipe.crop_size, "image_score": recipe.image_score}
     of_stages = inspection.of_stages(method, **output)

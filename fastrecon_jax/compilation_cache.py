@@ -1,0 +1,83 @@
+"""Compiled programs kept in a directory of the user, so that only the first start of a command compiles them."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import platform
+import zlib
+from pathlib import Path
+
+import jax
+
+from fastrecon_jax import files
+from fastrecon_jax.errors import InputError
+
+VARIABLE = "FASTRECON_COMPILATION_CACHE"
+OFF = "off"
+_SETTINGS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
+_ZLIB = b"\x78"  # the first byte of an entry; with the package zstandard they begin otherwise and are left alone
+
+
+def enable() -> Path | None:
+    """Let XLA keep what it compiles; call it before anything is computed.
+
+    A directory that cannot be used, or a damaged program in it, costs the speed and nothing else.
+
+    Returns:
+        The directory, one for each kind of processor, in the one that the environment variable
+        FASTRECON_COMPILATION_CACHE names, by default fastrecon_jax/xla in the user's cache directory. None if the
+        variable says `off`, if jax was told a directory already, or if it cannot be written, which is logged.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked.lower() == OFF or jax.config.jax_compilation_cache_dir:
+        return None
+    parent = asked or str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "fastrecon_jax" / "xla")
+    try:
+        directory = files.expanded(parent) / _processor()
+        directory.mkdir(parents=True, exist_ok=True)
+        _remove_damaged(directory)
+        _try_to_write(directory)
+    except (InputError, OSError, ValueError) as error:
+        reason = files.reason(error) if isinstance(error, OSError) else error
+        logging.getLogger(__name__).warning(
+            f"{parent} cannot be used ({reason}): programs are compiled at each start; set {VARIABLE} to another "
+            f"directory, or to {OFF}"
+        )
+        return None
+    for name, value in _SETTINGS.items():
+        jax.config.update(name, value)
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    return directory
+
+
+def _processor() -> str:
+    """Its architecture and a hash of its instructions: a home directory may be shared between machines."""
+    instructions = ""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        instructions = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine() or 'any'}-{hashlib.sha256(instructions.encode()).hexdigest()[:8]}"
+
+
+def _remove_damaged(directory: Path) -> None:
+    """Entries that a full disk or a killed process cut short: jax would warn of them at each start and never repair."""
+    for entry in directory.glob("*-cache"):
+        data = entry.read_bytes()
+        if not data or (data.startswith(_ZLIB) and not _is_whole(data)):
+            entry.unlink(missing_ok=True)
+
+
+def _is_whole(data: bytes) -> bool:
+    stream = zlib.decompressobj()
+    with contextlib.suppress(zlib.error):
+        stream.decompress(data)
+    return stream.eof
+
+
+def _try_to_write(directory: Path) -> None:
+    probe = directory / f".probe.{os.getpid()}"
+    try:
+        probe.write_bytes(b"0")
+    finally:
+        probe.unlink(missing_ok=True)

@@ -1,0 +1,129 @@
+"""Pictures of findings: the whole photograph, small, with the map and the regions, on one scale for a part."""
+
+import functools
+import io
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageChops, ImageDraw
+
+from fastrecon_jax import files
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts import png
+from fastrecon_jax.parts.inspector import Finding
+from fastrecon_jax.parts.recipe import Recipe
+
+SIDE = 640
+OPACITY = 0.7
+_LEVELS = 256
+
+
+def shrink(image: Image.Image) -> Image.Image:
+    """A photograph with at most 640 pixels on its longer side.
+
+    Args:
+        image: of mode RGB.
+
+    Returns:
+        Another image; one that is small enough is copied as it is.
+    """
+    scale = min(1.0, SIDE / max(image.size))
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0) if scale < 1 else image.copy()
+
+
+def draw(
+    small: Image.Image, finding: Finding, recipe: Recipe, size: tuple[int, int], *, low: float, high: float
+) -> Image.Image:
+    """The map over the photograph, as opaque as its value is high, and boxes around the regions.
+
+    Args:
+        small: the photograph, from `shrink`.
+        finding: on it.
+        recipe: of the part.
+        size: of the photograph itself, (width, height) in pixels.
+        low: value of the map that is transparent, the same for all photographs of a part.
+        high: value that is most opaque.
+
+    Returns:
+        An image of the size of `small`, mode RGB. Equal values have equal colours in all of them.
+    """
+    levels = _whole(_levels(finding.map, low=low, high=high), small.size, recipe)
+    colours = levels.convert("P")
+    colours.putpalette(palette().tobytes())
+    drawn = Image.composite(colours.convert("RGB"), small, ImageChops.multiply(levels, _opacity(small.size)))
+    _outline(drawn, finding, (small.width / size[0], small.height / size[1]))
+    return drawn
+
+
+@functools.cache
+def palette() -> UInt8[np.ndarray, "256 3"]:
+    """The colours of the scale, from its low to its high end.
+
+    Returns:
+        RGB, (256, 3).
+    """
+    from fastrecon_jax import overlay  # matplotlib, which takes a while to import
+
+    return overlay.colour(np.linspace(0, 1, _LEVELS), low=0.0, high=1.0)
+
+
+def _levels(anomaly_map: Float[np.ndarray, "H W"], *, low: float, high: float) -> Image.Image:
+    scaled = np.clip((anomaly_map - low) / max(high - low, 1e-12), 0, 1)
+    return Image.fromarray((scaled * (_LEVELS - 1)).round().astype(np.uint8))
+
+
+def _whole(levels: Image.Image, size: tuple[int, int], recipe: Recipe) -> Image.Image:
+    """The map where the inspected centre lies in the whole photograph, zero around it."""
+    margin = round((recipe.image_size - recipe.crop_size) / 2)
+    ends = [[round(at * side / recipe.image_size) for at in (margin, margin + recipe.crop_size)] for side in size]
+    (left, right), (top, bottom) = ends
+    whole = Image.new("L", size)
+    extent = max(1, right - left), max(1, bottom - top)
+    whole.paste(levels.resize(extent, Image.Resampling.BILINEAR), (left, top))
+    return whole
+
+
+def _opacity(size: tuple[int, int]) -> Image.Image:
+    return Image.new("L", size, round(255 * OPACITY))
+
+
+def _outline(image: Image.Image, finding: Finding, scale: tuple[float, float]) -> None:
+    pen = ImageDraw.Draw(image)
+    for region in finding.regions:
+        x, y = region.x * scale[0], region.y * scale[1]
+        right, bottom = x + region.width * scale[0], y + region.height * scale[1]
+        pen.rectangle((x - 3, y - 3, right + 2, bottom + 2), outline="black")
+        pen.rectangle((x - 2, y - 2, right + 1, bottom + 1), outline="white", width=2)
+
+
+def write(image: Image.Image, file: Path) -> None:
+    """Write a picture.
+
+    Args:
+        image: of mode RGB.
+        file: ends in .png or .jpg.
+
+    Raises:
+        InputError: it cannot be written; then nothing of it stays.
+    """
+    data = png.encode(np.asarray(image)) if file.suffix == ".png" else _jpeg(image)
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        _remove(file)
+        raise InputError(f"{file} cannot be written: {files.reason(error)}") from None
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    encoded = io.BytesIO()
+    image.save(encoded, format="JPEG", quality=90, subsampling=0)
+    return encoded.getvalue()
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError:
+        return
