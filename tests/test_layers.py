@@ -21,7 +21,7 @@ LAYERS = (
     ("experiment", "parts"),
     ("context", "api"),
     ("evaluation",),
-    ("eval", "fit", "extend", "predict"),
+    ("eval", "fit", "extend", "predict", "export"),
 )
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

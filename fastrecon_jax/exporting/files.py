@@ -18,8 +18,7 @@ from fastrecon_jax.methods import Method
 FORMATS = ("stablehlo", "onnx")
 LARGEST = 2_000_000_000  # bytes; protobuf and flatbuffers end at 2 GiB
 # Seen: up to 5e-6, and 2e-4 for SPADE, where rounding decides between two rows of the bank that are almost as near.
-# Below 1 / 256, a map of 8 bits does not show it.
-TOLERANCE = 1e-3
+_ROUNDING, _ROUNDING_OF_CHOICES = 1e-4, 1e-3
 
 Images = UInt8[np.ndarray, "b H W 3"]
 Results = tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b crop crop"]]
@@ -35,6 +34,18 @@ class Differences(NamedTuple):
 
     score: float
     map: float
+
+
+def tolerance(method: str) -> float:
+    """Up to which differences are rounding in float32.
+
+    Args:
+        method: its name.
+
+    Returns:
+        A limit for `Differences`.
+    """
+    return _ROUNDING_OF_CHOICES if method == "spade" else _ROUNDING
 
 
 def export(
@@ -152,7 +163,7 @@ def verify(original: Callable[[Images], Results], kind: str, file: Path, images:
         images: (b, height, width, 3), none of the support; `probes` will do.
 
     Returns:
-        The largest differences, to be held against `TOLERANCE`; infinite where a file's result is not a number.
+        The largest differences, to be held against `tolerance`; infinite where a file's result is not a number.
 
     Raises:
         InputError: an unknown format, or a package is missing.

@@ -153,7 +153,7 @@ def test_a_file_that_gives_something_else_is_found_out(tmp_path, kind):
     file.write_bytes(export(kind, "resnet18", "fastrecon"))
     _, _, other = part("resnet18", "nearest")
     differences = exporting.verify(other, kind, file, exporting.probes(**PHOTO))
-    assert min(differences) > exporting.TOLERANCE
+    assert min(differences) > exporting.tolerance("fastrecon")
 
 
 def test_an_unknown_format():
