@@ -34,7 +34,7 @@ def export(config: ExportConfig, *, tell: Callable[[str], object]) -> Path:
         The file.
 
     Raises:
-        InputError: something that the user gave cannot be used, or the file differs from the part by more than rounding;
+        InputError: something that the user gave cannot be used, or the file differs from the part beyond rounding;
             nothing is left of it then.
     """
     file = fitting.target(config.output)
