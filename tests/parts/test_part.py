@@ -89,10 +89,11 @@ def test_a_defective_one_among_the_good_is_the_odd_one():
 
 def test_nearly_the_same_image_twice():
     pixels = np.asarray(picture(0)).copy()
-    pixels[0, 0] += 3
+    pixels[40, 40] += 3
     twin = photos.load(pixels, SIZES, name="twin.png")
     assert any("nearly the same image twice: 0.png and twin.png" in one for one in fit([*GOOD, twin]).warnings)
-    assert not any("nearly the same" in one for one in fit().warnings)
+    differing = [GOOD[0], *GOOD[2:]]  # the discs of 1 and 2 lie at the same place
+    assert not any("nearly the same" in one for one in fit(differing).warnings)
 
 
 def test_mixed_sizes():
