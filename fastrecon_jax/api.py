@@ -33,7 +33,7 @@ class FastRecon:
     @classmethod
     def fit(
         cls,
-        images: Sequence[Source],
+        images: Source | Sequence[Source],
         *,
         name: str = "part",
         method: str = "fastrecon",
@@ -113,7 +113,7 @@ class FastRecon:
         """
         part_file.save(self.part, files.expanded(str(path)))
 
-    def extend(self, images: Sequence[Source]) -> "FastRecon":
+    def extend(self, images: Source | Sequence[Source]) -> "FastRecon":
         """The part with more good images.
 
         Args:
@@ -129,7 +129,7 @@ class FastRecon:
         fitted = parts.extend(engine, self.part, _read(images, self.part.recipe, after=len(self.part.good)))
         return FastRecon(inspector.create(fitted.part, engine), fitted.warnings)
 
-    def score(self, images: Sequence[Source]) -> Float[np.ndarray, " n"]:
+    def score(self, images: Source | Sequence[Source]) -> Float[np.ndarray, " n"]:
         """One number for each image, the higher the more anomalous.
 
         Args:
@@ -143,7 +143,7 @@ class FastRecon:
         """
         return np.array([finding.score for finding in self.inspect(images)], np.float32)
 
-    def inspect(self, images: Sequence[Source]) -> list[Finding]:
+    def inspect(self, images: Source | Sequence[Source]) -> list[Finding]:
         """Scores with p-values, verdicts, regions and maps.
 
         Args:
@@ -176,7 +176,7 @@ class FastRecon:
         )
 
 
-def _read(images: Sequence[Source], recipe: Recipe, *, after: int = 0) -> list[Photo]:
+def _read(images: Source | Sequence[Source], recipe: Recipe, *, after: int = 0) -> list[Photo]:
     single = images.ndim < 4 if isinstance(images, np.ndarray) else isinstance(images, str | Path | Image.Image)
     if single:
         images = [images]

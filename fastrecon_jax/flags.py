@@ -109,6 +109,7 @@ def run(main: Callable[[], int | None]) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
 
+    logging.getLogger("absl").setLevel(logging.WARNING)  # libraries tell their progress there
     logging.getLogger("jax").setLevel(logging.WARNING)  # no notes about backends that it does not find
     logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself
     app.run(one_line, flags_parser=_parse)

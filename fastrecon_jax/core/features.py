@@ -1,5 +1,7 @@
 """From an encoder's stages to one feature for each position."""
 
+import functools
+import math
 from collections.abc import Sequence
 
 import jax
@@ -23,9 +25,17 @@ def local_pool(stage: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         Fang et al., FastRecon, ICCV 2023, and its published code; after Roth et al., PatchCore, CVPR 2022.
     """
     h, w, _ = stage.shape
-    padded = jnp.pad(stage, ((1, 1), (1, 1), (0, 0)))
+    padded = _framed(stage)
     rows = padded[:h] + padded[1 : h + 1] + padded[2:]
     return (rows[:, :w] + rows[:, 1 : w + 1] + rows[:, 2:]) / 9
+
+
+def _framed(stage: Float[Array, "h w c"]) -> Float[Array, "H W c"]:
+    """One position of zeros on every side; joined, because jax2onnx converts no `pad` of a mapped batch."""
+    row = jnp.zeros_like(stage[:1])
+    rows = jnp.concatenate([row, stage, row], axis=0)
+    column = jnp.zeros_like(rows[:, :1])
+    return jnp.concatenate([column, rows, column], axis=1)
 
 
 def resize_nearest(stage: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "H W c"]:
@@ -92,42 +102,50 @@ def combine(stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
     return align([local_pool(stage.astype(jnp.float32)) for stage in stages])
 
 
-def unfold(stage: Float[Array, "h w c"]) -> Float[Array, "h w p"]:
-    """The 3x3 patch around each position, zeros outside the image.
+def patch_mean(stage: Float[Array, "h w c"], bins: int, size: int) -> Float[Array, "h w d"]:
+    """The 3x3 patch around each position, zeros outside, averaged adaptively to `bins` numbers and then to `size`.
+
+    A patch is 9 c entries, for each channel in turn its 9, row by row; `adaptive_weights` has the bins. All is linear,
+    so the patches need not be put together: each of the nine shifts of the stage adds its share to the result, for each
+    of the gcd(c, size) groups of channels that share no bin, one row of positions after the other. The patches, nine
+    times the stage, are never in memory, not even where vmap runs over many images.
 
     Args:
         stage: (h, w, c).
+        bins: of the first average.
+        size: of the second average, a divisor of `bins`; d.
 
     Returns:
-        (h, w, 9 c): for each channel in turn its 9 entries, row by row.
+        (h, w, d).
     """
     h, w, c = stage.shape
-    padded = jnp.pad(stage, ((1, 1), (1, 1), (0, 0)))
-    entries = [padded[i : i + h, j : j + w] for i in range(3) for j in range(3)]
-    return jnp.stack(entries, axis=-1).reshape(h, w, 9 * c)
+    groups = math.gcd(c, size)
+    weights = adaptive_weights(9 * c // groups, bins // groups)
+    weights = weights.reshape(c // groups, 9, size // groups, bins // size).mean(axis=-1)
+    padded = _framed(stage).reshape(h + 2, w + 2, groups, c // groups)
+
+    def row(y):
+        window = jax.lax.dynamic_slice_in_dim(padded, y, 3)
+        shares = (linalg.matmul(window[i, j : j + w], weights[:, 3 * i + j]) for i in range(3) for j in range(3))
+        return functools.reduce(jnp.add, shares).reshape(w, size)
+
+    return jax.lax.map(row, jnp.arange(h))
 
 
-def adaptive_mean(x: Float[Array, "*n c"], size: int) -> Float[Array, "*n d"]:
-    """Mean of each of `size` bins along the last axis: bin i covers floor(i c / size) to ceil((i + 1) c / size).
+def adaptive_weights(length: int, size: int) -> Float[Array, "c d"]:
+    """A such that x A is the adaptive mean of x: bin i covers floor(i c / d) to ceil((i + 1) c / d).
 
-    Bins overlap by one entry where size does not divide c, and repeat entries where size exceeds c, as in
+    Bins overlap by one entry where d does not divide c, and repeat entries where d exceeds c, as in
     torch.nn.functional.adaptive_avg_pool1d.
 
     Args:
-        x: (..., c).
+        length: of x, c.
         size: number of bins, d.
 
     Returns:
-        (..., d).
+        (c, d), whose columns sum to 1.
     """
-    length = x.shape[-1]
-    if length % size == 0:
-        return x.reshape(*x.shape[:-1], size, length // size).mean(axis=-1)
-    starts = [i * length // size for i in range(size)]
-    widths = [-(-(i + 1) * length // size) - start for i, start in enumerate(starts)]
-    start, width = jnp.array(starts), jnp.array(widths)
-    total = jnp.zeros((*x.shape[:-1], size), x.dtype)
-    for j in range(max(widths)):
-        entry = x[..., jnp.minimum(start + j, length - 1)]
-        total += entry * jnp.broadcast_to((j < width).astype(x.dtype), entry.shape)
-    return total / jnp.broadcast_to(width.astype(x.dtype), total.shape)
+    entry, number = jnp.arange(length)[:, None], jnp.arange(size)[None]
+    first, beyond = number * length // size, -(-(number + 1) * length // size)
+    inside = (entry >= first) & (entry < beyond)
+    return inside.astype(jnp.float32) / (beyond - first).astype(jnp.float32)

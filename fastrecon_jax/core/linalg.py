@@ -1,5 +1,7 @@
 """Products at full precision, squared distances and the row space of a matrix."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -57,6 +59,9 @@ def unit_rows(rows: Float[Array, "n c"]) -> Float[Array, "n c"]:
     return rows / jnp.where(norm > 0, norm, jnp.ones_like(norm))
 
 
+RANK_TOLERANCE = 1e-6
+
+
 @jax.custom_jvp
 def row_space_basis(S: Float[Array, "m c"]) -> Float[Array, "c r"]:
     """Orthonormal basis V of the row space of S, so that V Vᵀ projects on it; r = min(m, c).
@@ -66,8 +71,8 @@ def row_space_basis(S: Float[Array, "m c"]) -> Float[Array, "c r"]:
     whatever the global setting, because float32 loses the directions that separate nearly equal rows.
 
     The derivative is that of the projector, dV = (I - V Vᵀ) dSᵀ (S⁺)ᵀ V: it is defined where singular values coincide,
-    and exact for every function of V Vᵀ. It holds the rank fixed: at a rank-deficient S, where the projector is not
-    continuous, it is the derivative along changes that keep the rank.
+    and exact for every function of V Vᵀ; so are the second and higher ones. It holds the rank fixed: at a
+    rank-deficient S, where the projector is not continuous, it is the derivative along changes that keep the rank.
 
     Args:
         S: coreset rows, (m, c), float32.
@@ -79,7 +84,10 @@ def row_space_basis(S: Float[Array, "m c"]) -> Float[Array, "c r"]:
         return right_singular_vectors(S.astype(jnp.float64))[1].astype(S.dtype)
 
 
-RANK_TOLERANCE = 1e-6
+@row_space_basis.defjvp
+def _row_space_basis_jvp(primals, tangents):
+    factors, change = jax.jvp(_factors, primals, tangents)
+    return factors.V, change.V
 
 
 def right_singular_vectors(S: Float[Array, "m c"]) -> tuple[Float[Array, " r"], Float[Array, "c r"]]:
@@ -98,17 +106,57 @@ def right_singular_vectors(S: Float[Array, "m c"]) -> tuple[Float[Array, " r"], 
     if m > c:
         return eigenvalues, U * kept[None].astype(U.dtype)
     V = matmul(S.T, U) * jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, eigenvalues, 1.0)), 0.0)[None]
-    # Columns of small singular values lie in the row space, orthogonal only to 1e-4; a Newton-Schulz step squares that.
-    return eigenvalues, 1.5 * V - 0.5 * matmul(V, matmul(V.T, V))
+    # Columns of small singular values lie in the row space, orthogonal only to 1e-4.
+    return eigenvalues, _orthonormal(V)
 
 
-@row_space_basis.defjvp
-def _row_space_basis_jvp(primals, tangents):
+def _orthonormal(V: Float[Array, "n r"]) -> Float[Array, "n r"]:
+    """One Newton-Schulz step: columns that are orthonormal to e become so to e²; zero columns stay zero."""
+    return 1.5 * V - 0.5 * matmul(V, matmul(V.T, V))
+
+
+class _Factors(NamedTuple):
+    """What the derivatives of the row space need; columns of dropped directions are zero.
+
+    Attributes:
+        V: orthonormal basis of the row space, (c, r).
+        U: orthonormal basis of the column space, (m, r).
+        W: (S⁺)ᵀ V, (m, r).
+    """
+
+    V: Float[Array, "c r"]
+    U: Float[Array, "m r"]
+    W: Float[Array, "m r"]
+
+
+@jax.custom_jvp
+def _factors(S: Float[Array, "m c"]) -> _Factors:
+    """The factors, computed in float64. Only derivatives ask for them, and their own are made of them again."""
+    with jax.enable_x64(True):
+        S64 = S.astype(jnp.float64)
+        _, V = right_singular_vectors(S64)
+        SV = matmul(S64, V)
+        squares = jnp.sum(jnp.square(SV), axis=0)
+        squares = jnp.where(squares > 0, squares, 1.0)
+        gram = matmul(SV.T, SV) + jnp.diag(jnp.all(V == 0, axis=0).astype(V.dtype))
+        W = jax.scipy.linalg.solve(gram, SV.T, assume_a="pos").T
+        U = _orthonormal(SV * jax.lax.rsqrt(squares)[None])
+        return _Factors(*(x.astype(S.dtype) for x in (V, U, W)))
+
+
+@_factors.defjvp
+def _factors_jvp(primals, tangents):
+    """With S⁺ = V Wᵀ, and both bases moving at right angles to themselves, VᵀdV = 0 and UᵀdU = 0.
+
+    dV = (I - V Vᵀ) dSᵀ W,  dU = (I - U Uᵀ) dS V WᵀU,  dW = (I - U Uᵀ) dS V WᵀW - W (dS V)ᵀ W.
+
+    The products run in the type of S: transposed outside the float64 context, they could not keep float64.
+    """
     (S,), (dS,) = primals, tangents
-    V = row_space_basis(S)
-    SV = matmul(S, V)
-    eigenvalues = jnp.sum(jnp.square(SV), axis=0)
-    kept = eigenvalues > 0
-    pseudo_inverse = SV * jnp.where(kept, 1 / jnp.where(kept, eigenvalues, 1.0), 0.0)[None]  # (m, r) = (S⁺)ᵀ V
-    dV = matmul(dS.T, pseudo_inverse)
-    return V, dV - matmul(V, matmul(V.T, dV))
+    V, U, W = factors = _factors(S)
+    across, along = matmul(dS.T, W), matmul(dS, V)
+    dV = across - matmul(V, matmul(V.T, across))
+    outside = along - matmul(U, matmul(U.T, along))
+    dU = matmul(outside, matmul(W.T, U))
+    dW = matmul(outside, matmul(W.T, W)) - matmul(W, matmul(along.T, W))
+    return factors, _Factors(dV, dU, dW)

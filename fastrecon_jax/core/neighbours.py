@@ -1,4 +1,4 @@
-"""Nearest neighbours in a bank of features, block by block, with distances that are exact differences."""
+"""Nearest neighbours in a bank of features, searched block by block, with distances computed by differences."""
 
 from typing import NamedTuple
 
@@ -33,11 +33,15 @@ def nearest(
 ) -> Neighbours:
     """The `count` nearest rows of the bank for each query.
 
-    The rows are found by ||x||² + ||y||² - 2 x·y about the bank's mean, and their distances are then computed by
-    differences. So a distance is exact to rounding, 0 for a duplicate, and the row it belongs to is nearest up to the
-    rounding of the search: its squared distance exceeds the smallest by at most about 1e-6 times the squared distances
-    of the two from the bank's mean. Beside the bank, memory holds (n, block) distances and one block of rows, whatever
-    m is. Differentiable in queries and bank; the choice of rows is held fixed.
+    The rows are chosen by ||x||² + ||y||² - 2 x·y about the bank's mean, and the distances of those chosen are then
+    computed by differences. So a distance is that of the row named beside it, exact to rounding, and small ones keep
+    their digits; but the row is the nearest only up to the rounding of the choice: its squared distance exceeds the
+    smallest by at most about 1e-6 times the squared distances of query and row from the bank's mean. A query that is
+    in the bank is at exactly 0 unless another row is that near to it.
+
+    Beside queries, bank and result, memory holds (n, block) distances, a block of rows, an array like the queries,
+    (n, c), and m bytes for `allowed`, all that grows with the bank; under vmap so much for each example. Differentiable
+    in queries and bank; the choice of rows is held fixed.
 
     Args:
         queries: (n, c).
@@ -70,17 +74,22 @@ def _search(
     centre = bank.mean(axis=0)[None]
     queries = queries - centre
 
-    def compare(best, number):
-        # The last block starts early enough to be whole; rows that an earlier one has seen are out of the choice.
-        start = jnp.minimum(number * block, m - block)
+    # The last block starts early enough to be whole; rows that an earlier one has seen are out of the choice.
+    seen = (m - 1) // block * block
+    choice = (allowed[m - block :] & (jnp.arange(m - block, m) >= seen))[None]
+    if seen:
+        choice = jnp.concatenate([allowed[:seen].reshape(-1, block), choice])  # (blocks, block)
+    starts = jnp.minimum(jnp.arange(choice.shape[0]) * block, m - block)
+
+    def compare(best, of_block):
+        start, choice = of_block
         rows = jax.lax.dynamic_slice_in_dim(bank, start, block) - centre
-        index = start + jnp.arange(block)
-        new = (index >= number * block) & jax.lax.dynamic_slice_in_dim(allowed, start, block)
-        offset = jnp.where(new, jnp.sum(jnp.square(rows), axis=1), jnp.inf)
-        return _merge(best, offset[None] - 2 * linalg.matmul(queries, rows.T), index, count), None
+        offset = jnp.where(choice, jnp.sum(jnp.square(rows), axis=1), jnp.inf)
+        distances = offset[None] - 2 * linalg.matmul(queries, rows.T)
+        return _merge(best, distances, start + jnp.arange(block), count), None
 
     nothing = (jnp.full((n, count), jnp.inf, bank.dtype), jnp.zeros((n, count), jnp.int32))
-    (_, indices), _ = jax.lax.scan(compare, nothing, jnp.arange(-(-m // block)))
+    (_, indices), _ = jax.lax.scan(compare, nothing, (starts, choice))
     return indices
 
 

@@ -1,10 +1,11 @@
 """Principal component analysis as what it leaves over."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fastrecon_jax.core import linalg
 
@@ -27,8 +28,15 @@ def fit(rows: Float[Array, "n c"], explained_variance: float) -> Subspace:
     """The fewest principal directions whose share of the variance is at least `explained_variance`.
 
     The decomposition runs in float64 whatever the global setting, by the smaller of the Gram matrices (n, n) and
-    (c, c). Directions below the rank tolerance of `linalg` are never kept: constant rows keep none. Differentiable in
-    the mean; the directions are held fixed.
+    (c, c). Directions below the rank tolerance of `linalg` are never kept: constant rows keep none.
+
+    Differentiable once in the rows; the number of directions is held fixed. With v_i the kept and v_j the other
+    directions, λ their variances and C = XᵀX of the centred rows, the projector P = V Vᵀ changes by
+
+        dP = Σ_ij (v_jᵀ dC v_i) / (λ_i - λ_j) (v_j v_iᵀ + v_i v_jᵀ),
+
+    which depends on no difference among the kept or among the others. Where variances on both sides of the cut
+    coincide, to `RANK_TOLERANCE`² of the largest, P is not unique and has no derivative: such a pair counts nothing.
 
     Args:
         rows: (n, c), float32.
@@ -39,20 +47,86 @@ def fit(rows: Float[Array, "n c"], explained_variance: float) -> Subspace:
 
     Raises:
         ValueError: the share is not in (0, 1].
+        NotImplementedError: when it is differentiated twice.
     """
     if not 0 < explained_variance <= 1:
         raise ValueError(f"explained variance {explained_variance} is not allowed: it must be above 0 and at most 1")
+    complement, directions = _complement(rows, explained_variance)
+    return Subspace(rows.mean(axis=0), complement, directions.astype(jnp.int32))
+
+
+class _Spectrum(NamedTuple):
+    """Of the centred rows X, the largest variance first; r = min(n, c).
+
+    Attributes:
+        variances: (r,), not divided by n.
+        V: directions, (c, r); columns below the rank tolerance are zero.
+        kept: which directions the subspace keeps, (r,), the first ones.
+    """
+
+    variances: Float[Array, " r"]
+    V: Float[Array, "c r"]
+    kept: Bool[Array, " r"]
+
+
+def _centred(rows: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    rows = rows.astype(jnp.float64)
+    return rows - rows.mean(axis=0)[None]
+
+
+def _spectrum(X: Float[Array, "n c"], explained_variance: float) -> _Spectrum:
+    variances, V = linalg.right_singular_vectors(X)
+    variances, V = jnp.maximum(variances[::-1], 0.0), V[:, ::-1]
+    before = jnp.cumsum(variances) - variances
+    nonzero = variances > linalg.RANK_TOLERANCE**2 * variances[0]
+    return _Spectrum(variances, V, nonzero & (before < explained_variance * variances.sum()))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _complement(rows: Float[Array, "n c"], explained_variance: float) -> tuple[Float[Array, "c c"], Float[Array, ""]]:
+    """I - P and the number of directions, as a floating-point number."""
     with jax.enable_x64(True):
-        X = jax.lax.stop_gradient(rows).astype(jnp.float64)
-        variances, V = linalg.right_singular_vectors(X - X.mean(axis=0)[None])
-        variances, V = jnp.maximum(variances[::-1], 0.0), V[:, ::-1]
-        before = jnp.cumsum(variances) - variances
-        nonzero = variances > linalg.RANK_TOLERANCE**2 * variances[0]
-        kept = nonzero & (before < explained_variance * variances.sum())
-        V = V * kept[None].astype(V.dtype)
-        complement = (jnp.eye(X.shape[1]) - linalg.matmul(V, V.T)).astype(rows.dtype)
-        directions = kept.sum().astype(jnp.int32)
-    return Subspace(rows.mean(axis=0), complement, directions)
+        return _leave(_spectrum(_centred(rows), explained_variance), rows.dtype)
+
+
+def _leave(spectrum: _Spectrum, dtype: jnp.dtype) -> tuple[Float[Array, "c c"], Float[Array, ""]]:
+    kept = spectrum.V * spectrum.kept[None].astype(spectrum.V.dtype)
+    complement = jnp.eye(kept.shape[0]) - linalg.matmul(kept, kept.T)
+    return complement.astype(dtype), spectrum.kept.sum().astype(dtype)
+
+
+@_complement.defjvp
+def _complement_jvp(explained_variance, primals, tangents):
+    """The pairs within the span of the rows through VᵀdC V, and those with what is outside of it, where λ_j = 0.
+
+    As in `linalg`, the factors are computed in float64, the products with the tangent in the type of the rows.
+    """
+    (rows,), (change,) = _differentiated_once(primals), tangents
+    with jax.enable_x64(True):
+        X = _centred(rows)
+        variances, V, kept = spectrum = _spectrum(X, explained_variance)
+        XV = linalg.matmul(X, V)
+        gaps = jnp.abs(variances[:, None] - variances[None])
+        apart = (kept[:, None] != kept[None]) & (gaps > linalg.RANK_TOLERANCE**2 * variances[0])
+        between = jnp.where(apart, 1 / jnp.where(apart, gaps, 1.0), 0.0)
+        beyond = XV * jnp.where(kept, 1 / jnp.where(kept, variances, 1.0), 0.0)[None]
+        V, XV, between, beyond = (x.astype(rows.dtype) for x in (V, XV, between, beyond))
+        complement, directions = _leave(spectrum, rows.dtype)
+    along = linalg.matmul(change, V)
+    inside = linalg.matmul(along.T, XV)
+    outside = linalg.matmul(change.T, beyond) - linalg.matmul(V, linalg.matmul(along.T, beyond))
+    half = linalg.matmul(linalg.matmul(V, between * inside) + outside, V.T)
+    return (complement, directions), (-half - half.T, jnp.zeros_like(directions))
+
+
+@jax.custom_jvp
+def _differentiated_once(x):
+    return x
+
+
+@_differentiated_once.defjvp
+def _refuse(primals, tangents):
+    raise NotImplementedError("the truncated principal component analysis can be differentiated only once in its rows")
 
 
 def squared_residual(subspace: Subspace, x: Float[Array, "*n m c"]) -> Float[Array, "*n m"]:

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from fastrecon_jax.core import linalg
 
@@ -89,3 +89,21 @@ def image_score(patch_scores: Float[Array, "h w"], kind: str = "max") -> Float[A
     if kind == "top1p":
         return jnp.mean(jax.lax.top_k(patch_scores.ravel(), max(1, patch_scores.size // 100))[0])
     raise ValueError(f"unknown image score {kind!r}: allowed are {', '.join(IMAGE_SCORES)}")
+
+
+def mean_of_largest(state: PyTree, features: PyTree, patch_scores: Float[Array, "h w"]) -> Float[Array, ""]:
+    """Mean of the largest 1 % of the patch scores, at least one: `top1p` in the form of a method's own image score.
+
+    Args:
+        state: of the method; unused.
+        features: of one query; unused.
+        patch_scores: (h, w).
+
+    Returns:
+        The score, in units of the patch scores.
+
+    References:
+        Damm et al., AnomalyDINO, WACV 2025, and the authors' code.
+    """
+    del state, features
+    return image_score(patch_scores, "top1p")

@@ -71,7 +71,7 @@ def depthwise(
 def dense(
     x: Float[Array, "b h w c"], kernel: Float[Array, "k l c d"], stride: int, padding: Padding
 ) -> Float[Array, "b H W d"]:
-    """Convolution over all channels, a 1x1 kernel as a matrix product.
+    """Convolution over all channels, a 1x1 kernel as a matrix product; float32 in full, also where TF32 is the default.
 
     Args:
         x: (b, h, w, c).
@@ -83,20 +83,52 @@ def dense(
         (b, H, W, d).
     """
     if kernel.shape[:2] == (1, 1):
-        return x[:, ::stride, ::stride] @ kernel[0, 0]
+        return jnp.matmul(x[:, ::stride, ::stride], kernel[0, 0], precision=jax.lax.Precision.HIGHEST)
+    return single(x, kernel, stride, padding)
+
+
+def single(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "k l _ d"], stride: int, padding: Padding
+) -> Float[Array, "b H W d"]:
+    """Any convolution as one operation of XLA's, which other runtimes have too and run fast.
+
+    Args:
+        x: (b, h, w, c).
+        kernel: (k, l, c, d), or one filter for each channel, (k, k, 1, c).
+        stride: of both axes.
+        padding: (before, after) for height and width.
+
+    Returns:
+        (b, H, W, d).
+    """
     return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1] // kernel.shape[2],
+        precision=jax.lax.Precision.HIGHEST,
     )
+
+
+class Precise(nnx.Param):
+    """A parameter that stays float32 in an encoder of another type: few numbers on which much depends."""
 
 
 class Convolution(nnx.Module):
     """x * kernel + bias.
+
+    In bfloat16 a depthwise convolution is computed in float32, its kernel too, and so is every addition of a bias: the
+    rest of the encoder is then half as far from float32.
 
     Attributes:
         kernel: (kh, kw, c, d), or (kh, kw, 1, c) for a depthwise one.
         bias: (d,).
         stride: of both axes.
         same: whether the padding is TensorFlow's SAME instead of torch's symmetric one.
+        depthwise: one filter for each channel.
+        single: one operation whatever the shape, see `single`.
     """
 
     def __init__(
@@ -107,16 +139,18 @@ class Convolution(nnx.Module):
         same: bool = False,
         depthwise: bool = False,
     ):
-        self.kernel = nnx.Param(jnp.asarray(weights[0]))
-        self.bias = nnx.Param(jnp.asarray(weights[1]))
+        self.kernel = (Precise if depthwise else nnx.Param)(jax.device_put(weights[0]))
+        self.bias = Precise(jax.device_put(weights[1]))
         self.stride = stride
         self.same = same
         self.depthwise = depthwise
+        self.single = False
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
-        """Convolve, in the type of the input."""
+        """Convolve; the result has the type of the input."""
         kernel, bias = self.kernel[...], self.bias[...]
         size = kernel.shape[0]
         padding = tensorflow_same(*x.shape[1:3], size, self.stride) if self.same else symmetric(size)
-        form = depthwise if self.depthwise else dense
-        return form(x, kernel, self.stride, padding) + bias[None, None, None]
+        form = single if self.single else depthwise if self.depthwise else dense
+        y = form(x.astype(kernel.dtype), kernel, self.stride, padding)
+        return (y.astype(bias.dtype) + bias[None, None, None]).astype(x.dtype)

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PyTree, UInt8
 
 from fastrecon_jax.encoders import checkpoint, efficientnet, resnet, weights
+from fastrecon_jax.encoders.convolution import Convolution, Precise
 from fastrecon_jax.errors import InputError
 
 RANDOM = "random"
@@ -48,7 +49,7 @@ class Encoder(NamedTuple):
         params: the weights, to be passed as an argument so that no program holds them as constants.
         weights: where they came from, for people; `random` if they mean nothing.
         sha256: of the file they came from, in hexadecimal; empty for random ones.
-        dtype: of weights and activations.
+        dtype: of activations and nearly all weights, see `convolution.Precise`.
     """
 
     name: str
@@ -100,12 +101,16 @@ def names() -> tuple[str, ...]:
 def create(name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: str = "float32") -> Encoder:
     """An encoder with its weights, BatchNorm folded into the convolutions, built to the last stage asked for.
 
+    Weights are taken if the names and shapes of their tensors fit. Those of `resnet50` (stride on the 3x3 convolution,
+    torchvision) and `resnet50_v1` (on the first 1x1, keras-applications) are the same, so that a file of one loads as
+    the other without complaint and gives poor figures: only its origin tells which it is.
+
     Args:
         name: one of `names()`.
         stages: names of the outputs; the architecture's stages of strides 8 and 16 by default.
         weights: path of a `.safetensors` or `.pth` file, `package://NAME`, `hf://OWNER/REPOSITORY`, or `random` (for
             tests only); the architecture's pretrained ones by default.
-        dtype: `float32` or `bfloat16`, of weights and activations.
+        dtype: `float32` or `bfloat16`, of activations and weights; biases and depthwise kernels stay float32.
 
     Returns:
         The encoder.
@@ -117,8 +122,8 @@ def create(name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: s
     ordered = tuple(sorted(set(stages or family.default_stages), key=family.stages.index))
     module, origin, sha256 = _load(name, family, ordered, weights or family.weights)
     graph, params = nnx.split(module)
-    params = jax.tree.map(lambda x: x.astype(dtype), params)
-    return Encoder(name, ordered, functools.partial(_apply, graph, ordered), params, origin, sha256, dtype)
+    apply = functools.partial(_apply, graph, ordered, dtype)
+    return Encoder(name, ordered, apply, _cast(params, dtype), origin, sha256, dtype)
 
 
 def _family(name: str, stages: Sequence[str], dtype: str) -> Family:
@@ -135,8 +140,9 @@ def _family(name: str, stages: Sequence[str], dtype: str) -> Family:
 
 def _load(name: str, family: Family, stages: tuple[str, ...], origin: str) -> tuple[nnx.Module, str, str]:
     if not origin:
+        wrong = "; those of resnet50 would load too, and give poor figures" if name == "resnet50_v1" else ""
         raise InputError(
-            f"{name} has no pretrained weights to fetch: pass the path of a .safetensors or .pth file as weights"
+            f"{name} has no pretrained weights to fetch: pass the path of a .safetensors or .pth file as weights{wrong}"
         )
     if origin == RANDOM:
         return family.build(weights.Random(), stages), RANDOM, ""
@@ -147,9 +153,41 @@ def _load(name: str, family: Family, stages: tuple[str, ...], origin: str) -> tu
     return module, loaded.source, loaded.sha256
 
 
-def _apply(graph: Any, stages: tuple[str, ...], params: PyTree[Array], images: Float[Array, "b H W 3"]):
-    dtype = jax.tree.leaves(params)[0].dtype
-    outputs = nnx.merge(graph, params)(images.astype(dtype))
+def _cast(params: PyTree[Array], dtype: str) -> PyTree[Array]:
+    def cast(parameter: nnx.Variable) -> nnx.Variable:
+        if isinstance(parameter, Precise):
+            return parameter
+        return parameter.replace(parameter[...].astype(dtype))
+
+    return jax.tree.map(cast, params, is_leaf=lambda x: isinstance(x, nnx.Variable))
+
+
+def single_operations(encoder: Encoder) -> Encoder:
+    """The same encoder with every convolution as one operation: slower in XLA on a CPU, made for other runtimes.
+
+    Args:
+        encoder: from `create`.
+
+    Returns:
+        One with the same parameters, whose outputs differ by rounding.
+    """
+    return encoder._replace(apply=functools.partial(encoder.apply, single=True))
+
+
+def _apply(
+    graph: Any,
+    stages: tuple[str, ...],
+    dtype: str,
+    params: PyTree[Array],
+    images: Float[Array, "b H W 3"],
+    *,
+    single: bool = False,
+):
+    module = nnx.merge(graph, params)
+    for _, part in nnx.iter_modules(module):
+        if isinstance(part, Convolution):
+            part.single = single
+    outputs = module(images.astype(dtype))
     return tuple(outputs[name] for name in stages)
 
 

@@ -43,6 +43,7 @@ class Tensors:
         self._read: set[str] = set()
         self._missing: list[str] = []
         self._misshapen: list[str] = []
+        self._unusable: list[str] = []
 
     def convolution(self, name: str, norm: str, shape: tuple[int, int, int, int]) -> Folded:
         """Fold a BatchNorm into its convolution, in float64. A checkpoint that is folded has a bias and no BatchNorm.
@@ -55,12 +56,15 @@ class Tensors:
             shape: of the kernel in the checkpoint, (d, c, kh, kw).
 
         Returns:
-            Kernel (kh, kw, c, d) and bias (d,), float32; zeros where something is missing or of another shape.
+            Kernel (kh, kw, c, d) and bias (d,), float32; zeros where something does not fit.
         """
         kernel = self._tensor(f"{name}.weight", shape).transpose(2, 3, 1, 0)
         if f"{name}.bias" in self.tensors:
             return kernel.astype(np.float32), self._tensor(f"{name}.bias", shape[:1]).astype(np.float32)
         gamma, beta, mean, variance = (self._tensor(f"{norm}.{part}", shape[:1]) for part in _NORM_TENSORS)
+        if (variance < 0).any():
+            self._unusable.append(f"{norm}.running_var has values below 0")
+            variance = np.abs(variance)
         scale = gamma / np.sqrt(variance + self.epsilon)
         return (kernel * scale).astype(np.float32), (beta - mean * scale).astype(np.float32)
 
@@ -71,6 +75,10 @@ class Tensors:
             self._missing.append(name)
         elif tensor.shape != shape:
             self._misshapen.append(f"{name} is {tensor.shape}, expected {shape}")
+        elif tensor.dtype.kind != "f":
+            self._unusable.append(f"{name} has the type {tensor.dtype}, expected floating point")
+        elif not np.isfinite(tensor).all():
+            self._unusable.append(f"{name} has values that are infinite or not a number")
         else:
             return tensor.astype(np.float64)
         return np.zeros(shape)
@@ -84,7 +92,8 @@ class Tensors:
             may_be_unread: whether a tensor of that name belongs to the network beyond the encoder's last stage.
 
         Raises:
-            InputError: tensors are missing, unexpected or of the wrong shape; the message lists them all.
+            InputError: tensors are missing, unexpected, of the wrong shape or without usable numbers; the message lists
+                them all.
         """
         unexpected = [
             name
@@ -96,6 +105,7 @@ class Tensors:
             for kind, names in (
                 ("missing", self._missing),
                 ("of the wrong shape", self._misshapen),
+                ("unusable", self._unusable),
                 ("unexpected", unexpected),
             )
             if names

@@ -56,16 +56,4 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
     return neighbours.nearest(linalg.unit_rows(features.reshape(h * w, c)), state.bank).squared.reshape(h, w) / 2
 
 
-def image_score(state: State, features: Float[Array, "h w c"], patch_scores: Float[Array, "h w"]) -> Float[Array, ""]:
-    """Mean of the largest 1 % of the patch scores, at least one, as in the authors' code.
-
-    Args:
-        state: from `fit`; unused.
-        features: of one query; unused.
-        patch_scores: from `score`, (h, w).
-
-    Returns:
-        The score, from 0 to 2.
-    """
-    del state, features
-    return scoring.image_score(patch_scores, "top1p")
+image_score = scoring.mean_of_largest  # as in the authors' code

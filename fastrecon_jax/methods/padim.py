@@ -70,8 +70,9 @@ def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray, *, channels: int =
         s² = (||x - mu - Q₁ z||² + ||Q₂ z||²) / ε,  z = Q₁ᵀ (x - mu):
 
     a sum of squares of residuals, where ||x - mu||² - ||z||² would cancel. It is exact for every k, also above d, and
-    for one image, whose covariance is 0.01 I. The authors' code inverts a d x d matrix at each position; its covariance
-    for one image is undefined.
+    for one image, whose covariance is 0.01 I. The authors published no code; the implementation in use
+    (xiahaifeng1995/PaDiM-Anomaly-Detection-Localization-master) inverts a d x d matrix at each position, and its
+    covariance of one image is undefined.
 
     Args:
         features: of the k support images, (k, h, w, c).

@@ -31,8 +31,9 @@ def embed(stages: Sequence[Float[Array, "_ _ _"]], *, dimensions: int = DIMENSIO
     averaged adaptively to `dimensions`; the coarser stages are interpolated bilinearly to the positions of the first;
     the stages' vectors are put one after the other and averaged adaptively to `dimensions` again.
 
-    The authors interpolate every entry of every patch and average afterwards. Both steps are linear, one over positions
-    and one over entries, so the order is free, and this one handles a quarter of the numbers.
+    The authors do this in that order. All of it is linear, over positions or over entries, so the order is free: here
+    the averages come first, both at once where `dimensions` is a multiple of the number of stages, which handles an
+    eighth of the numbers and never holds the patches.
 
     Args:
         stages: the finest first, (h_i, w_i, c_i) each, of any floating type.
@@ -46,9 +47,11 @@ def embed(stages: Sequence[Float[Array, "_ _ _"]], *, dimensions: int = DIMENSIO
         and the authors' code.
     """
     height, width, _ = stages[0].shape
-    pooled = [features.adaptive_mean(features.unfold(stage.astype(jnp.float32)), dimensions) for stage in stages]
+    count = len(stages)
+    size = dimensions // count if dimensions % count == 0 else dimensions
+    pooled = [features.patch_mean(stage.astype(jnp.float32), dimensions, size) for stage in stages]
     aligned = [pooled[0], *(features.resize_bilinear(stage, height, width) for stage in pooled[1:])]
-    return features.adaptive_mean(jnp.concatenate(aligned, axis=-1), dimensions)
+    return jnp.concatenate(aligned, axis=-1).reshape(height, width, dimensions, -1).mean(axis=-1)
 
 
 def fit(
@@ -149,7 +152,8 @@ def image_score(
     """
     if not reweighting:
         return jnp.max(patch_scores)
-    farthest = features.reshape(patch_scores.size, -1)[jnp.argmax(patch_scores)]  # (c,)
+    rows = features.reshape(patch_scores.size, -1)
+    farthest = jnp.take_along_axis(rows, jnp.full((1, rows.shape[1]), jnp.argmax(patch_scores)), axis=0)[0]  # (c,)
     nearest = neighbours.nearest(farthest[None], state.bank)
     distance = linalg.safe_sqrt(nearest.squared[0, 0])
     b = min(reweighting, state.bank.shape[0])

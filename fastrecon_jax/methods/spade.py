@@ -30,9 +30,11 @@ class State(NamedTuple):
 def embed(stages: Sequence[Float[Array, "_ _ _"]]) -> Levels:
     """The stages as they are: SPADE compares features level by level, without pooling.
 
+    The paper takes the first three stages of a wide ResNet-50 for the maps, and a fourth behind them for the images'
+    distances alone. Here the deepest of the stages given serves both: it enters the maps as well.
+
     Args:
-        stages: the finest first, (h_i, w_i, c_i) each, of any floating type. The paper takes the first three of a wide
-            ResNet-50 and, for the images' distances, the last one, which is not computed here unless it is asked for.
+        stages: the finest first, (h_i, w_i, c_i) each, of any floating type.
 
     Returns:
         The same, float32.
@@ -96,7 +98,7 @@ def _image_distances(state: State, features: Levels) -> Float[Array, " k"]:
 def _is_near(state: State, features: Levels, images: int) -> Bool[Array, " k"]:
     distances = jax.lax.stop_gradient(_image_distances(state, features))
     nearest = jax.lax.top_k(-distances, min(images, distances.size))[1]
-    return jnp.zeros(distances.shape, bool).at[nearest].set(True)
+    return (nearest[:, None] == jnp.arange(distances.size)[None]).any(axis=0)
 
 
 def image_score(

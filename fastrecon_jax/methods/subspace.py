@@ -22,10 +22,11 @@ def fit(
 ) -> State:
     """Principal component analysis of all support features.
 
-    SubspaceAD works on patch tokens of DINOv2, averaged over seven layers, of the support images and 30 augmented
-    copies of each. Here the features are those that FastRecon works on, locally pooled stages of the encoder, and the
-    support is not augmented, so that the methods alone are compared. The number of directions is chosen as in the
-    authors' code: the first at which the cumulated share of the variance reaches the one asked for.
+    SubspaceAD works on patch tokens of DINOv2, averaged over several layers (seven by default in the authors' code), of
+    the support images and augmented copies of them. Here the features are those that FastRecon works on, locally pooled
+    stages of the encoder, and the support is not augmented, so that the methods alone are compared. The number of
+    directions is chosen as in the authors' code: the first at which the cumulated share of the variance reaches the one
+    asked for. Scores can be differentiated once in the support, its mean and directions alike, see `core.pca.fit`.
 
     Args:
         features: of the k support images, (k, h, w, c), for instance from `core.features.combine`.
@@ -60,16 +61,4 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
     return pca.squared_residual(state.subspace, features)
 
 
-def image_score(state: State, features: Float[Array, "h w c"], patch_scores: Float[Array, "h w"]) -> Float[Array, ""]:
-    """Mean of the largest 1 % of the patch scores; the authors' code takes it over the pixels of the map.
-
-    Args:
-        state: from `fit`; unused.
-        features: of one query; unused.
-        patch_scores: from `score`, (h, w).
-
-    Returns:
-        The score, in units of the patch scores.
-    """
-    del state, features
-    return scoring.image_score(patch_scores, "top1p")
+image_score = scoring.mean_of_largest  # the authors' code takes it over the pixels of the map

@@ -35,7 +35,7 @@ def fit(config: FitConfig, *, tell: Tell) -> Part:
     Raises:
         InputError: something that the user gave cannot be used; a file that is there stays as it was.
     """
-    file = _target(config.model)
+    file = target(config.model)
     paths = _limited(photos.find(config.images), config.max_images)
     engine = open_engine(_recipe(config))
     tell(introduction(engine))
@@ -62,7 +62,7 @@ def extend(config: ExtendConfig, *, tell: Tell) -> Part:
     Raises:
         InputError: something that the user gave cannot be used; the file stays as it was.
     """
-    model, file = files.expanded(config.model), _target(config.output or config.model)
+    model, file = files.expanded(config.model), target(config.output or config.model)
     old, engine = part_file.load(model, lambda recipe: open_engine(recipe, weights=config.weights))
     paths = _limited(photos.find(config.images), config.max_images, known=len(old.good))
     tell(introduction(engine))
@@ -156,8 +156,18 @@ def _recipe(config: FitConfig) -> Recipe:
     )
 
 
-def _target(path: str) -> Path:
-    """A file that can be written, found out before the work."""
+def target(path: str) -> Path:
+    """A file that can be written, found out before the work.
+
+    Args:
+        path: as the user wrote it.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: it is a directory, or its directory is not there.
+    """
     file = files.expanded(path)
     if files.is_dir(file):
         raise InputError(f"{file} is a directory, the part is written into a file")
@@ -191,7 +201,7 @@ def _read(paths: Sequence[Path], preprocessing: Preprocessing) -> list[Photo]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.2g} %" if share >= 1e-4 else "under 0.01 %"
 
 
 def _count(images: int) -> str:

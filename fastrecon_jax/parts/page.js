@@ -24,13 +24,12 @@ function show(index) {
   if (index < 0 || index >= visible.length) return;
   current = index;
   const copy = visible[index].cloneNode(true);
-  copy.removeAttribute("id");
   const image = copy.querySelector("img");
   if (image) image.loading = "eager";
   document.getElementById("single").replaceChildren(copy);
   at.textContent = (index + 1) + " of " + visible.length;
   if (!dialog.open) dialog.showModal();
-  history.replaceState(null, "", "#" + visible[index].id);
+  history.replaceState(null, "", "#image" + visible[index].dataset.order);
 }
 
 function step(by) { show(Math.max(0, Math.min(visible.length - 1, current + by))); }
@@ -60,5 +59,5 @@ addEventListener("keydown", (event) => {
   dialog.open ? step(by) : show(Math.max(current, 0));
 });
 arrange();
-const start = visible.findIndex((row) => "#" + row.id === location.hash);
+const start = visible.findIndex((row) => "#image" + row.dataset.order === location.hash);
 if (start >= 0) show(start);

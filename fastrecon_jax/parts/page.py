@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from fastrecon_jax import files
-from fastrecon_jax.parts import pictures
+from fastrecon_jax.parts import pictures, routing
 from fastrecon_jax.parts.inspector import VERDICTS
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.regions import Region
@@ -19,6 +19,12 @@ NAME = "index.html"
 UNREADABLE = "unreadable"
 _KINDS = (*VERDICTS[::-1], UNREADABLE)
 _STOPS = 17
+_PICKED = {
+    routing.ONLY: "the only part",
+    routing.GIVEN: "part given by --part",
+    routing.NAME: "part picked by its name in the path",
+    routing.LIKENESS: "part picked by likeness",
+}
 _ORDERS = {
     "high": "highest score first",
     "low": "lowest score first",
@@ -67,7 +73,7 @@ def html(directory: Path, parts: Sequence[Part], rows: Sequence[Row]) -> str:
 {_beside("page.css")}</style>
 </head>
 <body>
-<h1>{len(rows)} images: {_counts(rows)}</h1>
+<h1>{len(rows)} image{"" if len(rows) == 1 else "s"}: {_counts(rows)}</h1>
 <div>written {now}. A click opens an image, the keys left and right go on, Escape closes it.</div>
 {_facts(parts)}
 {_form(parts, rows)}
@@ -179,11 +185,11 @@ def _card(directory: Path, row: Row, order: int) -> str:
         else f'<a class="view none" href="{_link(directory, row)}">no picture</a>'
     )
     score = "" if row.score is None else f" {row.score:.4g}"
-    several = f" <span>{escape(row.part)}</span>" if row.part else ""
+    part = f" <span>{escape(row.part)}</span>" if row.picked not in ("", routing.ONLY) else ""
     return (
-        f'<li class="row {verdict}" id="i{order}" data-order="{order}" data-verdict="{verdict}" '
+        f'<li class="row {verdict}" data-order="{order}" data-verdict="{verdict}" '
         f'data-part="{escape(row.part)}" data-ratio="{_ratio(row):.6g}" data-path="{path}">{view}'
-        f'<p><span class="verdict">{verdict}</span>{score}{several}</p>'
+        f'<p><span class="verdict">{verdict}</span>{score}{part}</p>'
         f'<p class="path"><a href="{_link(directory, row)}">{path}</a></p>'
         f'<div class="more">{_more(row)}</div></li>'
     )
@@ -199,7 +205,7 @@ def _more(row: Row) -> str:
     facts = (
         f"score {row.score:.5g}, threshold {row.threshold:.5g}, p-value {row.p_value:.3g}",
         f"largest value of the map {row.peak:.4g}",
-        f"{row.milliseconds:.0f} ms, {row.time}, part by {row.picked}",
+        f"{row.milliseconds:.0f} ms, {row.time}, {_PICKED[row.picked]}",
     )
     return "".join(f"<p>{escape(fact)}</p>" for fact in facts) + _regions(row.regions)
 

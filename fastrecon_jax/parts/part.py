@@ -220,18 +220,29 @@ def _half(engine: Engine, support: Stages, *, axis: int, first: bool) -> tuple[f
 
 
 def _limits(rate: float, scores: Calibration, peaks: Calibration, maps: Float[np.ndarray, "n H W"]) -> Limits:
-    threshold, seed = (calibration.threshold(x, rate) for x in (scores, peaks))
     floor, extent = (float(x) for x in np.quantile(maps, [0.5, _EXTENT]))
-    return Limits(
+    unknown = float("nan")
+    return limits_at(Limits(rate, scores, peaks, unknown, unknown, unknown, extent, floor, unknown), rate)
+
+
+def limits_at(limits: Limits, rate: float) -> Limits:
+    """The limits for another false-positive rate.
+
+    Args:
+        limits: of a part.
+        rate: of false positives, in (0, 1).
+
+    Returns:
+        Limits from the same calibration.
+    """
+    threshold, seed = (calibration.threshold(x, rate) for x in (limits.scores, limits.peaks))
+    return limits._replace(
         rate=rate,
-        scores=scores,
-        peaks=peaks,
         threshold=threshold,
-        borderline=min(calibration.lower_threshold(scores, rate), threshold),
+        borderline=min(calibration.lower_threshold(limits.scores, rate), threshold),
         seed=seed,
-        extent=min(extent, seed),
-        floor=floor,
-        ceiling=seed + max(seed - floor, 0.0),
+        extent=min(limits.extent, seed),
+        ceiling=seed + max(seed - limits.floor, 0.0),
     )
 
 

@@ -111,9 +111,8 @@ def _inspect(work: _Work, found: Sequence[Path]) -> int:
         try:
             interrupt = _until_interrupted(work, run, orders, taken_up)
             run.close()
-        except BaseException:
-            _give_up(work, run)
-            raise
+        except InputError as error:
+            raise _give_up(work, run, error) from None
     seconds = time.perf_counter() - start - run.preparation
     write_page(work)
     work.tell(_summary(work, taken_up, seconds, run.preparation))
@@ -204,11 +203,13 @@ def _arrived(work: _Work, run: Run, arriving: Arrivals, path: Path) -> None:
     arriving.finish(path, stamp)
 
 
-def _give_up(work: _Work, run: Run) -> None:
-    """What can still be kept when results cannot be written any more."""
+def _give_up(work: _Work, run: Run, error: InputError) -> InputError:
+    """Keep what can be kept when results cannot be written any more, and say so."""
     with contextlib.suppress(InputError):
         run.close(cancel=True)
         write_page(work)
+    rows = len(work.ledger.rows)
+    return InputError(f"{error}; {rows} rows are complete, and the same command goes on behind them")
 
 
 def write_page(work: _Work) -> None:

@@ -151,7 +151,7 @@ def _leave_one_out(
     others = jnp.arange(stages[0].shape[0] - 1)
 
     def fold(i):
-        rows = others + (others >= i)
+        rows = jnp.where(others < i, others, others + 1)
         state = _fit(method, tuple(stage[rows] for stage in stages), key)
         return of_stages(state, tuple(stage[i] for stage in stages))
 

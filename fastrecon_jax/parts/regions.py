@@ -71,7 +71,9 @@ def find(
     areas = ndimage.sum_labels(np.ones_like(labels), labels, numbers)
     boxes = ndimage.find_objects(labels)
     found = [
-        _region(box, area, value, frame) for box, area, value in zip(boxes, areas, peaks, strict=True) if value > seed
+        _region(box, float(area), float(value), frame)
+        for box, area, value in zip(boxes, areas, peaks, strict=True)
+        if value > seed
     ]
     return tuple(sorted(found, key=lambda region: -region.peak))
 
@@ -82,4 +84,4 @@ def _region(box: tuple[slice, slice], area: float, peak: float, frame: Frame) ->
     across, down = frame.width / frame.image_size, frame.height / frame.image_size
     left, right = (round((x + margin) * across) for x in (columns.start, columns.stop))
     top, bottom = (round((y + margin) * down) for y in (rows.start, rows.stop))
-    return Region(left, top, right - left, bottom - top, round(area * across * down), float(peak))
+    return Region(left, top, right - left, bottom - top, round(area * across * down), peak)

@@ -95,10 +95,7 @@ class Ledger:
             except OSError as error:
                 for (_, opened), size in zip(self._open, sizes, strict=True):
                     os.ftruncate(opened, size)
-                raise InputError(
-                    f"{file} cannot be written: {files.reason(error)}; its {len(self.rows)} rows are complete, and the "
-                    "same command goes on behind them"
-                ) from None
+                raise InputError(f"{file} cannot be written: {files.reason(error)}") from None
         self.rows.append(row)
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Photographs through their parts: batches, verdicts, pictures and rows, the latter by threads behind the computing."""
 
 import collections
+import functools
 import hashlib
 import math
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from fastrecon_jax.parts import inspector, photos, pictures, routing
 from fastrecon_jax.parts.config import ALL, NONE
@@ -34,7 +36,7 @@ class Outputs(NamedTuple):
         ledger: of the rows.
         overlays: `all`, `suspicious` or `none`.
         picture: `png` or `jpg`.
-        notify: called with each row, before it is written.
+        notify: called with each row, which is being written.
     """
 
     directory: Path
@@ -109,6 +111,8 @@ class Run:
         Args:
             batch_size: photographs at a time.
         """
+        if self._router.engine:
+            self._compile_likeness(batch_size)
         for index in range(len(self._models)):
             if self._router.fixed in (None, self._router.fixed and self._router.fixed._replace(index=index)):
                 self._compile(index, batch_size)
@@ -128,6 +132,7 @@ class Run:
             self._rows.popleft().result()
 
     def _decide(self, batch_size: int) -> None:
+        self._compile_likeness(batch_size)
         taken, self._undecided = self._undecided, []
         start = time.perf_counter()
         choices = routing.by_likeness(
@@ -158,13 +163,26 @@ class Run:
                 self._fail(waiting.shot, f"{waiting.shot.order.path}: its score is not finite")
 
     def _compile(self, index: int, batch_size: int) -> None:
-        if (index, batch_size) in self._warm:
-            return
-        self._warm.add((index, batch_size))
-        start, model = time.perf_counter(), self._models[index].inspector
-        size = model.part.recipe.crop_size
-        inspector.score(model, np.zeros((1, size, size, 3), np.uint8), batch_size=batch_size)
-        self.preparation += time.perf_counter() - start
+        model = self._models[index].inspector
+        self._once(
+            index, batch_size, functools.partial(inspector.score, model, self._black(index), batch_size=batch_size)
+        )
+
+    def _compile_likeness(self, batch_size: int) -> None:
+        compare = functools.partial(routing.by_likeness, self._router, self._black(), batch_size=batch_size)
+        self._once(-1, batch_size, compare)
+
+    def _once(self, program: int, batch_size: int, use: Callable[[], object]) -> None:
+        """Use a program for the first time, which compiles it, so that no image's time holds that."""
+        if (program, batch_size) not in self._warm:
+            self._warm.add((program, batch_size))
+            start = time.perf_counter()
+            use()
+            self.preparation += time.perf_counter() - start
+
+    def _black(self, index: int = 0) -> UInt8[np.ndarray, "1 H W 3"]:
+        size = self._models[index].inspector.part.recipe.crop_size
+        return np.zeros((1, size, size, 3), np.uint8)
 
     def _report(self, waiting: _Waiting, finding: Finding, seconds: float) -> None:
         shot, part = waiting.shot, self._models[waiting.choice.index].inspector.part
@@ -202,8 +220,8 @@ class Run:
         pictures.write(drawn, self._out.directory / row.overlay)
 
     def _record(self, row: Row, picture: Future[None] | None) -> None:
-        self._out.notify(row)
         self._rows.append(self._writer.submit(self._append, row, picture))
+        self._out.notify(row)
         while self._rows and (len(self._rows) > _BEHIND or self._rows[0].done()):
             self._rows.popleft().result()
 

@@ -43,6 +43,20 @@ def test_duplicates_are_at_distance_zero_and_small_distances_keep_their_digits()
     assert_close(found.squared[5:, 0], reference.distances(near, bank).min(1) ** 2, 1e-6)
 
 
+def test_the_row_chosen_is_nearest_up_to_the_rounding_of_the_search():
+    """Each query is in the bank, with another row near it. Too near, that row may be taken, but never a farther one."""
+    rng = np.random.default_rng(4)
+    rows = np.abs(rng.standard_normal((200, 256))).astype(np.float32)
+    for offset in (1e-4, 3e-4, 1e-3, 1e-2):
+        bank = np.concatenate([(rows + offset * rng.standard_normal(rows.shape)).astype(np.float32), rows])
+        found = nearest(jnp.asarray(rows), jnp.asarray(bank))
+        from_mean = np.square(rows - bank.mean(0)).sum(1)
+        assert (found.squared[:, 0] <= 1e-6 * from_mean).all()
+        assert_close(found.squared[:, 0], np.square(rows - bank[found.indices[:, 0]]).sum(1), 1e-6)
+        if offset >= 1e-3:
+            assert not found.squared.any()
+
+
 def test_only_allowed_rows_are_chosen():
     queries, bank = arrays(9, 50, 12)
     allowed = np.random.default_rng(2).random(50) < 0.3

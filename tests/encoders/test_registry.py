@@ -56,6 +56,39 @@ def test_bfloat16_stays_near_float32():
         assert_close(b.astype(jnp.float32), a, 0.05)
 
 
+def test_bfloat16_with_trained_weights_is_off_by_three_percent_in_the_mean():
+    rng = np.random.default_rng(0)
+    coarse, fine = (
+        rng.standard_normal((1, 16, 16, 3)).repeat(14, 1).repeat(14, 2),
+        rng.standard_normal((1, 224, 224, 3)),
+    )
+    images = jnp.asarray(coarse + 0.3 * fine, jnp.float32)
+    exact, rounded = (
+        encoders.create("efficientnet_lite0", stages=efficientnet.STAGES, dtype=dtype) for dtype in registry.DTYPES
+    )
+    for a, b in zip(exact.apply(exact.params, images), rounded.apply(rounded.params, images), strict=True):
+        assert b.dtype == jnp.bfloat16
+        difference = np.asarray(b, np.float64) - np.asarray(a, np.float64)
+        assert np.sqrt(np.square(difference).mean() / np.square(a).mean()) < 0.04
+        assert np.abs(difference).max() < 0.08 * np.abs(a).max()
+
+
+def test_bfloat16_takes_half_of_the_memory():
+    exact, rounded = (encoders.create("efficientnet_lite0", weights="random", dtype=dtype) for dtype in registry.DTYPES)
+    memory = [sum(x.nbytes for x in jax.tree.leaves(encoder.params)) for encoder in (exact, rounded)]
+    assert memory[1] < 0.57 * memory[0]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+def test_products_ask_for_full_precision(name):
+    """On a CPU float32 is float32 anyway; a GPU or TPU rounds to TF32 or bfloat16 unless it is told not to."""
+    encoder = encoders.create(name, weights="random")
+    images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    program = str(jax.make_jaxpr(encoder.apply)(encoder.params, images))
+    products = program.count("dot_general[") + program.count("conv_general_dilated[")
+    assert program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products > 10
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet50_v1", "efficientnet_lite0"])
 def test_a_file_loads_with_its_head_and_later_stages_unread(tmp_path, name):
     tensors = checkpoint(name, stages=("stage7",) if name == "efficientnet_lite0" else ("layer4",))
@@ -85,6 +118,10 @@ def test_all_that_does_not_fit_is_listed_at_once(tmp_path):
     del tensors["layer1.0.conv1.weight"], tensors["bn1.bias"]
     tensors["layer1.0.conv2.weight"] = np.zeros((1, 2), np.float32)
     tensors["stranger"] = np.zeros(1, np.float32)
+    tensors["layer2.0.conv1.weight"] = tensors["layer2.0.conv1.weight"].astype(np.int8)
+    tensors["layer2.0.bn1.running_mean"][3] = np.nan
+    tensors["layer2.1.conv1.weight"][0, 0] = np.inf
+    tensors["layer2.1.bn2.running_var"][1] = -0.1
     save_file(tensors, tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match=r"w\.safetensors does not hold the weights of resnet18") as error:
         encoders.create("resnet18", weights=str(tmp_path / "w.safetensors"))
@@ -92,8 +129,18 @@ def test_all_that_does_not_fit_is_listed_at_once(tmp_path):
         "missing 2: bn1.bias, layer1.0.conv1.weight",
         "of the wrong shape 1: layer1.0.conv2.weight is (1, 2), expected (64, 64, 3, 3)",
         "unexpected 1: stranger",
+        "unusable 4: layer2.0.conv1.weight has the type int8, expected floating point, "
+        "layer2.0.bn1.running_mean has values that are infinite or not a number, "
+        "layer2.1.conv1.weight has values that are infinite or not a number, "
+        "layer2.1.bn2.running_var has values below 0",
     ):
         assert part in str(error.value)
+
+
+def test_what_is_not_read_may_be_anything(tmp_path):
+    tensors = checkpoint("resnet18") | {"fc.weight": np.full((10, 4), np.nan, np.float32)}
+    save_file(tensors, tmp_path / "w.safetensors")
+    assert encoders.create("resnet18", weights=str(tmp_path / "w.safetensors")).name == "resnet18"
 
 
 @pytest.mark.parametrize(
@@ -157,3 +204,16 @@ def test_lite_variants_scale_as_published():
 def test_normalise_is_imagenets():
     grey = registry.normalise(jnp.full((1, 1, 1, 3), 255, jnp.uint8))
     assert_close(grey.ravel(), [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225], 1e-6)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50_v1", "efficientnet_lite0"])
+def test_convolutions_as_single_operations_change_nothing_but_rounding(name):
+    encoder = encoders.create(name, weights="random")
+    single = registry.single_operations(encoder)
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((2, 40, 32, 3)), jnp.float32)
+    for expected, actual in zip(
+        encoder.apply(encoder.params, images), single.apply(single.params, images), strict=True
+    ):
+        assert_close(actual, expected, 1e-5)
+    jaxpr = str(jax.make_jaxpr(single.apply)(single.params, images))
+    assert "conv_general_dilated" in jaxpr and "dot_general" not in jaxpr

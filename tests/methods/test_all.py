@@ -90,12 +90,15 @@ def test_draws_and_queries_are_batched_without_changing_a_score(number):
 
 
 @each_default
-def test_the_gradient_of_the_scores_is_that_of_differences(number):
+@pytest.mark.parametrize("argument", ["support", "query"])
+def test_the_gradient_of_the_scores_is_that_of_differences(number, argument):
     fit_one, score_one, _ = compiled(number)
-    state, query, direction = fit_one(stages(4, 3)), stages(5), stages(6)
+    start = {"support": stages(4, 3), "query": stages(5)}
+    direction = stages(6, 3) if argument == "support" else stages(6)
 
     def move(t):
-        return score_one(state, jax.tree.map(lambda x, v: x + t * v, query, direction))[0].sum()
+        moved = start | {argument: jax.tree.map(lambda x, v: x + t * v, start[argument], direction)}
+        return score_one(fit_one(moved["support"]), moved["query"])[0].sum()
 
     step = jnp.float32(1e-3)
     assert_close(jax.grad(move)(jnp.float32(0)), (move(step) - move(-step)) / (2 * step), 1e-2)

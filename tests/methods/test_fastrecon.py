@@ -1,8 +1,11 @@
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from fastrecon_jax.core import features, scoring
 from fastrecon_jax.methods import fastrecon
 from tests import reference
 from tests.helpers import assert_close, correlated_features
@@ -39,8 +42,45 @@ def test_degenerate_supports_give_finite_scores(case):
         support[1] = support[0]
     query = correlated_features(np.random.default_rng(1), 4, 4, 8)
     assert np.isfinite(fit_and_score(support, query, coreset_ratio=1.0)).all()
-    slope = jax.grad(lambda s, q: fit_and_score(s, q).sum(), (0, 1))(jnp.asarray(support), jnp.asarray(query))
+    total = lambda s, q: fit_and_score(s, q, coreset_ratio=1.0).sum()  # noqa: E731
+    slope = jax.grad(total, (0, 1))(jnp.asarray(support), jnp.asarray(query))
     assert all(np.isfinite(g).all() for g in slope)
+
+
+@pytest.mark.parametrize("argument", ["support", "query"])
+def test_the_gradient_from_the_map_to_the_stages_is_that_of_differences_in_float64(argument):
+    rng = np.random.default_rng(5)
+    shapes = ((6, 4, 10), (3, 2, 14))
+    arrays = {
+        "support": [correlated_features(rng, 2, *shape) for shape in shapes],
+        "query": [correlated_features(rng, *shape) for shape in shapes],
+    }
+    directions = [rng.standard_normal(x.shape) for x in arrays[argument]]
+    weights = rng.standard_normal((24, 16))
+
+    def total(stages):
+        moved = jax.tree.map(jnp.asarray, arrays) | {argument: stages}
+        pooled, one = jax.vmap(features.combine)(moved["support"]), features.combine(moved["query"])
+        state = fastrecon.fit(pooled, KEY, coreset_ratio=0.2)
+        anomaly_map = scoring.anomaly_map(fastrecon.score(state, one), height=24, width=16)
+        return jnp.vdot(anomaly_map, weights.astype(np.float32))
+
+    def true_total(t):
+        stages = [x + t * direction for x, direction in zip(arrays[argument], directions, strict=True)]
+        moved = arrays | {argument: stages}
+        pooled = np.stack([combine([stage[i] for stage in moved["support"]]) for i in range(2)])
+        patches = expected_scores(pooled, combine(moved["query"]), 2.0, 0.2)
+        resized = cv2.resize(patches, (16, 24), interpolation=cv2.INTER_LINEAR)
+        return np.vdot(ndimage.gaussian_filter(resized, sigma=4), weights)
+
+    slopes = jax.jit(jax.grad(total))([jnp.asarray(x) for x in arrays[argument]])
+    slope = sum(np.vdot(a, b) for a, b in zip(slopes, directions, strict=True))
+    assert slope == pytest.approx((true_total(1e-6) - true_total(-1e-6)) / 2e-6, rel=1e-4)
+
+
+def combine(stages):
+    fine, coarse = (reference.local_pool(stage) for stage in stages)
+    return np.concatenate([fine, coarse.repeat(2, 0).repeat(2, 1)], axis=-1)
 
 
 def test_draws_and_queries_are_batched_without_changing_a_score():

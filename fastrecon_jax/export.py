@@ -1,0 +1,17 @@
+"""Export a part: `python -m fastrecon_jax.export --model=part.safetensors --format=onnx --output=part.onnx`."""
+
+import sys
+
+from fastrecon_jax import flags
+from fastrecon_jax.parts import shipping
+from fastrecon_jax.parts.config import ExportConfig
+
+
+def main() -> None:
+    """Build the settings from the flags and export the part."""
+    shipping.export(flags.read(ExportConfig), tell=sys.stdout.write)
+
+
+if __name__ == "__main__":
+    flags.define(ExportConfig)
+    flags.run(main)

@@ -1,0 +1,138 @@
+"""A traced function without loops and calls, in operations that convert well to other formats."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+FOLDED = 2**20  # bytes of the largest result that is computed beforehand: larger ones would only fill the file
+
+Inputs = Sequence[Any]  # arrays, tracers and numbers
+
+
+def flatten(function: Callable[..., Any], argument: jax.ShapeDtypeStruct) -> Callable[[jax.Array], list[jax.Array]]:
+    """Write out the loops of a function and compute what does not depend on its argument.
+
+    Args:
+        function: of one array, to arrays.
+        argument: its shape, (b, H, W, 3) with b symbolic, and type.
+
+    Returns:
+        The same function up to rounding, its results as a flat list: traced, it holds no scan, no call and no pad.
+    """
+    closed = jax.make_jaxpr(lambda x: function(x))(argument)  # a function of its own: traces are kept by function
+    return lambda x: _evaluate(closed, [x], x)
+
+
+def _evaluate(closed: core.ClosedJaxpr, inputs: Inputs, argument: Any) -> list[Any]:
+    jaxpr = closed.jaxpr
+    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *inputs], strict=True))
+
+    def read(atom):
+        return atom.val if isinstance(atom, core.Literal) else values[atom]
+
+    for equation in jaxpr.eqns:
+        rule = _RULES.get(equation.primitive.name, _bind)
+        results = rule(equation, [read(atom) for atom in equation.invars], argument)
+        values.update(zip(equation.outvars, results, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _bind(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    """The operation itself: at once, if its inputs are known and its results small."""
+    if _are_known(inputs) and all(_is_small(out.aval) for out in equation.outvars):
+        with jax.ensure_compile_time_eval():
+            results = equation.primitive.bind(*inputs, **equation.params)
+    else:
+        results = equation.primitive.bind(*inputs, **equation.params)
+    return results if equation.primitive.multiple_results else [results]
+
+
+def _are_known(inputs: Inputs) -> bool:
+    return not any(isinstance(x, jax.core.Tracer) for x in inputs)
+
+
+def _is_small(aval: Any) -> bool:
+    static = all(isinstance(side, int) for side in aval.shape)
+    return static and aval.size * aval.dtype.itemsize <= FOLDED
+
+
+def _call(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    activation = _ACTIVATIONS.get(equation.params["name"])
+    return [activation(*inputs)] if activation else _evaluate(equation.params["jaxpr"], inputs, argument)
+
+
+def _custom(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    return _evaluate(equation.params["call_jaxpr"], inputs, argument)
+
+
+def _scan(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    """One iteration after the other, forwards."""
+    if equation.params["reverse"]:
+        raise NotImplementedError("a scan that runs backwards")
+    constants, carried = equation.params["num_consts"], equation.params["num_carry"]
+    consts, carry = inputs[:constants], inputs[constants : constants + carried]
+    stacked = []
+    for i in range(equation.params["length"]):
+        entries = [jax.lax.index_in_dim(x, i, keepdims=False) for x in inputs[constants + carried :]]
+        results = _evaluate(equation.params["jaxpr"], [*consts, *carry, *entries], argument)
+        carry = results[:carried]
+        stacked.append(results[carried:])
+    return [*carry, *(jnp.stack(results) for results in zip(*stacked, strict=True))]
+
+
+def _pad(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    """Joined to rows of the value: jax2onnx converts no pad of an array with a symbolic side."""
+    x, value = inputs
+    for axis, (before, after, interior) in enumerate(equation.params["padding_config"]):
+        if interior or min(before, after) < 0:
+            return _bind(equation, inputs, argument)
+        if before or after:
+            row = jnp.full_like(jax.lax.slice_in_dim(x, 0, 1, axis=axis), value)
+            x = jnp.concatenate([row] * before + [x] + [row] * after, axis=axis)
+    return [x]
+
+
+def _broadcast(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    """First to the batch, by adding zeros of the argument's: jax2onnx may take another side for the symbolic one."""
+    shape, axes = equation.params["shape"], equation.params["broadcast_dimensions"]
+    symbolic = [axis for axis, side in enumerate(shape) if not isinstance(side, int)]
+    x = jnp.asarray(inputs[0])
+    if not symbolic or not all(isinstance(side, int) for side in x.shape):
+        return _bind(equation, inputs, argument)
+    (batch,) = symbolic
+    sides = dict(zip(axes, x.shape, strict=True))
+    x = jax.lax.reshape(x, tuple(sides.get(axis, 1) for axis in range(len(shape))))
+    zeros = argument[:, :1, :1, :1].astype(jnp.float32) * 0
+    zeros = jax.lax.reshape(zeros, tuple(side if axis == batch else 1 for axis, side in enumerate(shape)))
+    kind = jnp.int32 if x.dtype == bool else x.dtype
+    x = jnp.add(x.astype(kind), zeros.astype(kind)).astype(x.dtype)
+    return [x if x.shape == shape else jax.lax.broadcast_in_dim(x, shape, tuple(range(len(shape))))]
+
+
+def _dot(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    """Products with a matrix on one side as `matmul`: jax2onnx has them as Einsum, which runtimes do slowly."""
+    (left_axes, right_axes), (left_batch, right_batch) = equation.params["dimension_numbers"]
+    (left, right), batch = inputs, tuple(range(len(left_batch)))
+    plain = len(left_axes) == 1 and left_batch == right_batch == batch and not _are_known(inputs)
+    if plain and right.ndim == len(batch) + 2 and (not batch or left.ndim == right.ndim):
+        return [jnp.matmul(jnp.moveaxis(left, left_axes[0], -1), jnp.moveaxis(right, right_axes[0], -2))]
+    if plain and not batch and left.ndim == 2:
+        product = jnp.matmul(jnp.moveaxis(right, right_axes[0], -1), jnp.moveaxis(left, left_axes[0], -2))
+        return [jnp.moveaxis(product, -1, 0)]
+    return _bind(equation, inputs, argument)
+
+
+# One operation each in ONNX, which runtimes join to the convolution before. jax2onnx replaces these functions while it
+# runs, so they are looked up late.
+_ACTIVATIONS = {"relu": lambda x: jax.nn.relu(x), "relu6": lambda x: jnp.clip(x, 0.0, 6.0)}
+_RULES = {
+    "scan": _scan,
+    "jit": _call,
+    "custom_jvp_call": _custom,
+    "pad": _pad,
+    "broadcast_in_dim": _broadcast,
+    "dot_general": _dot,
+}

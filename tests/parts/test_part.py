@@ -1,0 +1,119 @@
+"""Fitting, calibrating and extending a part."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fastrecon_jax import calibration, methods
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts import inspector, photos
+from fastrecon_jax.parts import part as parts
+from tests.helpers import assert_close
+from tests.parts.helpers import SIZES, engine, photo, picture
+
+GOOD = [photo(seed) for seed in range(5)]
+each_method = pytest.mark.parametrize("method", methods.names())
+
+
+def fit(images=GOOD, method="fastrecon", rate=0.05):
+    return parts.fit(engine(method), images, name="disc", rate=rate)
+
+
+@each_method
+def test_held_out_scores_are_those_of_models_without_the_image(method):
+    fitted = fit(method=method).part
+    for i, one in enumerate(fitted.good):
+        others = fit([good for j, good in enumerate(GOOD) if j != i], method).part
+        (score,), _ = inspector.score(inspector.create(others, engine(method)), GOOD[i].pixels[None])
+        assert_close(one.score, score, 1e-4)
+    assert fitted.limits.scores == calibration.fit([one.score for one in fitted.good])
+
+
+@each_method
+def test_an_extended_part_is_that_of_all_images(method):
+    extended = parts.extend(engine(method), fit(GOOD[:3], method).part, GOOD[3:]).part
+    at_once = fit(method=method).part
+    assert extended.good == at_once.good
+    assert extended.limits == at_once.limits
+    jax.tree.map(np.testing.assert_array_equal, extended.state, at_once.state)
+    jax.tree.map(np.testing.assert_array_equal, extended.stages, at_once.stages)
+
+
+@each_method
+def test_defects_score_above_good_images(method):
+    view = inspector.create(fit(method=method).part, engine(method))
+    good, bad = ([photo(seed, defective=defective) for seed in range(10, 14)] for defective in (False, True))
+    good, bad = (inspector.inspect(view, some, batch_size=4) for some in (good, bad))
+    assert max(one.score for one in good) < min(one.score for one in bad)
+
+
+def test_one_image_is_calibrated_with_a_warning():
+    fitted = fit(GOOD[:1])
+    assert fitted.warnings[0].startswith("one image says nothing of how much good parts differ")
+    limits = fitted.part.limits
+    assert 0 < limits.borderline <= limits.threshold < float("inf")
+    more = parts.extend(engine(), fitted.part, GOOD[1:]).part
+    assert more.limits == fit().part.limits
+
+
+def test_copies_count_once():
+    fitted = fit([*GOOD, GOOD[0], GOOD[1]])
+    assert fitted.warnings[0] == "2 of 7 images are copies of others or known already, and do not count"
+    assert fitted.part.limits == fit().part.limits
+    again = parts.extend(engine(), fit(GOOD[:4]).part, GOOD)
+    assert again.warnings[0] == "4 of 5 images are copies of others or known already, and do not count"
+
+
+def test_nothing_to_add():
+    with pytest.raises(InputError, match="knows all of these images already"):
+        parts.extend(engine(), fit().part, GOOD[:2])
+    with pytest.raises(InputError, match="cannot be extended: it was fitted with --extendable=false"):
+        parts.extend(engine(), fit().part._replace(stages=()), [photo(9)])
+
+
+def test_no_image_and_no_rate():
+    with pytest.raises(InputError, match="there is no image to fit"):
+        fit([])
+    for rate in (0.0, 1.0, float("nan")):
+        with pytest.raises(InputError, match="must be above 0 and below 1"):
+            fit(rate=rate)
+
+
+def test_a_defective_one_among_the_good_is_the_odd_one():
+    images = [*(photo(seed) for seed in range(7)), photo(20, defective=True)]
+    warnings = [one for one in fit(images).warnings if "odd one out" in one]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("20.png is the odd one out")
+
+
+def test_nearly_the_same_image_twice():
+    pixels = np.asarray(picture(0)).copy()
+    pixels[40, 40] += 3
+    twin = photos.load(pixels, SIZES, name="twin.png")
+    assert any("nearly the same image twice: 0.png and twin.png" in one for one in fit([*GOOD, twin]).warnings)
+    differing = [GOOD[0], *GOOD[2:]]  # the discs of 1 and 2 lie at the same place
+    assert not any("nearly the same" in one for one in fit(differing).warnings)
+
+
+def test_mixed_sizes():
+    warnings = fit([*GOOD, photo(7, size=(120, 80))]).warnings
+    assert any("different sizes: 90x80 (0.png, 1.png, 2.png and 2 more), 120x80 (7.png)" in one for one in warnings)
+
+
+def test_a_rate_that_few_images_cannot_show():
+    assert any("cannot show a false-positive rate of 1 %" in one for one in fit(rate=0.01).warnings)
+    assert not any("cannot show" in one for one in fit(rate=0.25).warnings)
+
+
+def test_stages_are_those_of_the_encoder_whatever_the_batch():
+    pixels = np.stack([photo(seed).pixels for seed in range(11)])
+    stages = parts.encode(engine(), pixels)
+    whole = engine().encode(engine().encoder.params, jnp.asarray(pixels))
+    for one, other in zip(stages, whole, strict=True):
+        assert_close(one, other)
+
+
+def test_colours_and_regions_are_on_one_scale_fixed_at_the_fit():
+    limits = fit().part.limits
+    assert 0 < limits.floor < limits.extent <= limits.seed < limits.ceiling

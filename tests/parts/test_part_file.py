@@ -1,0 +1,175 @@
+"""The file of a part: it comes back as it was, or not at all."""
+
+import json
+import struct
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from fastrecon_jax import files, methods
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts import part as parts
+from fastrecon_jax.parts import part_file
+from fastrecon_jax.parts.recipe import open_engine
+from tests.parts.helpers import engine, photo, recipe
+
+
+def saved(folder, method="fastrecon"):
+    fitted = parts.fit(engine(method), [photo(seed) for seed in range(3)], name="disc", rate=0.05).part
+    part_file.save(fitted, folder / "disc.safetensors")
+    return fitted, folder / "disc.safetensors"
+
+
+def load(file, method="fastrecon"):
+    return part_file.load(file, lambda known: engine(method))
+
+
+def rewrite(file, change, arrays=lambda tensors: tensors):
+    """The file with another header and other arrays, its hash made right again."""
+    data = file.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["fastrecon_jax"])
+    change(header)
+    tensors = arrays(safetensors.numpy.load(data))
+    known = {key: value for key, value in header.items() if key != "sha256"}
+    header["sha256"] = part_file._digest(known, tensors)
+    files.write_arrays(file, tensors, {"fastrecon_jax": json.dumps(header)})
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_part_comes_back_as_it_was(tmp_path, method):
+    fitted, file = saved(tmp_path, method)
+    loaded, _ = load(file, method)
+    jax.tree.map(np.testing.assert_array_equal, loaded.state, fitted.state)
+    jax.tree.map(np.testing.assert_array_equal, loaded.stages, fitted.stages)
+    assert loaded._replace(state=0, stages=0) == fitted._replace(state=0, stages=0)
+    assert part_file.read_header(file).limits == fitted.limits
+
+
+def test_a_part_without_its_stages(tmp_path):
+    fitted, file = saved(tmp_path)
+    part_file.save(fitted._replace(stages=()), file)
+    assert load(file)[0].stages == ()
+
+
+def test_the_header_is_json_and_nothing_is_pickled(tmp_path):
+    _, file = saved(tmp_path)
+    with safetensors.safe_open(file, framework="numpy") as opened:
+        header = json.loads(opened.metadata()["fastrecon_jax"])
+    assert header["format"] == 1
+    assert header["recipe"]["encoder"] == "resnet18"
+    assert header["recipe"]["weights_sha256"] == ""
+    assert header.keys() == {"format", "name", "recipe", "good", "limits", "versions", "sha256"}
+
+
+def test_mutated_bytes_are_refused(tmp_path):
+    """Every change of a byte is an error, none is a crash, a hang or a wrong part."""
+    _, file = saved(tmp_path)
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    (length,) = struct.unpack("<Q", whole[:8])
+    for round_ in range(300):
+        data = bytearray(whole)
+        for _ in range(rng.integers(1, 4)):
+            inside = 8 + length if round_ % 3 else len(data)  # the header more often than the arrays
+            data[rng.integers(8 if round_ % 5 else 0, inside)] = rng.integers(256)
+        if round_ % 7 == 0:
+            data = data[: rng.integers(len(data))]
+        if bytes(data) == whole:
+            continue
+        file.write_bytes(data)
+        try:
+            loaded, _ = load(file)
+        except InputError as error:
+            assert str(file) in str(error) or "--" in str(error)
+        else:  # spaces of the header, or an unused key of safetensors
+            file.write_bytes(whole)
+            assert loaded._replace(state=0, stages=0) == load(file)[0]._replace(state=0, stages=0)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "damaged or no part"),
+        (b"\x89PNG", "damaged or no part"),
+        (b"\xff" * 64, "damaged or no part"),
+        (struct.pack("<Q", 2**40) + b"{}", "damaged or no part"),
+        (safetensors.numpy.save({"a": np.zeros(2)}), "no header of fastrecon_jax"),
+        (safetensors.numpy.save({}, {"fastrecon_jax": "[" * 100_000}), "its header is no JSON"),
+        (safetensors.numpy.save({}, {"fastrecon_jax": "[]"}), "expected a dict"),
+        (safetensors.numpy.save({}, {"fastrecon_jax": '{"format": 2}'}), "has format 2, this version reads up to 1"),
+    ],
+)
+def test_what_is_no_part(tmp_path, data, message):
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(data)
+    for read in (load, part_file.read_header):
+        with pytest.raises(InputError, match=message):
+            read(file)
+
+
+def test_no_file_and_a_folder(tmp_path):
+    for path in (tmp_path, tmp_path / "none.safetensors"):
+        with pytest.raises(InputError, match="is not a file"):
+            load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda header: header.update(format=2), "has format 2"),
+        (lambda header: header.pop("limits"), "limits missing or unknown"),
+        (lambda header: header["limits"].update(threshold=None), r"header.limits.threshold is 'None', expected float"),
+        (lambda header: header["limits"].update(threshold="1"), "threshold is '1', expected float"),
+        (lambda header: header["recipe"].update(crop_size=10**9), "sizes 1000000000 and 72"),
+        (lambda header: header["recipe"].update(image_size=10**9, crop_size=10**9), "is damaged: sizes"),
+        (lambda header: header["recipe"]["settings"].update(lam=-1.0), "--lam=-1.0 is not allowed"),
+        (lambda header: header.update(good=[]), "0 images"),
+        (lambda header: header["good"].append(header["good"][0]), "of another shape"),
+    ],
+)
+def test_headers_that_cannot_be(tmp_path, change, message):
+    _, file = saved(tmp_path)
+    rewrite(file, change)
+    with pytest.raises(InputError, match=message):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (lambda tensors: tensors | {"more": np.zeros(3, np.float32)}, "more are missing, surplus"),
+        (lambda tensors: dict(list(tensors.items())[1:]), "missing, surplus"),
+        (lambda tensors: {name: array[None] for name, array in tensors.items()}, "another shape"),
+        (lambda tensors: {name: array.astype(np.float64) for name, array in tensors.items()}, "of type F64"),
+    ],
+)
+def test_arrays_that_do_not_fit(tmp_path, arrays, message):
+    _, file = saved(tmp_path)
+    rewrite(file, lambda header: None, arrays)
+    with pytest.raises(InputError, match=message):
+        load(file)
+
+
+def test_other_weights_are_refused(tmp_path):
+    _, file = saved(tmp_path)
+    rewrite(file, lambda header: header["recipe"].update(weights_sha256="ab" * 32))
+    with pytest.raises(InputError, match=r"are not those of the part: sha256 none..., expected abababab"):
+        part_file.load(file, open_engine)
+    with pytest.raises(InputError, match="unknown encoder"):
+        open_engine(recipe(encoder="resnet7"))
+
+
+def test_an_interrupt_while_writing_leaves_the_old_part(tmp_path, monkeypatch):
+    fitted, file = saved(tmp_path)
+    before = file.read_bytes()
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        part_file.save(fitted._replace(name="other"), file)
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]

@@ -1,0 +1,84 @@
+"""Pictures of findings: one scale for all, in place, and PNG files that others read."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastrecon_jax import overlay
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.methods.settings import MethodSettings
+from fastrecon_jax.parts import pictures, png
+from fastrecon_jax.parts.inspector import Finding
+from fastrecon_jax.parts.recipe import Recipe
+from fastrecon_jax.parts.regions import Region
+
+RECIPE = Recipe("", (), "", None, "float32", 256, 224, "", MethodSettings(), "")
+GREY = 100
+
+
+def drawn(anomaly_map, regions=(), *, size=(512, 256), low=1.0, high=3.0):
+    small = pictures.shrink(Image.new("RGB", size, (GREY, GREY, GREY)))
+    finding = Finding(1.0, 0.5, "good", tuple(regions), np.asarray(anomaly_map, np.float32))
+    return np.asarray(pictures.draw(small, finding, RECIPE, size, low=low, high=high))
+
+
+def test_a_value_has_one_colour_in_all_pictures():
+    rising = np.tile(np.linspace(0, 4, 224), (224, 1))
+    other = np.full((224, 224), 2.5)
+    other[100:] = 9.0
+    value = np.argmin(np.abs(rising[0] - 2.5))
+    x = round((16 + value + 0.5) * 2)
+    np.testing.assert_allclose(drawn(rising)[128, x].astype(int), drawn(other)[60, 256].astype(int), atol=3)
+
+
+@pytest.mark.parametrize("value", [-5.0, 0.0, 1.0])
+def test_values_up_to_the_lower_end_leave_the_photograph_as_it_is(value):
+    assert np.all(drawn(np.full((224, 224), value)) == GREY)
+
+
+def test_colours_are_those_of_the_scale_over_the_photograph():
+    for value in (1.5, 2.0, 2.6, 3.0, 99.0):
+        share = min((value - 1) / 2, 1)
+        expected = (1 - 0.7 * share) * GREY + 0.7 * share * overlay.colour(np.full(1, value), low=1.0, high=3.0)[0]
+        found = drawn(np.full((224, 224), value))[128, 256]
+        np.testing.assert_allclose(found.astype(float), expected, atol=2.5)
+
+
+def test_the_map_lies_on_the_inspected_centre():
+    picture = drawn(np.full((224, 224), 9.0))
+    changed = np.any(picture != GREY, axis=-1)
+    expected = np.zeros((256, 512), bool)
+    expected[16:240, 32:480] = True
+    np.testing.assert_array_equal(changed, expected)
+
+
+def test_boxes_surround_their_regions():
+    picture = drawn(np.zeros((224, 224)), [Region(100, 50, 40, 30, 500, 9.0)])
+    changed = np.argwhere(np.any(picture != GREY, axis=-1))
+    assert changed.min(0).tolist() == [47, 97]
+    assert changed.max(0).tolist() == [82, 142]
+    assert np.all(picture[50:80, 100:140] == GREY)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((900, 900), (640, 640)), ((4000, 1000), (640, 160)), ((3000, 1), (640, 1)), ((9, 7), (9, 7))],
+)
+def test_the_longer_side_has_at_most_640_pixels(size, expected):
+    assert pictures.shrink(Image.new("RGB", size)).size == expected
+    assert drawn(np.full((224, 224), 2.0), size=size).shape == (*expected[::-1], 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (40, 61)])
+def test_png_files_hold_the_pixels(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    with Image.open(io.BytesIO(png.encode(pixels))) as opened:
+        assert (opened.format, opened.mode) == ("PNG", "RGB")
+        np.testing.assert_array_equal(np.asarray(opened), pixels)
+
+
+def test_a_picture_that_cannot_be_written_names_its_file(tmp_path):
+    with pytest.raises(InputError, match=r"nothing/a\.png cannot be written: No such file or directory"):
+        pictures.write(Image.new("RGB", (3, 3)), tmp_path / "nothing" / "a.png")
