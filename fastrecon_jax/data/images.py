@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageErr
 from fastrecon_jax.errors import InputError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF")  # Pillow would start other programs for some of the rest
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF")  # Pillow would start other programs for some of the rest
 MAX_PIXELS = 128_000_000  # half a gigabyte of memory for each thread that decodes
 _OPAQUE = {"RGBA": "RGB", "PA": "RGB", "LA": "L"}
 _LARGE = 64_000_000  # pixels from which Pillow's limit must be set aside; it lies at 89 million

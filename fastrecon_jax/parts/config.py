@@ -148,7 +148,30 @@ class PredictConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-<<<<<<< HEAD
+class ExportConfig:
+    """Settings of `python -m fastrecon_jax.export`."""
+
+    model: str = setting("", _MODEL)
+    format: str = setting("onnx", f"of the file: {' or '.join(FORMATS)}")
+    output: str = setting("", "the file to be written; one that is there is replaced")
+    width: int = setting(0, "of the images, in pixels; by default that of the good images")
+    height: int = setting(0, "likewise")
+    images: str = setting("", f"{_IMAGES}, to check on; by default the good images where they still are")
+    weights: str = setting("", _WEIGHTS)
+
+    def __post_init__(self):
+        """Refuse what cannot be meant, naming the flag."""
+        check_model(self)
+        require(self, "format", self.format in FORMATS, f"allowed are {', '.join(FORMATS)}")
+        check_path(self, "output", f"the file to be written, such as --output=part.{self.format}")
+        for name in ("width", "height"):
+            require(
+                self, name, 0 <= getattr(self, name) <= 32768, "it must be from 1 to 32768, or 0 for the images' own"
+            )
+        require(self, "width", bool(self.width) == bool(self.height), "--width and --height go together")
+
+
+@dataclasses.dataclass(frozen=True)
 class DemoConfig:
     """Settings of `python -m fastrecon_jax.demo`."""
 
@@ -185,26 +208,3 @@ class DemoConfig:
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
         for name in ("max_images", "max_upload_mb", "max_pixels"):
             require(self, name, getattr(self, name) >= 1, "it must be at least 1")
-=======
-class ExportConfig:
-    """Settings of `python -m fastrecon_jax.export`."""
-
-    model: str = setting("", _MODEL)
-    format: str = setting("onnx", f"of the file: {' or '.join(FORMATS)}")
-    output: str = setting("", "the file to be written; one that is there is replaced")
-    width: int = setting(0, "of the images, in pixels; by default that of the good images")
-    height: int = setting(0, "likewise")
-    images: str = setting("", f"{_IMAGES}, to check on; by default the good images where they still are")
-    weights: str = setting("", _WEIGHTS)
-
-    def __post_init__(self):
-        """Refuse what cannot be meant, naming the flag."""
-        check_model(self)
-        require(self, "format", self.format in FORMATS, f"allowed are {', '.join(FORMATS)}")
-        check_path(self, "output", f"the file to be written, such as --output=part.{self.format}")
-        for name in ("width", "height"):
-            require(
-                self, name, 0 <= getattr(self, name) <= 32768, "it must be from 1 to 32768, or 0 for the images' own"
-            )
-        require(self, "width", bool(self.width) == bool(self.height), "--width and --height go together")
->>>>>>> main

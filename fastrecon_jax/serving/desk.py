@@ -108,7 +108,7 @@ def opened(workshop: Workshop, file: Path, opener: Opener) -> Desk:
     return _desk(workshop, sessions.load(file, opener), token="")
 
 
-def fit(workshop: Workshop, paths: Sequence[str], *, name: str) -> Desk:
+def fit(workshop: Workshop, paths: Sequence[str | Path], *, name: str) -> Desk:
     """A part from uploaded photographs.
 
     Args:
@@ -127,7 +127,7 @@ def fit(workshop: Workshop, paths: Sequence[str], *, name: str) -> Desk:
     return _desk(workshop, session, token=secrets.token_hex(8))
 
 
-def load(workshop: Workshop, path: str) -> Desk:
+def load(workshop: Workshop, path: str | Path) -> Desk:
     """A part from an uploaded file.
 
     Args:
@@ -161,7 +161,7 @@ def rename(workshop: Workshop, desk: Desk, name: str) -> Desk:
     return _desk(workshop, session, token=desk.token or secrets.token_hex(8))._replace(view=desk.view)
 
 
-def inspect(workshop: Workshop, desk: Desk, path: str) -> Desk:
+def inspect(workshop: Workshop, desk: Desk, path: str | Path) -> Desk:
     """Put an uploaded photograph under inspection.
 
     Args:

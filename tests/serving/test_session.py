@@ -100,9 +100,9 @@ def test_a_part_from_its_file(workshop, boards):
     first = desk.fit(workshop, boards[:3], name="My part/../../x")
     assert first.file.name == "My_part_x.safetensors"
     assert first.file.is_relative_to(workshop.directory)
-    again = desk.load(workshop, str(first.file))
+    again = desk.load(workshop, first.file)
     assert desk.facts(again) | {"warnings": []} == desk.facts(first) | {"warnings": []}
-    found = [desk.judged(desk.inspect(workshop, one, str(boards[3])))[0] for one in (first, again)]
+    found = [desk.judged(desk.inspect(workshop, one, boards[3]))[0] for one in (first, again)]
     assert found[0] == found[1]
     renamed = desk.rename(workshop, first, "other")
     assert FastRecon.load(renamed.file).part.name == "other"
@@ -112,15 +112,15 @@ def test_a_damaged_part_is_named_by_its_upload(workshop, tmp_path):
     file = tmp_path / "mine.safetensors"
     file.write_bytes(b"no part")
     with pytest.raises(InputError, match=r"^mine.safetensors cannot be read"):
-        desk.load(workshop, str(file))
+        desk.load(workshop, file)
 
 
 def test_parts_of_other_recipes_open_engines_of_their_own(workshop, engine, boards, tmp_path):
     settings = {"encoder": "resnet18", "weights": "random", "image_size": 64, "crop_size": 64, "method": "nearest"}
     FastRecon.fit(boards[:2], **settings).save(tmp_path / "other.safetensors")
-    other = desk.load(workshop, str(tmp_path / "other.safetensors")).session.inspector.engine
+    other = desk.load(workshop, tmp_path / "other.safetensors").session.inspector.engine
     assert other.method.name == "nearest" and other.encoder is engine.encoder
-    assert desk.load(workshop, str(tmp_path / "other.safetensors")).session.inspector.engine is other
+    assert desk.load(workshop, tmp_path / "other.safetensors").session.inspector.engine is other
 
 
 @pytest.mark.parametrize(
