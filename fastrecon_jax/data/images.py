@@ -12,7 +12,6 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageErr
 from fastrecon_jax.errors import InputError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF")  # Pillow would start other programs for some of the rest
 MAX_PIXELS = 128_000_000  # half a gigabyte of memory for each thread that decodes
 _OPAQUE = {"RGBA": "RGB", "PA": "RGB", "LA": "L"}
 _LARGE = 64_000_000  # pixels from which Pillow's limit must be set aside; it lies at 89 million
@@ -104,7 +103,7 @@ def _stored_size(image: Image.Image) -> tuple[int, int]:
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     """An image whose head is read and whose pixels are not."""
     with _named(name), _unlimited():
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image = Image.open(io.BytesIO(data))
     if image.width * image.height > max_pixels:
         raise InputError(
             f"{name} has {image.width}x{image.height} pixels, more than max_pixels={max_pixels}: make it smaller, or "

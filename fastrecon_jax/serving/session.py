@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from fastrecon_jax import calibration
+from fastrecon_jax import calibration, files
+from fastrecon_jax.data import images
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import inspector, part_file, photos, pictures
 from fastrecon_jax.parts import part as parts
@@ -20,6 +21,7 @@ from fastrecon_jax.serving.engines import Opener
 
 _THUMBNAIL = 96
 _SHOWN = 5
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RATES = 1e-9, 1 - 1e-9
 Named = tuple[str, Image.Image]
 
@@ -102,12 +104,12 @@ def read(paths: Sequence[str | Path], bounds: Bounds) -> list[Named]:
     return found
 
 
-def fit(engine: Engine, images: Sequence[Named], *, name: str, rate: float) -> Session:
+def fit(engine: Engine, photographs: Sequence[Named], *, name: str, rate: float) -> Session:
     """Fit a part on good photographs.
 
     Args:
         engine: of the recipe.
-        images: name and photograph of each, at least one.
+        photographs: name and picture of each, at least one.
         name: of the part.
         rate: share of good photographs that may be judged defective.
 
@@ -119,9 +121,9 @@ def fit(engine: Engine, images: Sequence[Named], *, name: str, rate: float) -> S
     """
     sizes = _sizes(engine)
     fitted = parts.fit(
-        engine, [photos.prepare(image, sizes, name=known) for known, image in images], name=name, rate=rate
+        engine, [photos.prepare(image, sizes, name=known) for known, image in photographs], name=name, rate=rate
     )
-    small = tuple(_thumbnail(image) for _, image in images)
+    small = tuple(_thumbnail(image) for _, image in photographs)
     return Session(inspector.create(fitted.part, engine), fitted.warnings, small)
 
 
@@ -262,6 +264,14 @@ def _sizes(engine: Engine) -> Preprocessing:
 
 
 def _decode(path: Path, pixels: int) -> Image.Image:
+    """Of the formats that are allowed alone: for some of the others Pillow would start programs."""
+    try:
+        with path.open("rb") as opened:
+            known = opened.read(4).startswith(_BEGINNINGS)
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {files.reason(error)}") from None
+    if not known:
+        raise InputError(f"{path.name} is not an image: allowed are files of {', '.join(images.ENDINGS)}")
     return photos.decode(path, path.name, pixels)
 
 

@@ -41,9 +41,10 @@ def boards(tmp_path_factory):
 def bad_files(tmp_path_factory):
     """Uploads that are refused, by what is wrong with them."""
     directory = tmp_path_factory.mktemp("bad")
-    files = {name: directory / f"{name}.png" for name in ("text", "empty", "cut", "large")}
+    files = {name: directory / f"{name}.png" for name in ("text", "empty", "cut", "large", "postscript")}
     files["text"].write_text("no image at all")
     files["empty"].touch()
+    files["postscript"].write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(files["cut"])
     files["cut"].write_bytes(files["cut"].read_bytes()[:70])
     Image.new("1", (3000, 3000)).save(files["large"])  # more pixels than the demo of the tests takes

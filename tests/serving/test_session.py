@@ -80,7 +80,13 @@ def test_pictures_are_of_the_whole_photograph_and_drawing_leaves_the_view_alone(
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("text", "not an image"), ("empty", "not an image"), ("cut", "damaged"), ("large", "3000x3000 pixels")],
+    [
+        ("text", "not an image"),
+        ("postscript", "not an image"),
+        ("empty", "not an image"),
+        ("cut", "damaged"),
+        ("large", "3000x3000 pixels"),
+    ],
 )
 def test_bad_uploads_are_named(fitted, boards, bad_files, kind, reason):
     with pytest.raises(InputError, match=f"1 of 2 images cannot be used: {kind}.png .*{reason}"):
