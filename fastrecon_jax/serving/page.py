@@ -88,6 +88,7 @@ def build(workshop: Workshop, first: Desk) -> gr.Blocks:
         gr.on([name.submit, name.blur], calls.rename, [name, state, token], [state, token, part, download], **quick)
         _api(calls, state)
     page.state_session_capacity = _VISITORS
+    page.has_launched = True  # else, mounted, Gradio would take any path of the server for an upload
     return page.queue(max_size=_WAITING, default_concurrency_limit=1)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -137,7 +138,7 @@ def _serve(config: DemoConfig, listening: socket.socket, workshop: Workshop, fir
     url = _url(config.host, listening.getsockname()[1])
 
     class Server(uvicorn.Server):
-        """Says where it is once it is there."""
+        """Says where it is once it is there, and is silent at its end."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -149,6 +150,10 @@ def _serve(config: DemoConfig, listening: socket.socket, workshop: Workshop, fir
             tell(f"the demo is on {url} (Ctrl-C ends it)\n")
             if config.open_browser:
                 threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # connections of open pages are cut off
+            await super().shutdown(sockets)
 
     settings = uvicorn.Config(
         _Guarded(_application(config, workshop, first)),

@@ -64,7 +64,7 @@ class Demo:
     def __init__(self, directory, *flags):
         self.temporary, self.connections = directory / "tmp", directory / "connections"
         self.temporary.mkdir()
-        environment = os.environ | {"TMPDIR": str(self.temporary), "PYTHONWARNINGS": "default"}
+        environment = os.environ | {"TMPDIR": str(self.temporary)}
         command = [sys.executable, "-c", _WATCHED, str(self.connections), "--port=0", *flags]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -1,0 +1,106 @@
+"""The page in a real browser, against a real process."""
+
+import json
+import urllib.request
+
+import pytest
+
+from fastrecon_jax.api import FastRecon
+from tests.serving import chromium
+
+pytest.importorskip("gradio", reason="needs Gradio, the extra demo")
+pytest.importorskip("websockets", reason="needs websockets, of the extra test")
+pytestmark = pytest.mark.skipif(not chromium.find(), reason="needs Chromium, see scripts/chromium.sh")
+
+VERDICT = "document.querySelector('.verdict')?.dataset.verdict"
+SCORE = "Number(document.querySelector('.verdict')?.dataset.score)"
+SHOWN = "document.querySelector('.verdict p')?.innerText ?? ''"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium.browser() as page:
+        yield page
+
+
+@pytest.fixture
+def page(running, browser):
+    """Opened anew: a session of its own."""
+    browser.requested.clear()
+    browser.messages.clear()
+    browser.open("about:blank")
+    browser.open(running.url)
+    browser.wait(f"!!{VERDICT} && !!document.querySelector('#good input[type=file]')")
+    return browser
+
+
+def move(page, share):
+    """Drag the threshold to a share of its way."""
+    ends = page.evaluate(
+        "(() => {const one = document.querySelector('#threshold input[type=range]');"
+        "return [Number(one.min), Number(one.max)]})()"
+    )
+    page.type_into("#threshold input[type=range]", str(ends[0] + share * (ends[1] - ends[0])))
+
+
+def test_the_first_view_is_a_result_and_nothing_is_fetched_from_elsewhere(running, page):
+    assert page.evaluate(VERDICT) == "defective"
+    assert "circuit board (example)" in page.text(".part")
+    assert page.evaluate("document.querySelectorAll('.thumbs img').length") == 4
+    assert page.evaluate("document.querySelectorAll('.pictures img').length") == 2
+    assert "false-positive rate" in page.text(".doubts")
+    page.wait("document.readyState == 'complete'")
+    elsewhere = [one for one in page.requested if not one.startswith((running.url, "data:", "blob:", "about:"))]
+    assert not elsewhere
+    assert not page.messages
+
+
+def test_the_verdict_and_the_regions_follow_the_threshold(page):
+    assert page.evaluate("document.querySelector('.pictures').dataset.regions") != "0"
+    score = page.evaluate(SCORE)
+    move(page, 0.99)
+    page.wait(f"{VERDICT} != 'defective'")
+    page.wait("document.querySelector('.pictures').dataset.regions == '0'")
+    move(page, 0.02)
+    page.wait(f"{VERDICT} == 'defective' && document.querySelector('.pictures').dataset.regions != '0'")
+    assert page.evaluate(SCORE) == score
+    page.click("#reset")
+    page.wait("document.querySelector('#threshold').innerText.includes('as calibrated')")
+
+
+def test_good_parts_a_query_and_the_file_of_the_part(running, page, boards, tmp_path):
+    page.upload("#good input[type=file]", *boards[:3])
+    page.wait("document.querySelector('.part h3')?.innerText == 'part'")
+    page.wait(f"{VERDICT} === undefined")  # of the circuit board no more
+    page.upload("#query input[type=file]", boards[3])
+    page.wait(f"!!{VERDICT} && {SHOWN}.includes('misprint')")
+
+    link = page.wait("document.querySelector('#download').href || document.querySelector('a[download]')?.href")
+    assert link.startswith(running.url)
+    file = tmp_path / "part.safetensors"
+    with urllib.request.urlopen(link, timeout=60) as answer:
+        file.write_bytes(answer.read())
+    part = FastRecon.load(file)
+    assert part.score([boards[3]])[0] == pytest.approx(page.evaluate(SCORE), rel=1e-4)
+
+    page.open("about:blank")
+    page.open(running.url)
+    page.wait("!!document.querySelector('#model input[type=file]') || !!document.querySelector('button.label-wrap')")
+    if not page.evaluate("!!document.querySelector('#model input[type=file]')"):
+        page.click("button.label-wrap")
+        page.wait("!!document.querySelector('#model input[type=file]')")
+    page.upload("#model input[type=file]", file)
+    page.wait(f"{VERDICT} === undefined && document.querySelector('.part h3').innerText == 'part'")
+    page.upload("#query input[type=file]", boards[3])
+    page.wait(f"!!{VERDICT} && {SHOWN}.includes('misprint')")
+    assert part.score([boards[3]])[0] == pytest.approx(page.evaluate(SCORE), rel=1e-4)
+
+
+def test_a_bad_upload_is_a_message_and_the_page_goes_on(page, boards, bad_files):
+    page.upload("#query input[type=file]", bad_files["text"])
+    page.wait("document.body.innerText.includes('text.png is not an image')")
+    assert json.dumps("Traceback") not in page.evaluate("document.body.innerText")
+    page.click("#query button[aria-label='Clear'], #query button[aria-label='Remove file'], #query .icon-button")
+    page.wait("!!document.querySelector('#query input[type=file]')")
+    page.upload("#query input[type=file]", boards[3])
+    page.wait(f"{SHOWN}.includes('misprint')")
