@@ -107,8 +107,7 @@ def patch_mean(stage: Float[Array, "h w c"], bins: int, size: int) -> Float[Arra
 
     A patch is 9 c entries, for each channel in turn its 9, row by row; `adaptive_weights` has the bins. All is linear,
     so the patches need not be put together: each of the nine shifts of the stage adds its share to the result, for each
-    of the gcd(c, size) groups of channels that share no bin, one row of positions after the other. The patches, nine
-    times the stage, are never in memory, not even where vmap runs over many images.
+    of the gcd(c, size) groups of channels that share no bin. The patches, nine times the stage, are never in memory.
 
     Args:
         stage: (h, w, c).
@@ -124,12 +123,8 @@ def patch_mean(stage: Float[Array, "h w c"], bins: int, size: int) -> Float[Arra
     weights = weights.reshape(c // groups, 9, size // groups, bins // size).mean(axis=-1)
     padded = _framed(stage).reshape(h + 2, w + 2, groups, c // groups)
 
-    def row(y):
-        window = jax.lax.dynamic_slice_in_dim(padded, y, 3)
-        shares = (linalg.matmul(window[i, j : j + w], weights[:, 3 * i + j]) for i in range(3) for j in range(3))
-        return functools.reduce(jnp.add, shares).reshape(w, size)
-
-    return jax.lax.map(row, jnp.arange(h))
+    shares = (linalg.matmul(padded[i : i + h, j : j + w], weights[:, 3 * i + j]) for i in range(3) for j in range(3))
+    return functools.reduce(jnp.add, shares).reshape(h, w, size)
 
 
 def adaptive_weights(length: int, size: int) -> Float[Array, "c d"]:
