@@ -107,7 +107,7 @@ def _inputs(workshop: Workshop) -> tuple[gr.File, gr.Textbox, gr.File]:
         elem_id="good",
     )
     with gr.Accordion("Name it, or open a part from its file", open=False):
-        name = gr.Textbox(label="Name of the part", placeholder="part", max_lines=1, max_length=80, elem_id="name")
+        name = gr.Textbox("", label="Name of the part", placeholder="part", max_lines=1, max_length=80, elem_id="name")
         model = gr.File(label="File of a part", file_types=[part_file.SUFFIX], height=136, elem_id="model")
     return good, name, model
 
@@ -177,11 +177,11 @@ class _Calls:
         return shown.verdict, shown.picture, shown.regions, _slider(shown)
 
     @_told
-    def fit(self, good: list[str] | None, name: str, query: str | None, state: Desk | None) -> Any:
+    def fit(self, good: list[str] | None, name: str | None, query: str | None, state: Desk | None) -> Any:
         """Fit a part as soon as photographs are there."""
         if not good:
             return gr.skip()
-        return self._everything(desks.fit(self._workshop, good, name=name), query)
+        return self._everything(desks.fit(self._workshop, good, name=name or ""), query)
 
     @_told
     def load(self, model: str | None, query: str | None, state: Desk | None) -> Any:
@@ -207,16 +207,16 @@ class _Calls:
         return self._result(self._desk(state, token))
 
     @_told
-    def rename(self, name: str, state: Desk | None, token: str) -> Any:
+    def rename(self, name: str | None, state: Desk | None, token: str) -> Any:
         """Call the part by another name."""
         desk = self._desk(state, token)
-        if not state or not name.strip() or name.strip() == desk.session.part.name:
+        if not state or not name or name.strip() in ("", desk.session.part.name):
             return gr.skip()
         desk = desks.rename(self._workshop, desk, name)
         return desk, desk.token, desks.show(desk).part, str(desk.file)
 
     @_told
-    def api_fit(self, images: list[str] | None, name: str) -> Any:
+    def api_fit(self, images: list[str] | None, name: str | None) -> Any:
         """Fit a part on good photographs and use it in this session. Gives what is known of it, and its file."""
         desk = desks.fit(self._workshop, images or [], name=name or "")
         return desks.facts(desk), str(desk.file), desk

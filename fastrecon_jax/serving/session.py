@@ -251,12 +251,17 @@ def slider(session: Session, view: View | None) -> tuple[float, float, float]:
     low = 0.8 * min(*scores, limits.borderline)
     high = 1.15 * max(*scores, limits.threshold)
     step = _rounded((high - low) / 1000)
-    return step * round(low / step), step * round(high / step), step
+    return _multiple(low, step), _multiple(high, step), step
 
 
 def _rounded(step: float) -> float:
     """To a power of ten, so that thresholds are short numbers."""
     return float(10.0 ** np.floor(np.log10(max(step, 1e-12))))
+
+
+def _multiple(value: float, step: float) -> float:
+    """The nearest one, without the digits that a product of floats has at its end."""
+    return float(f"{step * round(value / step):.12g}")
 
 
 def _sizes(engine: Engine) -> Preprocessing:

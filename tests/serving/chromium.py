@@ -134,6 +134,12 @@ class Page:
         assert node, f"there is no {selector}"
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
 
+    def download(self, selector, directory):
+        """Click, and give the file that the browser then writes."""
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(directory))
+        self.click(selector)
+        return waited(lambda: next((file for file in directory.iterdir() if file.suffix != ".crdownload"), None))
+
     def type_into(self, selector, value):
         """Set an input as a user would, with its events."""
         self.evaluate(
