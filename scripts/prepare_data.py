@@ -1,6 +1,6 @@
 """`scripts/prepare_data.py --dataset=mvtec_ad --manual_dir=DOWNLOADS`: a published data set to array_record, once.
 
-Needs `pip install 'fastrecon_jax[data]'`, not TensorFlow. See docs/datasets.md.
+Needs `pip install -e '.[data]'`, not TensorFlow. See docs/datasets.md.
 """
 
 import sys

@@ -41,7 +41,7 @@ def builder_class(name: str, builders: Path) -> Any:
             spec.loader.exec_module(loaded)
         except ModuleNotFoundError as error:
             raise InputError(
-                f"preparing data needs {error.name}, which is not installed: pip install 'fastrecon_jax[data]'"
+                f"preparing data needs {error.name}, which is not installed: pip install -e '.[data]'"
             ) from None
         sys.modules[module] = loaded
     return sys.modules[module].Builder

@@ -91,7 +91,7 @@ def _sources(directory: Path) -> dict[str, Any]:
         import tensorflow_datasets as tfds
     except ImportError:
         raise InputError(
-            f"{directory} was prepared by TFDS, which is not installed: pip install 'fastrecon_jax[data]'"
+            f"{directory} was prepared by TFDS, which is not installed: pip install -e '.[data]'"
         ) from None
     encoded = {"image": tfds.decode.SkipDecoding(), "mask": tfds.decode.SkipDecoding()}
     try:

@@ -159,7 +159,7 @@ def _from_hub(source):
     try:
         import huggingface_hub
     except ImportError as error:
-        message = f'{source} needs the package huggingface_hub: run `pip install "fastrecon_jax[hub]"`'
+        message = f'{source} needs the package huggingface_hub: run `pip install -e ".[hub]"`'
         raise InputError(f"{message}, or download {file} yourself and give its path") from error
     revision = form["revision"] and urllib.parse.unquote(form["revision"])
     try:

@@ -22,5 +22,5 @@ def require(name: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        message = f'exporting needs {error.name}, which is not installed: run `pip install "fastrecon_jax[{extra}]"`'
+        message = f'exporting needs {error.name}, which is not installed: run `pip install -e ".[{extra}]"`'
         raise InputError(message) from None

@@ -33,7 +33,7 @@ each_format = pytest.mark.parametrize("kind", exporting.FORMATS)
 def need(kind):
     for package in NEEDED[kind]:
         if importlib.util.find_spec(package) is None:
-            pytest.skip(f"needs {package}, which is not installed: pip install 'fastrecon_jax[export,onnx]'")
+            pytest.skip(f"needs {package}, which is not installed: pip install -e '.[export,onnx]'")
 
 
 def photographs(seed, count):
