@@ -1,0 +1,12 @@
+"""Flags of all suites."""
+
+from absl import flags
+
+DATASET = flags.DEFINE_string("dataset", "", "as for the evaluation; by default folder with --data_dir, else demo")
+DATA_DIR = flags.DEFINE_string("data_dir", "", "directory that holds the categories; by default the demo set")
+CATEGORY = flags.DEFINE_string("category", "", "of the data; by default the first")
+ENCODER = flags.DEFINE_string("encoder", "efficientnet_lite0", "encoder")
+WEIGHTS = flags.DEFINE_string("weights", "", "of the encoder; by default its pretrained ones")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "images in a batch", lower_bound=1)
+THREADS = flags.DEFINE_integer("threads", 0, "that decode; 0 for one a processor", lower_bound=0)
+REPEATS = flags.DEFINE_integer("repeats", 5, "rounds of which the median is taken", lower_bound=1)
