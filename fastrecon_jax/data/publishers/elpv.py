@@ -51,8 +51,7 @@ def _package() -> Path:
     spec = importlib.util.find_spec("elpv_dataset")
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
-            "--dataset=elpv needs the package elpv-dataset: pip install -e '.[elpv]', or pass its folder or "
-            "archive"
+            "--dataset=elpv needs the package elpv-dataset: pip install -e '.[elpv]', or pass its folder or archive"
         )
     return Path(spec.submodule_search_locations[0]) / "data"
 
