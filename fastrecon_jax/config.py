@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from fastrecon_jax import methods
+from fastrecon_jax import devices, methods
 from fastrecon_jax.core.scoring import IMAGE_SCORES
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.data.support import FIRST, RANDOM
@@ -61,6 +61,12 @@ class EvalConfig(MethodSettings):
     max_queries: int = setting(
         0, "at most this many test images a category, spread evenly; 0 for all, otherwise from 2"
     )
+    mesh: str = setting("auto", "auto: each batch is split over all devices of this process; none: one device computes")
+    coordinator: str = setting("", "with several processes: HOST:PORT of process 0, the same for all")
+    num_processes: int = setting(
+        0, "number of processes; by default found out on SLURM and TPU pods; 1: this process alone, there too"
+    )
+    process_index: int = setting(-1, "of this process, from 0 to --num_processes - 1; process 0 writes the results")
 
     def __post_init__(self):
         """Refuse values out of their range, naming the flag, and settle what depends on other fields."""
@@ -82,11 +88,28 @@ class EvalConfig(MethodSettings):
         known = self.image_score in ("", *IMAGE_SCORES)
         require(self, "image_score", known, f"it must be one of {', '.join(IMAGE_SCORES)}")
         require(self, "max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
+        require(self, "mesh", self.mesh in devices.CHOICES, f"it must be one of {', '.join(devices.CHOICES)}")
+        self._check_processes()
         support = self.support or (RANDOM if self.seeds else FIRST)
         object.__setattr__(self, "support", support)
         object.__setattr__(self, "seeds", self.seeds or ((0,) if support == RANDOM else ()))
         for name in ("data_dir", "feature_cache", "output_dir"):
             object.__setattr__(self, name, _expand(getattr(self, name)))
+
+    def _check_processes(self) -> None:
+        """Several processes need all three flags; a process alone or a cluster that jax knows needs none."""
+        if not self.coordinator:
+            require(
+                self, "num_processes", self.num_processes in (0, 1), "it needs --coordinator=HOST:PORT of process 0"
+            )
+            require(self, "process_index", self.process_index == -1, "it belongs to --coordinator=HOST:PORT")
+            return
+        host, _, port = self.coordinator.rpartition(":")
+        allowed = bool(host) and port.isdecimal() and 0 < int(port) < 2**16
+        require(self, "coordinator", allowed, "it must be HOST:PORT")
+        require(self, "num_processes", self.num_processes >= 1, "--coordinator needs it, at least 1")
+        allowed = 0 <= self.process_index < self.num_processes
+        require(self, "process_index", allowed, f"it must be from 0 to {self.num_processes - 1}")
 
     def method_names(self) -> tuple[str, ...]:
         """The methods to run."""

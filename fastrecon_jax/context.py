@@ -9,13 +9,15 @@ from typing import NamedTuple
 import jax
 
 from fastrecon_jax import detector as detectors
-from fastrecon_jax import encoders, experiment, methods
+from fastrecon_jax import devices, encoders, experiment, methods
 from fastrecon_jax.config import EvalConfig
 from fastrecon_jax.data import datasets, feature_cache, samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.support import Draw
 from fastrecon_jax.tables import Row
 from fastrecon_jax.version import __version__
+
+PLACEMENT = ("mesh", "coordinator", "num_processes", "process_index")  # settings that do not decide a figure
 
 
 class Context(NamedTuple):
@@ -50,7 +52,9 @@ def open_context(config: EvalConfig) -> Context:
         samples.check(category, shots=max(config.shots))
         draws[category.name] = experiment.choose(dataset.name, category, config)
     encoder = encoders.create(config.encoder, stages=config.stages, weights=config.weights, dtype=config.dtype)
-    detector = detectors.create(encoder, chosen, image_score=config.image_score, map_size=config.crop_size)
+    detector = detectors.create(
+        encoder, chosen, image_score=config.image_score, map_size=config.crop_size, mesh=devices.mesh(config.mesh)
+    )
     cache = _open_cache(config, encoder) if config.feature_cache else None
     return Context(config, dataset, categories, draws, encoder, detector, cache)
 
@@ -95,8 +99,27 @@ def settings(context: Context) -> Row:
         "method": [programs.method.name for programs in context.detector.methods],
         "description": description(context),
     }
-    del found["output_dir"], found["feature_cache"]
+    for name in ("output_dir", "feature_cache", *PLACEMENT):
+        del found[name]
     return json.loads(json.dumps(found))
+
+
+def agreed(context: Context) -> Row:
+    """What several processes must have in common; where their data lie, and when they were copied, may differ.
+
+    Args:
+        context: of the run.
+
+    Returns:
+        As JSON holds it.
+    """
+    files = [
+        [category.name, [sample.name for sample in (*category.train, *category.test)], context.draws[category.name]]
+        for category in context.categories
+    ]
+    local = ("data_dir", "files_sha256", "weights", "description")
+    common = {key: value for key, value in settings(context).items() if key not in local}
+    return common | {"names_sha256": hashlib.sha256(json.dumps(files).encode()).hexdigest()}
 
 
 def description(context: Context) -> str:
@@ -132,20 +155,22 @@ def default_directory(found: Row) -> Path:
     return Path("results") / f"{found['dataset']}_{found['encoder']}_{identity}"
 
 
-def introduction(context: Context, directory: Path) -> str:
+def introduction(context: Context, directory: Path, *, processes: int = 1) -> str:
     """What the run works on, and a warning if its settings cannot work.
 
     Args:
         context: of the run.
         directory: where results go.
+        processes: that work together.
 
     Returns:
         A few lines.
     """
-    devices = jax.devices()
+    among = f" in each of {processes} processes" if processes > 1 else ""
     queries = [samples.subset(category.test, context.config.max_queries) for category in context.categories]
     return (
-        f"fastrecon_jax {__version__}, jax {jax.__version__}, {len(devices)} x {devices[0].device_kind}\n"
+        f"fastrecon_jax {__version__}, jax {jax.__version__}, {devices.count(context.detector.mesh)} x "
+        f"{jax.local_devices()[0].device_kind}{among}\n"
         f"{description(context)}\n"
         f"{_count(len(queries), 'category', 'categories')}, {_count(sum(map(len, queries)), 'test image')} "
         f"in {context.dataset.directory}\n{_partial(context)}"

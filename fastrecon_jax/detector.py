@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PyTree, UInt8
 
+from fastrecon_jax import devices
 from fastrecon_jax.core import scoring
 from fastrecon_jax.encoders.registry import Encoder, normalise
 from fastrecon_jax.methods import Method
@@ -50,16 +52,25 @@ class Detector(NamedTuple):
         encode: params and RGB images (b, H, W, 3), 0 to 255, to the stages (b, h_i, w_i, c_i), float32.
         methods: one or more.
         maps: patch scores (b, h, w) to anomaly maps (b, H, W).
+        mesh: of devices over which `encode`, `score` and `maps` split their images, b being a multiple of their number;
+            None for one device. See `devices`.
     """
 
     params: PyTree[Array]
     encode: Callable[[PyTree[Array], UInt8[Array, "b H W 3"]], Stages]
     methods: tuple[Programs, ...]
     maps: Callable[[Float[Array, "b h w"]], Float[Array, "b H W"]]
+    mesh: Mesh | None = None
 
 
 def create(
-    encoder: Encoder, methods: Sequence[Method], *, image_score: str = "", map_size: int, sigma: float = 4.0
+    encoder: Encoder,
+    methods: Sequence[Method],
+    *,
+    image_score: str = "",
+    map_size: int,
+    sigma: float = 4.0,
+    mesh: Mesh | None = None,
 ) -> Detector:
     """Put an encoder and methods together.
 
@@ -69,20 +80,23 @@ def create(
         image_score: how patch scores become one number, see `core.scoring.image_score`; each method's own by default.
         map_size: side of the anomaly map, in pixels.
         sigma: of the map's Gaussian blur, in pixels.
+        mesh: of devices that share each batch, see `devices`; by default one device computes.
 
     Returns:
         The programs. A score does not depend on the other queries of the batch.
     """
     to_map = functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma)
+    to_stages = functools.partial(encode, encoder)
     return Detector(
-        params=encoder.params,
-        encode=jax.jit(functools.partial(encode, encoder)),
-        methods=tuple(_programs(method, image_score) for method in methods),
-        maps=jax.jit(jax.vmap(to_map)),
+        params=devices.put(mesh, encoder.params, devices.COPIED),
+        encode=jax.jit(devices.split(mesh, to_stages, (devices.COPIED, devices.SPLIT), devices.SPLIT)),
+        methods=tuple(_programs(method, image_score, mesh) for method in methods),
+        maps=jax.jit(devices.split(mesh, jax.vmap(to_map), (devices.SPLIT,), devices.SPLIT)),
+        mesh=mesh,
     )
 
 
-def _programs(method: Method, image_score: str) -> Programs:
+def _programs(method: Method, image_score: str, mesh: Mesh | None) -> Programs:
     def fit(supports, key):
         return method.fit(jax.vmap(method.embed)(supports), key)
 
@@ -91,7 +105,8 @@ def _programs(method: Method, image_score: str) -> Programs:
         return Scores(*jax.vmap(jax.vmap(score_one, (None, 0)), (0, None))(states, embedded))
 
     score_one = scorer(method, image_score)
-    return Programs(method, fit=jax.jit(jax.vmap(fit)), score=jax.jit(score))
+    shared = devices.split(mesh, score, (devices.COPIED, devices.SPLIT), devices.SPLIT_SECOND)
+    return Programs(method, fit=jax.jit(jax.vmap(fit)), score=jax.jit(shared))
 
 
 def encode(encoder: Encoder, params: PyTree[Array], images: UInt8[Array, "b H W 3"]) -> Stages:

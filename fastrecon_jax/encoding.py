@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
+from fastrecon_jax import devices
 from fastrecon_jax.config import EvalConfig
 from fastrecon_jax.data import feature_cache, loader, samples
 from fastrecon_jax.data.feature_cache import FeatureCache
@@ -19,7 +19,7 @@ class Encoded(NamedTuple):
     """A batch of images.
 
     Attributes:
-        stages: (b, h_i, w_i, c_i) each, padded behind the last image.
+        stages: (b, h_i, w_i, c_i) each, padded behind the last image, split over the detector's devices.
         masks: true for defective pixels, (n, H, W).
         count: n, how many images there are.
         passed: how many of them went through the encoder.
@@ -50,9 +50,11 @@ def stream(
     Raises:
         InputError: an image or a mask cannot be used, or the cache cannot be written.
     """
+    mesh = detector.mesh
+    batch_size = devices.rounded(mesh, config.batch_size)
     batches = loader.batches(
         chosen,
-        batch_size=config.batch_size,
+        batch_size=batch_size,
         image_size=config.image_size,
         crop_size=config.crop_size,
         cache=cache,
@@ -61,19 +63,21 @@ def stream(
     for batch in batches:
         stages, seconds, passed = (), 0.0, batch.cached.count(None)
         if batch.images is not None:
-            stages, seconds = timed(detector.encode, detector.params, jnp.asarray(batch.images))
+            stages, seconds = timed(detector.encode, detector.params, devices.put(mesh, batch.images, devices.SPLIT))
         if cache is not None:
-            stages = _through_cache(cache, batch, stages, config.batch_size)
+            stages = devices.put(mesh, _through_cache(cache, batch, stages, batch_size), devices.SPLIT)
         yield Encoded(stages, batch.masks, batch.count, passed, seconds)
 
 
-def _through_cache(cache: FeatureCache, batch: loader.Batch, encoded: Stages, batch_size: int) -> Stages:
+def _through_cache(
+    cache: FeatureCache, batch: loader.Batch, encoded: Stages, batch_size: int
+) -> tuple[Float[np.ndarray, "b _ _ _"], ...]:
     """Write what was encoded and put it between what was cached."""
     encoded = tuple(np.asarray(stage) for stage in encoded)
     missing = [i for i, cached in enumerate(batch.cached) if cached is None]
     for i, *stages in zip(missing, *encoded, strict=False):
         feature_cache.write(cache, batch.keys[i], feature_cache.Entry(tuple(stages), batch.sizes[i]))
-    return tuple(jnp.asarray(stage) for stage in loader.merge(batch, encoded, batch_size))
+    return loader.merge(batch, encoded, batch_size)
 
 
 def timed(program: Callable, *arguments: Any) -> tuple[Any, float]:

@@ -1,19 +1,23 @@
-"""The whole evaluation: score every category, write results as each of them ends."""
+"""The whole evaluation: every category scored and measured, by one process or several, written as each of them ends."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fastrecon_jax import context as contexts
-from fastrecon_jax import experiment, metrics, overlay, plots, report, tables
+from fastrecon_jax import experiment, files, measuring, plots, processes, report, shares, tables
 from fastrecon_jax.config import EvalConfig
 from fastrecon_jax.context import Context
 from fastrecon_jax.data import samples
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.measuring import Measured
+from fastrecon_jax.processes import Group
+
+Tell = Callable[[str], object]
+_Work = list[tuple[samples.Category, tuple[int, ...]]]  # categories that are not finished, and the processes of each
 
 
-def run(config: EvalConfig, *, tell: Callable[[str], object]) -> Path:
+def run(config: EvalConfig, *, tell: Tell) -> Path | None:
     """Evaluate, taking up what an interrupted run of the same settings left.
 
     Args:
@@ -21,30 +25,97 @@ def run(config: EvalConfig, *, tell: Callable[[str], object]) -> Path:
         tell: takes lines for people: what it runs on, each category as it ends, the table.
 
     Returns:
-        The directory that holds the results.
+        The directory that holds the results; None in processes other than the first, which write nothing.
 
     Raises:
         InputError: something that the user gave cannot be used; what was computed before is in the directory.
     """
-    context = contexts.open_context(config)
+    with processes.joined(config.coordinator, config.num_processes, config.process_index, tell=tell) as group:
+        context = contexts.open_context(config)
+        processes.agree(group, contexts.agreed(context))
+        return _help(context, group) if group.index else _lead(context, group, tell)
+
+
+def _lead(context: Context, group: Group, tell: Tell) -> Path:
+    """Process 0: its part of the work, and all that is written."""
     settings = contexts.settings(context)
-    directory = Path(config.output_dir or contexts.default_directory(settings))
+    directory = Path(context.config.output_dir or contexts.default_directory(settings))
     results = report.start(directory, settings)
-    tell(contexts.introduction(context, directory))
+    tell(contexts.introduction(context, directory, processes=group.count))
     finished = {row["category"] for row in results.rows}
-    for category in context.categories:
-        if category.name in finished:
-            tell(f"{category.name}: taken from {directory}\n")
-            continue
-        evaluated = experiment.evaluate(context.detector, category, context.draws[category.name], config, context.cache)
-        rows, scores = _measure(context, category, evaluated, directory)
-        results = results._replace(rows=[*results.rows, *rows], scores=[*results.scores, *scores])
-        report.write(directory, results)
-        tell(_lines(rows))
-    if len(config.shots) > 1:
+    processes.broadcast(group, "finished", lambda: json.dumps(sorted(finished)))
+    for name in (category.name for category in context.categories if category.name in finished):
+        tell(f"{name}: taken from {directory}\n")
+    for measured in _figures(context, group, _work(context, group, finished)):
+        results = _record(context, directory, results, measured)
+        tell(measuring.lines(measured.rows))
+    if len(context.config.shots) > 1:
         plots.save(plots.shots(results.rows, settings["description"].split(", encoder")[0]), directory / "shots.png")
     tell(f"\n{_conclusion(results.rows)}\n{settings['description']}\nresults are in {directory}\n")
     return directory
+
+
+def _help(context: Context, group: Group) -> None:
+    """Any other process: its part of the work."""
+    finished = set(json.loads(processes.broadcast(group, "finished", str)))
+    for category, team in _work(context, group, finished):
+        if group.index in team and (measured := _category(context, category, group, team)):
+            processes.send(group, f"figures/{category.name}", measuring.pack(measured))
+
+
+def _work(context: Context, group: Group, finished: set[str]) -> _Work:
+    left = [category for category in context.categories if category.name not in finished]
+    sizes = [len(samples.subset(category.test, context.config.max_queries)) for category in left]
+    return list(zip(left, shares.teams(sizes, group.count), strict=True))
+
+
+def _figures(context: Context, group: Group, work: _Work) -> Iterator[Measured]:
+    """Each category's figures as they come, this process's and those of others that have ended meanwhile."""
+    elsewhere = [category.name for category, team in work if team[0] != group.index]
+    for category, team in work:
+        if group.index in team:
+            yield _category(context, category, group, team)
+        for name in tuple(elsewhere):
+            if data := processes.receive(group, f"figures/{name}", wait=False):
+                elsewhere.remove(name)
+                yield measuring.unpack(data)
+    for name in elsewhere:
+        yield measuring.unpack(processes.receive(group, f"figures/{name}"))
+
+
+def _category(context: Context, category: samples.Category, group: Group, team: tuple[int, ...]) -> Measured | None:
+    """Score this process's part of a category; the first of the team puts the parts together and measures."""
+    what = (context.detector, category, context.draws[category.name], context.config)
+    member = team.index(group.index)
+    share = experiment.score(*what, context.cache, member=member, members=len(team), progress=group.index == 0)
+    if member:
+        processes.send(group, f"share/{category.name}/{group.index}", shares.pack(share) if share else b"")
+        return None
+    others = [processes.receive(group, f"share/{category.name}/{index}") for index in team[1:]]
+    evaluated = experiment.together(*what, [share, *(shares.unpack(data) if data else None for data in others)])
+    return measuring.measure(context, category, evaluated)
+
+
+def _record(context: Context, directory: Path, results: report.Results, measured: Measured) -> report.Results:
+    """The results with a category more, in the order of the categories, and on the disk."""
+    place = {category.name: i for i, category in enumerate(context.categories)}
+    rows, scores = (
+        sorted([*known, *new], key=lambda row: place[row["category"]])
+        for known, new in ((results.rows, measured.rows), (results.scores, measured.scores))
+    )
+    for name, png in measured.sheets.items():
+        _save(directory / "maps" / name, png)
+    results = results._replace(rows=rows, scores=scores)
+    report.write(directory, results)
+    return results
+
+
+def _save(file: Path, png: bytes) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"contact sheet {file} cannot be written: {files.reason(error)}") from None
+    files.write(file, png)
 
 
 def _conclusion(rows: Sequence[report.Row]) -> str:
@@ -55,85 +126,3 @@ def _conclusion(rows: Sequence[report.Row]) -> str:
     return "\n".join(
         tables.plain(lines) for lines in (tables.by_method(rows), tables.of_pairs(pairs)) if len(lines) > 1
     )
-
-
-def _measure(
-    context: Context, category: samples.Category, evaluated: experiment.Evaluated, directory: Path
-) -> tuple[list[report.Row], list[report.Row]]:
-    """Rows of figures and of scores, and the contact sheets, for all runs of a category."""
-    rows, scores, drawn = [], [], set()
-    labels = np.array([sample.defective for sample in evaluated.queries])
-    for one in evaluated.runs:
-        maps = experiment.maps(context.detector, one.patches, batch_size=context.config.batch_size)
-        key = {"dataset": context.dataset.name, "category": category.name, "seed": one.draw.seed, "shots": one.shots}
-        figures = metrics.image_metrics(labels, one.images)
-        figures |= metrics.pixel_metrics(evaluated.masks, maps) if category.has_masks else _no_pixel_metrics()
-        rows.append(key | _facts(context, one, evaluated) | figures)
-        scores += [
-            key
-            | {"path": sample.name, "label": int(sample.defective), "score": float(score), "method": one.method.name}
-            for sample, score in zip(evaluated.queries, one.images, strict=True)
-        ]
-        if context.config.save_maps and (one.method.name, one.shots) not in drawn:
-            drawn.add((one.method.name, one.shots))
-            name = f"{category.name}_{one.shots}shot_{one.method.name}.png"
-            _save_sheet(context, evaluated, one, maps, directory / "maps" / name)
-    return rows, scores
-
-
-def _no_pixel_metrics() -> dict[str, None]:
-    return dict.fromkeys(metric for metric in tables.METRICS if not metric.startswith("image_"))
-
-
-def _facts(context: Context, one: experiment.Run, evaluated: experiment.Evaluated) -> report.Row:
-    positions = one.patches[0].size
-    return {
-        "support": context.config.support,
-        "method": one.method.name,
-        "encoder": context.encoder.name,
-        "weights": context.encoder.weights,
-        "coreset_rows": one.method.rows(one.shots * positions),
-        "support_images": one.shots,
-        "query_images": len(evaluated.queries),
-        "fit_seconds": one.fit_seconds,
-        "score_images_per_second": one.score_seconds and len(evaluated.queries) / one.score_seconds,
-    }
-
-
-def _save_sheet(
-    context: Context, evaluated: experiment.Evaluated, one: experiment.Run, maps: np.ndarray, file: Path
-) -> None:
-    shown = overlay.choose([sample.defect for sample in evaluated.queries])
-    sizes = {name: getattr(context.config, name) for name in ("image_size", "crop_size", "max_pixels")}
-    tiles = [
-        overlay.Tile(
-            image=samples.load_image(evaluated.queries[i], samples.read(evaluated.queries[i]), **sizes).pixels,
-            mask=evaluated.masks[i],
-            map=maps[i],
-            caption=f"{evaluated.queries[i].name.removeprefix('test/')}  {one.images[i]:.3g}",
-        )
-        for i in shown
-    ]
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        overlay.contact_sheet(tiles, low=float(np.median(maps)), high=float(maps.max())).save(file)
-    except OSError as error:
-        raise InputError(f"contact sheet {file} cannot be written: {error.strerror or error}") from None
-
-
-def _lines(rows: Sequence[report.Row]) -> str:
-    """A line for each method and number of shots of a category that has just ended."""
-    groups = tables.grouped(rows, "category", "method", "shots")
-    return "".join(f"{' '.join(map(str, key))} shots: {_summary(group)}\n" for key, group in groups.items())
-
-
-def _summary(rows: Sequence[report.Row]) -> str:
-    (mean,) = tables.means(rows)
-    figures = ", ".join(
-        f"{name} {tables.percent(mean[metric], mean[f'{metric}_std'])}"
-        for name, metric in (("image AUROC", "image_auroc"), ("pixel AUROC", "pixel_auroc"), ("AUPRO", "aupro"))
-        if mean[metric] is not None
-    )
-    if any(row["fit_seconds"] is None or row["score_images_per_second"] is None for row in rows):
-        return f"{figures}; features from the cache"
-    return f"{figures}; fitted in {rows[0]['fit_seconds']:.2f} s, {rows[0]['score_images_per_second']:.0f} images/s"

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -11,13 +11,14 @@ from jaxtyping import Bool, Float
 from tqdm import tqdm
 
 from fastrecon_jax import detector as detectors
-from fastrecon_jax import encoding
+from fastrecon_jax import devices, encoding, shares
 from fastrecon_jax.config import EvalConfig
 from fastrecon_jax.data import samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.support import Draw, draws
 from fastrecon_jax.detector import Detector, Programs, Scores
 from fastrecon_jax.methods import Method
+from fastrecon_jax.shares import Share
 
 
 class Run(NamedTuple):
@@ -47,8 +48,7 @@ class Fitted(NamedTuple):
     """The states of all draws of one method and number of shots, stacked."""
 
     programs: Programs
-    shots: int
-    draws: tuple[Draw, ...]
+    draws: int
     states: Any
     seconds: float | None
 
@@ -88,14 +88,18 @@ def choose(dataset: str, category: samples.Category, config: EvalConfig) -> dict
     }
 
 
-def evaluate(
+def score(
     detector: Detector,
     category: samples.Category,
     chosen: dict[int, tuple[Draw, ...]],
     config: EvalConfig,
     cache: FeatureCache | None = None,
-) -> Evaluated:
-    """Score the test images of a category by every method, number of shots and draw; each image is encoded once.
+    *,
+    member: int = 0,
+    members: int = 1,
+    progress: bool = True,
+) -> Share | None:
+    """Score test images of a category by every method, number of shots and draw; each image is encoded once.
 
     Args:
         detector: encoder and methods.
@@ -103,16 +107,63 @@ def evaluate(
         chosen: the support draws for each number of shots, from `choose`.
         config: sizes of images and batches, number of queries.
         cache: of features, or None.
+        member: which part of the images this process has, from 0.
+        members: how many processes divide them; each of them fits.
+        progress: show it on a terminal.
 
     Returns:
-        The scores.
+        The scores of this part; None if there are fewer images than members and none is left for this one.
 
     Raises:
         InputError: an image or a mask cannot be used.
     """
     queries = samples.subset(category.test, config.max_queries)
+    queries = queries[shares.part(len(queries), member, members)]
+    if not queries:
+        return None
     fitted = _fit(detector, category, chosen, config, cache)
-    return _score(category.name, queries, fitted, encoding.stream(detector, queries, config, cache))
+    stream = encoding.stream(detector, queries, config, cache)
+    bar = tqdm(total=len(queries), desc=category.name, unit="image", disable=None if progress else True, leave=False)
+    with bar:
+        return _score(fitted, stream, bar.update)
+
+
+def together(
+    detector: Detector,
+    category: samples.Category,
+    chosen: dict[int, tuple[Draw, ...]],
+    config: EvalConfig,
+    parts: Sequence[Share | None],
+) -> Evaluated:
+    """The evaluation of a category from the scores of all its test images.
+
+    Args:
+        detector: as for `score`.
+        category: likewise.
+        chosen: likewise.
+        config: likewise.
+        parts: what `score` returned for each member, in order.
+
+    Returns:
+        All of it.
+    """
+    whole = shares.joined([share for share in parts if share is not None])
+    runs = [
+        Run(method, shots, draw, images, patches, fit_seconds, score_seconds)
+        for (method, shots, of_shots), scores, fit_seconds, score_seconds in zip(
+            _tasks(detector, chosen), whole.scores, whole.fit_seconds, whole.score_seconds, strict=True
+        )
+        for draw, patches, images in zip(of_shots, *scores, strict=True)
+    ]
+    return Evaluated(samples.subset(category.test, config.max_queries), whole.masks, runs)
+
+
+def _tasks(detector: Detector, chosen: dict[int, tuple[Draw, ...]]) -> list[tuple[Method, int, tuple[Draw, ...]]]:
+    """Method, number of shots and draws that are fitted in one program, in order."""
+    return [
+        (programs.method, shots, of_shots)
+        for programs, (shots, of_shots) in itertools.product(detector.methods, chosen.items())
+    ]
 
 
 def _fit(
@@ -126,43 +177,37 @@ def _fit(
     union = sorted({index for of_shots in chosen.values() for draw in of_shots for index in draw.indices})
     place = {index: i for i, index in enumerate(union)}
     encoded = list(encoding.stream(detector, [category.train[i] for i in union], config, cache))
-    stages = [
-        jnp.concatenate(parts) for parts in zip(*([x[: e.count] for x in e.stages] for e in encoded), strict=True)
-    ]
+    batches = [[x[: e.count] for x in devices.first(detector.mesh, e.stages)] for e in encoded]
+    stages = [jnp.concatenate(parts) for parts in zip(*batches, strict=True)]
     clock = _Clock.of(encoded)
     fitted = []
     for programs, (shots, of_shots) in itertools.product(detector.methods, chosen.items()):
         rows = jnp.asarray([[place[i] for i in draw.indices] for draw in of_shots])
         supports = tuple(stage[rows] for stage in stages)
         states, seconds = encoding.timed(programs.fit, supports, detectors.keys([draw.seed for draw in of_shots]))
-        fitted.append(Fitted(programs, shots, of_shots, states, clock.seconds(shots, seconds / len(of_shots))))
+        states = devices.put(detector.mesh, states, devices.COPIED)
+        fitted.append(Fitted(programs, len(of_shots), states, clock.seconds(shots, seconds / len(of_shots))))
     return fitted
 
 
-def _score(
-    name: str,
-    queries: tuple[samples.Sample, ...],
-    fitted: Sequence[Fitted],
-    stream: Iterable[encoding.Encoded],
-) -> Evaluated:
+def _score(fitted: Sequence[Fitted], stream: Iterable[encoding.Encoded], advance: Callable[[int], object]) -> Share:
     """Score each batch of queries against all states as it comes; only patch scores are kept."""
     masks, scores, seconds, clock = [], [[] for _ in fitted], [0.0] * len(fitted), _Clock()
-    with tqdm(total=len(queries), desc=name, unit="image", disable=None, leave=False) as progress:
-        for encoded in stream:
-            clock = clock.add(encoded)
-            for i, one in enumerate(fitted):
-                result, elapsed = encoding.timed(one.programs.score, one.states, encoded.stages)
-                scores[i].append([np.asarray(x)[:, : encoded.count] for x in result])
-                seconds[i] += elapsed / len(one.draws)
-            masks.append(encoded.masks)
-            progress.update(encoded.count)
-    runs = []
-    for one, batches, elapsed in zip(fitted, scores, seconds, strict=True):
-        together = Scores(*(np.concatenate(parts, axis=1) for parts in zip(*batches, strict=True)))
-        total = clock.seconds(len(queries), elapsed)
-        for draw, patches, images in zip(one.draws, *together, strict=True):
-            runs.append(Run(one.programs.method, one.shots, draw, images, patches, one.seconds, total))
-    return Evaluated(queries, np.concatenate(masks), runs)
+    for encoded in stream:
+        clock = clock.add(encoded)
+        for i, one in enumerate(fitted):
+            result, elapsed = encoding.timed(one.programs.score, one.states, encoded.stages)
+            scores[i].append([np.asarray(x)[:, : encoded.count] for x in result])
+            seconds[i] += elapsed / one.draws
+        masks.append(encoded.masks)
+        advance(encoded.count)
+    images = sum(map(len, masks))
+    return Share(
+        np.concatenate(masks),
+        tuple(Scores(*(np.concatenate(x, axis=1) for x in zip(*batches, strict=True))) for batches in scores),
+        tuple(one.seconds for one in fitted),
+        tuple(clock.seconds(images, elapsed) for elapsed in seconds),
+    )
 
 
 class _Clock(NamedTuple):
@@ -194,9 +239,9 @@ def maps(detector: Detector, patches: Float[np.ndarray, "n h w"], *, batch_size:
     Returns:
         (n, H, W), float32.
     """
-    parts = []
+    parts, batch_size = [], devices.rounded(detector.mesh, batch_size)
     for start in range(0, len(patches), batch_size):
         part = patches[start : start + batch_size]
         padded = np.pad(part, ((0, batch_size - len(part)), (0, 0), (0, 0)))
-        parts.append(np.asarray(detector.maps(jnp.asarray(padded)))[: len(part)])
+        parts.append(np.asarray(detector.maps(devices.put(detector.mesh, padded, devices.SPLIT)))[: len(part)])
     return np.concatenate(parts)

@@ -11,15 +11,16 @@ PACKAGE = ROOT / "fastrecon_jax"
 # A module may import those of its own layer and of the layers above it in this list.
 LAYERS = (
     ("version", "errors"),
-    ("settings", "files", "calibration"),
+    ("settings", "files", "calibration", "devices", "processes"),
     ("compilation_cache",),
     ("core",),
     ("methods", "encoders"),
     ("detector", "data", "metrics", "config", "overlay", "report", "tables", "plots", "flags"),
-    ("encoding", "inspection"),
+    ("encoding", "inspection", "shares"),
     ("exporting",),
     ("experiment", "parts"),
     ("context", "api", "serving"),
+    ("measuring",),
     ("evaluation",),
     ("eval", "fit", "extend", "predict", "export", "demo"),
 )
