@@ -8,7 +8,12 @@ from fastrecon_jax.config import EvalConfig
 
 def main() -> None:
     """Build the settings from the flags and evaluate."""
-    evaluation.run(flags.read(EvalConfig), tell=sys.stdout.write)
+    evaluation.run(flags.read(EvalConfig), tell=_tell)
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()  # into a log file too: a process that waits for others has said so
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ the others at once, with its own message.
 
 import atexit
 import contextlib
+import faulthandler
 import importlib.util
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 import jax
 from jax._src import distributed  # jax has no public name for the client of the key-value store
 
+from fastrecon_jax import rendezvous
 from fastrecon_jax.errors import InputError
 
 START = 300  # seconds that processes wait for each other at the start
@@ -86,6 +88,7 @@ def _meet(coordinator: str, count: int, index: int, tell: Callable[[str], object
         return Group()
     if coordinator:
         tell(f"process {index} of {count} waits up to {START} s for the others at {coordinator}\n")
+        rendezvous.meet(coordinator, count, index, seconds=START)
         named = {"coordinator_address": coordinator, "num_processes": count, "process_id": index}
         named["cluster_detection_method"] = "deactivate"
     else:
@@ -93,6 +96,7 @@ def _meet(coordinator: str, count: int, index: int, tell: Callable[[str], object
             f"waiting up to {START} s for the other processes of this cluster; --num_processes=1 runs this one alone\n"
         )
         named = {}
+    faulthandler.disable()  # where jax aborts, its own message says why
     jax.config.update("jax_enable_preemption_service", False)  # it would keep SIGTERM from ending the process
     try:
         jax.distributed.initialize(**named, initialization_timeout=START, heartbeat_timeout_seconds=_JAX_SILENCE)
@@ -148,8 +152,8 @@ def agree(group: Group, facts: Mapping[str, Any]) -> None:
     known = json.loads(broadcast(group, "facts", lambda: json.dumps(facts)))
     differing = [key for key in known | facts if known.get(key) != facts.get(key)]
     if differing:
-        changes = "; ".join(f"{key} is {facts.get(key)!r} and there {known.get(key)!r}" for key in differing)
-        raise InputError(f"process {group.index} was started otherwise than process 0: {changes}")
+        changes = "; ".join(f"{key} is {facts.get(key)!r}, there {known.get(key)!r}" for key in differing)
+        raise InputError(f"this process was started otherwise than process 0: {changes}")
 
 
 def send(group: Group, name: str, data: bytes) -> None:

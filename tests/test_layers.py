@@ -11,8 +11,8 @@ PACKAGE = ROOT / "fastrecon_jax"
 # A module may import those of its own layer and of the layers above it in this list.
 LAYERS = (
     ("version", "errors"),
-    ("settings", "files", "calibration", "devices", "processes"),
-    ("compilation_cache",),
+    ("settings", "files", "calibration", "devices", "rendezvous"),
+    ("compilation_cache", "processes"),
     ("core",),
     ("methods", "encoders"),
     ("detector", "data", "metrics", "config", "overlay", "report", "tables", "plots", "flags"),
