@@ -96,7 +96,6 @@ def _meet(coordinator: str, count: int, index: int, tell: Callable[[str], object
             f"waiting up to {START} s for the other processes of this cluster; --num_processes=1 runs this one alone\n"
         )
         named = {}
-    faulthandler.disable()  # where jax aborts, its own message says why
     jax.config.update("jax_enable_preemption_service", False)  # it would keep SIGTERM from ending the process
     try:
         jax.distributed.initialize(**named, initialization_timeout=START, heartbeat_timeout_seconds=_JAX_SILENCE)
@@ -105,6 +104,7 @@ def _meet(coordinator: str, count: int, index: int, tell: Callable[[str], object
             f"--coordinator={coordinator}" if coordinator else "this cluster (--num_processes=1 runs this one alone)"
         )
         raise InputError(f"the processes cannot meet at {place}: {error}") from None
+    faulthandler.disable()  # where jax aborts because process 0 died, its own message is long enough
     state = distributed.global_state
     return Group(state.process_id, state.num_processes, state.client) if state.num_processes > 1 else Group()
 

@@ -1,4 +1,4 @@
-"""Processes on several hosts meet before jax does, which would abort with a stack trace where a line says what is wrong.
+"""Processes on several hosts meet before jax does, which would abort with a stack trace and not say who is missing.
 
 Process 0 listens at the coordinator's port until all others have said who they are, and tells all of them to go on. The
 port is then free for jax.
@@ -31,19 +31,21 @@ def meet(coordinator: str, count: int, index: int, *, seconds: float) -> None:
     host, _, port = coordinator.rpartition(":")
     try:
         if index == 0:
-            _gather(int(port), count, time.monotonic() + seconds)
+            _gather(int(port), count, seconds)
         else:
             _report(host.strip("[]"), int(port), f"{_GREETING} {index} {count}", time.monotonic() + seconds)
     except (OSError, _NotMetError) as error:
-        raise InputError(f"--coordinator={coordinator}: {getattr(error, 'strerror', None) or error}") from None
+        reason = str(getattr(error, "strerror", None) or error).split(" (while ")[0]
+        raise InputError(f"--coordinator={coordinator}: {reason}") from None
 
 
 class _NotMetError(Exception):
     pass
 
 
-def _gather(port: int, count: int, end: float) -> None:
+def _gather(port: int, count: int, seconds: float) -> None:
     """Process 0: all others, then the word to go."""
+    end = time.monotonic() + seconds
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     there: dict[int, socket.socket] = {}
@@ -57,7 +59,7 @@ def _gather(port: int, count: int, end: float) -> None:
                 connection = open_.enter_context(server.accept()[0])
             except TimeoutError:
                 missing = [str(i) for i in range(1, count) if i not in there]
-                raise _NotMetError(f"process {', '.join(missing)} of {count} did not come in time") from None
+                raise _NotMetError(f"process {', '.join(missing)} of {count} did not come in {seconds:.0f} s") from None
             words = _line(connection).split()
             if len(words) != 3 or words[0] != _GREETING:
                 connection.close()  # somebody else
