@@ -72,6 +72,8 @@ def main() -> None:
     config = flags.read(EvalConfig, **unseeded)
     known = published(config.dataset)
     directory = evaluation.run(config, tell=sys.stdout.write)
+    if directory is None:  # one of several processes, of which the first writes
+        return
     results = report.read(directory)
     lines = table(known, results["mean"], config.shots)
     sources = "".join(f"- {source}\n" for source in dict.fromkeys(row["source"] for row in known))
