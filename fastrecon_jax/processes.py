@@ -220,6 +220,7 @@ def _watch(group: Group, leaving: threading.Event) -> None:
     heard = {str(i): ("", now) for i in range(1, group.count)}
     while not leaving.is_set():
         try:
+            # Not key_value_increment: with jax 0.10.2 the store then hung for all.
             group.client.key_value_set(f"{_BEATS}/{group.index}", str(time.monotonic()), allow_overwrite=True)
             stop = _get(group, _STOP, 1.0)
             if stop is None and group.index == 0:
