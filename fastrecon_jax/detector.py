@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree, UInt8
 
+from fastrecon_jax import runtime
 from fastrecon_jax.core import scoring
 from fastrecon_jax.encoders.registry import Encoder, normalise
 from fastrecon_jax.methods import Method
@@ -76,9 +77,9 @@ def create(
     to_map = functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma)
     return Detector(
         params=encoder.params,
-        encode=jax.jit(functools.partial(encode, encoder)),
+        encode=runtime.jit(functools.partial(encode, encoder)),
         methods=tuple(_programs(method, image_score) for method in methods),
-        maps=jax.jit(jax.vmap(to_map)),
+        maps=runtime.jit(jax.vmap(to_map)),
     )
 
 
@@ -91,7 +92,7 @@ def _programs(method: Method, image_score: str) -> Programs:
         return Scores(*jax.vmap(jax.vmap(score_one, (None, 0)), (0, None))(states, embedded))
 
     score_one = scorer(method, image_score)
-    return Programs(method, fit=jax.jit(jax.vmap(fit)), score=jax.jit(score))
+    return Programs(method, fit=runtime.jit(jax.vmap(fit)), score=runtime.jit(score))
 
 
 def encode(encoder: Encoder, params: PyTree[Array], images: UInt8[Array, "b H W 3"]) -> Stages:
