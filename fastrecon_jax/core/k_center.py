@@ -61,9 +61,9 @@ def pays(n: int, c: int, m: int) -> bool:
         m: rows to take.
 
     Returns:
-        True for large pools of which more than a few rows are taken.
+        True where the plain loop reads more than 2²⁸ numbers for more than a few rows.
     """
-    return m >= 32 and (n >= 3072 or n * c >= 2**21)
+    return m >= 16 and m * n * c >= 2**28
 
 
 def one_by_one(pool: Float[Array, "n c"], nearest: Float[Array, " n"], m: int) -> Int[Array, " m"]:
@@ -172,7 +172,7 @@ def _take(pool: _Pool, state: _State) -> _State:
     x = _rows(pool, few)
 
     def certain(carry):
-        indices, taken, nearest, k = carry
+        _, taken, nearest, k = carry
         wins = (nearest[k] > bound) | ((nearest[k] == bound) & (few[k] < rival))
         return (taken < m) & (wins | (taken == state.taken))
 
@@ -188,16 +188,23 @@ def _take(pool: _Pool, state: _State) -> _State:
 
 
 def _pass_over_all(pool: _Pool, state: _State, before: Int[Array, ""]) -> _State:
-    """Bring all rows up to date as the plain loop does, if only a handful of centres was taken."""
+    """Bring all rows up to date as the plain loop does, if only a handful of centres was taken; each is read once."""
     n = state.bounds.shape[0]
+    size = few_rows(n)
     worth = state.taken - before < HANDFUL
 
-    def one(j, bounds):
-        start, _ = jax.lax.optimization_barrier((pool.start, j))  # else the slice is taken, and kept, before the loop
-        rows = jax.lax.dynamic_slice_in_dim(pool.stack, start, n)
-        return jnp.minimum(bounds, linalg.squared_distances(rows, pool.stack[pool.start + state.indices[j]]))
+    def block(i, bounds):
+        begin = jnp.minimum(i * size, n - size)  # the last block overlaps the one before
+        x = jax.lax.dynamic_slice_in_dim(pool.stack, pool.start + begin, size)
 
-    bounds = jax.lax.fori_loop(before, jnp.where(worth, state.taken, before), one, state.bounds)
+        def one(j, nearest):
+            return jnp.minimum(nearest, linalg.squared_distances(x, pool.stack[pool.start + state.indices[j]]))
+
+        nearest = jax.lax.dynamic_slice_in_dim(bounds, begin, size)
+        nearest = jax.lax.fori_loop(before, state.taken, one, nearest)
+        return jax.lax.dynamic_update_slice_in_dim(bounds, nearest, begin, 0)
+
+    bounds = jax.lax.fori_loop(0, jnp.where(worth, -(-n // size), 0), block, state.bounds)
     seen = jnp.where(worth & (state.seen == before), state.taken, state.seen)
     return state._replace(bounds=bounds, seen=seen)
 
@@ -225,8 +232,8 @@ def _bring_up_to_date(pool: _Pool, state: _State) -> _State:
 def _lower_bounds(x: Float[Array, "b c"], y: Float[Array, "k c"]) -> Float[Array, "b k"]:
     """Lower bounds of all squared distances *as the plain loop computes them*, with rounding, from one product.
 
-    Rows are centred, a = fl(x - μ), b = fl(y - μ). With u = eps / 2, γ = c u and N = ||a||² + ||b||², whatever the order
-    of the sums,
+    Rows are centred, a = fl(x - μ), b = fl(y - μ). With u = eps / 2, γ = c u and N = ||a||² + ||b||², in whatever order
+    the sums run,
         |fl(||a||² + ||b||² - 2 a·b) - ||a - b||²| ≤ (2 γ + 3 u) N      norms and product, 2 ||a|| ||b|| ≤ N
         | ||a - b||² - ||x - y||² |                ≤ 4 u N              a and b are rounded
         |fl(||x - y||²) - ||x - y||²|              ≤ 2 (γ + 2 u) N      ||a - b||² ≤ 2 N

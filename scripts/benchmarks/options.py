@@ -10,3 +10,6 @@ WEIGHTS = flags.DEFINE_string("weights", "", "of the encoder; by default its pre
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "images in a batch", lower_bound=1)
 THREADS = flags.DEFINE_integer("threads", 0, "that decode; 0 for one a processor", lower_bound=0)
 REPEATS = flags.DEFINE_integer("repeats", 5, "rounds of which the median is taken", lower_bound=1)
+ROWS = flags.DEFINE_list("rows", ["6272", "156800"], "of the coreset's pools")
+CHANNELS = flags.DEFINE_integer("channels", 1536, "of the coreset's pools without --data_dir", lower_bound=1)
+LONG = flags.DEFINE_bool("long", False, "coresets of 10 % of pools above 10,000 rows too")
