@@ -19,6 +19,7 @@ from fastrecon_jax.core import linalg
 
 COLUMNS = 32  # centres in one product
 PAIRS = 4  # one distance by differences for so many rows at once
+MANY = 8  # pairs of a block, one in so many, from which on all are computed
 HANDFUL = 6  # centres; passing over all rows for fewer costs less than a product
 
 
@@ -220,17 +221,21 @@ def _bring_up_to_date(pool: _Pool, state: _State) -> _State:
         columns = j + jnp.arange(COLUMNS, dtype=jnp.int32)
         centres = state.indices[jnp.minimum(columns, state.taken - 1)]
         y = _rows(pool, centres) - pool.centre[None]
-        lower = _lower_bounds(x, y)
+        lower, upper = _limits(x, y)
         lower = jnp.where((columns < state.taken)[None], lower, jnp.inf)
-        return j + COLUMNS, _exact(pool, bounds, lower, chosen, centres)
+        is_open = ~(lower >= jnp.minimum(bounds, jnp.min(upper, axis=1))[:, None])
+        bounds = jax.lax.cond(
+            jnp.sum(is_open) * MANY > is_open.size, _all_pairs, _open_pairs, pool, bounds, lower, chosen, centres
+        )
+        return j + COLUMNS, bounds
 
     begin = (jnp.min(state.seen[chosen]), state.bounds[chosen])
     _, bounds = jax.lax.while_loop(lambda carry: carry[0] < state.taken, some_centres, begin)
     return state._replace(bounds=state.bounds.at[chosen].set(bounds), seen=state.seen.at[chosen].set(state.taken))
 
 
-def _lower_bounds(x: Float[Array, "b c"], y: Float[Array, "k c"]) -> Float[Array, "b k"]:
-    """Lower bounds of all squared distances *as the plain loop computes them*, with rounding, from one product.
+def _limits(x: Float[Array, "b c"], y: Float[Array, "k c"]) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
+    """Lower and upper bounds of all squared distances *as the plain loop rounds them*, from one product.
 
     Rows are centred, a = fl(x - μ), b = fl(y - μ). With u = eps / 2, γ = c u and N = ||a||² + ||b||², in whatever order
     the sums run,
@@ -242,10 +247,28 @@ def _lower_bounds(x: Float[Array, "b c"], y: Float[Array, "k c"]) -> Float[Array
     limits, c = jnp.finfo(x.dtype), x.shape[1]
     sums = jnp.sum(jnp.square(x), axis=1)[:, None] + jnp.sum(jnp.square(y), axis=1)[None]
     margin = 2.125 * (c + 8) * (limits.eps * sums + 4 * limits.tiny)
-    return sums - 2 * linalg.matmul(x, y.T) - margin
+    distances = sums - 2 * linalg.matmul(x, y.T)
+    return distances - margin, distances + margin
 
 
-def _exact(
+def _all_pairs(
+    pool: _Pool,
+    bounds: Float[Array, " b"],
+    lower: Float[Array, "b k"],
+    rows: Int[Array, " b"],
+    centres: Int[Array, " k"],
+) -> Float[Array, " b"]:
+    """Lower the bounds by the distances to all centres, by differences: where products exclude little."""
+    del lower
+    x = _rows(pool, rows)
+
+    def one(nearest, centre):
+        return jnp.minimum(nearest, linalg.squared_distances(x, pool.stack[pool.start + centre])), None
+
+    return jax.lax.scan(one, bounds, centres)[0]
+
+
+def _open_pairs(
     pool: _Pool,
     bounds: Float[Array, " b"],
     lower: Float[Array, "b k"],
