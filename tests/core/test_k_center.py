@@ -149,8 +149,7 @@ def test_it_lowers_for_every_platform():
 
 
 def test_memory_is_a_tenth_of_the_pools():
-    for n, m in ((6272, 627), (6272, 62), (156_800, 15_680)):
-        for d in (1, 5):
-            pools = jax.ShapeDtypeStruct((d, n, 1536), jnp.float32)
-            choose = jax.jit(jax.vmap(functools.partial(coreset.greedy_k_center, m=m)))
-            assert choose.lower(pools).compile().memory_analysis().temp_size_in_bytes < 0.1 * d * n * 1536 * 4
+    for d, n, m in ((1, 6272, 62), (5, 6272, 627), (1, 156_800, 15_680)):
+        pools = jax.ShapeDtypeStruct((d, n, 1536), jnp.float32)
+        choose = jax.jit(jax.vmap(functools.partial(coreset.greedy_k_center, m=m)))
+        assert choose.lower(pools).compile().memory_analysis().temp_size_in_bytes < 0.1 * d * n * 1536 * 4
