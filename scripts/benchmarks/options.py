@@ -15,3 +15,6 @@ ENCODERS = flags.DEFINE_list(
 )
 BATCHES = flags.DEFINE_list("batches", "1,8,32", "batch sizes of suite `encoder`")
 TORCH_COMPILE = flags.DEFINE_boolean("torch_compile", False, "compare with torch.compile too; it takes minutes")
+ROWS = flags.DEFINE_list("rows", ["6272", "156800"], "of the coreset's pools")
+CHANNELS = flags.DEFINE_integer("channels", 1536, "of the coreset's pools without --data_dir", lower_bound=1)
+LONG = flags.DEFINE_bool("long", False, "coresets of 10 % of pools above 10,000 rows too")
