@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PyTree, UInt8
 
-from fastrecon_jax import devices
+from fastrecon_jax import devices, runtime
 from fastrecon_jax.core import scoring
 from fastrecon_jax.encoders.registry import Encoder, normalise
 from fastrecon_jax.methods import Method
@@ -89,9 +89,9 @@ def create(
     to_stages = functools.partial(encode, encoder)
     return Detector(
         params=devices.put(mesh, encoder.params, devices.COPIED),
-        encode=jax.jit(devices.split(mesh, to_stages, (devices.COPIED, devices.SPLIT), devices.SPLIT)),
+        encode=runtime.jit(devices.split(mesh, to_stages, (devices.COPIED, devices.SPLIT), devices.SPLIT)),
         methods=tuple(_programs(method, image_score, mesh) for method in methods),
-        maps=jax.jit(devices.split(mesh, jax.vmap(to_map), (devices.SPLIT,), devices.SPLIT)),
+        maps=runtime.jit(devices.split(mesh, jax.vmap(to_map), (devices.SPLIT,), devices.SPLIT)),
         mesh=mesh,
     )
 
@@ -106,7 +106,7 @@ def _programs(method: Method, image_score: str, mesh: Mesh | None) -> Programs:
 
     score_one = scorer(method, image_score)
     shared = devices.split(mesh, score, (devices.COPIED, devices.SPLIT), devices.SPLIT_SECOND)
-    return Programs(method, fit=jax.jit(jax.vmap(fit)), score=jax.jit(shared))
+    return Programs(method, fit=runtime.jit(jax.vmap(fit)), score=runtime.jit(shared))
 
 
 def encode(encoder: Encoder, params: PyTree[Array], images: UInt8[Array, "b H W 3"]) -> Stages:

@@ -2,13 +2,15 @@
 
 import sys
 
-from fastrecon_jax import evaluation, flags
+from fastrecon_jax import compilation_cache, evaluation, flags
 from fastrecon_jax.config import EvalConfig
 
 
 def main() -> None:
     """Build the settings from the flags and evaluate."""
-    evaluation.run(flags.read(EvalConfig), tell=_tell)
+    config = flags.read(EvalConfig)
+    compilation_cache.enable()
+    evaluation.run(config, tell=_tell)
 
 
 def _tell(text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from absl import app, flags
 
+from fastrecon_jax import runtime
 from fastrecon_jax.errors import InputError
 
 Config = TypeVar("Config")
@@ -109,6 +110,7 @@ def run(main: Callable[[], int | None]) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
 
+    runtime.keep_memory()
     logging.getLogger("absl").setLevel(logging.WARNING)  # libraries tell their progress there
     logging.getLogger("jax").setLevel(logging.WARNING)  # no notes about backends that it does not find
     logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself

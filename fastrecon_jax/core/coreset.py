@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from fastrecon_jax.core import linalg
+from fastrecon_jax.core import k_center, linalg
 
 
 def size(rows: int, ratio: float) -> int:
@@ -31,10 +31,10 @@ def greedy_k_center(pool: Float[Array, "n c"], m: int, nearest: Float[Array, " n
     """Take the row farthest from all that were taken, until there are m; start with row 0 unless `nearest` says else.
 
     s₀ = 0,  s_{j+1} = argmax_i min_{l ≤ j} ||x_i - x_{s_l}||; the first row wins a tie. When only duplicates of
-    taken rows are left, row 0 is taken again.
+    taken rows are left, row 0 is taken again. Large pools take the same rows in rounds, see `k_center`.
 
     Args:
-        pool: rows, (n, c).
+        pool: rows, (n, c). The choice is discrete: nothing is differentiated.
         m: how many to take, 1 to n; static.
         nearest: squared distances to begin with, (n,): the first row taken is their argmax, and they bound all later
             distances, min(nearest_i, min_{l ≤ j} ||x_i - x_{s_l}||²). By default infinite.
@@ -52,15 +52,12 @@ def greedy_k_center(pool: Float[Array, "n c"], m: int, nearest: Float[Array, " n
     n = pool.shape[0]
     if not 1 <= m <= n:
         raise ValueError(f"a coreset of {m} rows is not possible: the pool has {n}, at least 1 must be taken")
-
-    def take(nearest, _):
-        row = jnp.argmax(nearest).astype(jnp.int32)
-        return jnp.minimum(nearest, linalg.squared_distances(pool, pool[row])), row
-
     # The distance of every row to the empty set is infinite, so the first argmax is row 0.
     nearest = jnp.full((n,), jnp.inf, pool.dtype) if nearest is None else nearest
-    _, indices = jax.lax.scan(take, nearest, length=m)
-    return indices
+    pool, nearest = jax.lax.stop_gradient((pool, nearest))
+    if k_center.pays(*pool.shape, m):
+        return k_center.in_rounds(pool[None], nearest[None], m)[0]
+    return k_center.one_by_one(pool, nearest, m)
 
 
 def starting_distances(pool: Float[Array, "n c"], key: PRNGKeyArray, points: int) -> Float[Array, " n"]:

@@ -8,7 +8,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from fastrecon_jax.encoders import winograd
+
 Padding = Sequence[tuple[int, int]]
+FORMS = ("fast", "portable", "single")
 
 
 def symmetric(size: int) -> Padding:
@@ -128,7 +131,9 @@ class Convolution(nnx.Module):
         stride: of both axes.
         same: whether the padding is TensorFlow's SAME instead of torch's symmetric one.
         depthwise: one filter for each channel.
-        single: one operation whatever the shape, see `single`.
+        tile: side of Winograd's tiles if the kernel is 3x3 and the stride 1.
+        transformed: the kernel for Winograd's form, once `prepare` was called.
+        form: one of `FORMS`.
     """
 
     def __init__(
@@ -138,19 +143,34 @@ class Convolution(nnx.Module):
         stride: int = 1,
         same: bool = False,
         depthwise: bool = False,
+        tile: int = 0,
     ):
         self.kernel = (Precise if depthwise else nnx.Param)(jax.device_put(weights[0]))
         self.bias = Precise(jax.device_put(weights[1]))
         self.stride = stride
         self.same = same
         self.depthwise = depthwise
-        self.single = False
+        self.tile = tile if self.kernel.shape[:2] == (3, 3) and stride == 1 else 0
+        self.transformed = nnx.data(None)
+        self.form = "portable"
+
+    def prepare(self) -> None:
+        """Transform the kernel for Winograd's form, where that is faster."""
+        if self.tile:
+            kernel = np.asarray(self.kernel[...])
+            self.transformed = nnx.data(nnx.Param(jax.device_put(winograd.transform(kernel, self.tile))))
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
         """Convolve; the result has the type of the input."""
-        kernel, bias = self.kernel[...], self.bias[...]
+        bias = self.bias[...]
+        y = self._products(x.astype(self.kernel.dtype))
+        return (y.astype(bias.dtype) + bias[None, None, None]).astype(x.dtype)
+
+    def _products(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
+        if self.form == "fast" and self.transformed is not None:
+            return winograd.convolve(x, self.transformed[...])
+        kernel = self.kernel[...]
         size = kernel.shape[0]
         padding = tensorflow_same(*x.shape[1:3], size, self.stride) if self.same else symmetric(size)
-        form = single if self.single else depthwise if self.depthwise else dense
-        y = form(x.astype(kernel.dtype), kernel, self.stride, padding)
-        return (y.astype(bias.dtype) + bias[None, None, None]).astype(x.dtype)
+        form = single if self.form == "single" else depthwise if self.depthwise else dense
+        return form(x, kernel, self.stride, padding)

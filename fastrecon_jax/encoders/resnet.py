@@ -42,7 +42,9 @@ VARIANTS = {
 class Block(nnx.Module):
     """relu(convolutions(x) + shortcut(x))."""
 
-    def __init__(self, source: Source, name: str, layers: Sequence[tuple[int, int, int, int]], *, stride: int):
+    def __init__(
+        self, source: Source, name: str, layers: Sequence[tuple[int, int, int, int]], *, stride: int, tile: int
+    ):
         """Build from (inputs, outputs, size, stride) of each convolution.
 
         Args:
@@ -50,10 +52,13 @@ class Block(nnx.Module):
             name: prefix of the block's tensors.
             layers: the convolutions in order.
             stride: of the shortcut.
+            tile: side of Winograd's tiles, of which the outputs' sides are multiples at 224 pixels.
         """
         self.convolutions = nnx.List(
             Convolution(
-                source.convolution(f"{name}.conv{i}", f"{name}.bn{i}", (outputs, inputs, size, size)), stride=step
+                source.convolution(f"{name}.conv{i}", f"{name}.bn{i}", (outputs, inputs, size, size)),
+                stride=step,
+                tile=tile,
             )
             for i, (inputs, outputs, size, step) in enumerate(layers, start=1)
         )
@@ -95,7 +100,7 @@ class ResNet(nnx.Module):
             for j in range(variant.blocks[i]):
                 stride = 2 if i > 0 and j == 0 else 1
                 shapes = _layers(variant, inputs, variant.width * 2**i, 64 * 2**i, stride)
-                blocks.append(Block(source, f"{STAGES[i]}.{j}", shapes, stride=stride))
+                blocks.append(Block(source, f"{STAGES[i]}.{j}", shapes, stride=stride, tile=4 if i < 2 else 2))
                 inputs = shapes[-1][1]
             layers.append(nnx.List(blocks))
         self.layers = nnx.List(layers)

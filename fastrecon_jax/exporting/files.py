@@ -84,7 +84,7 @@ def export(
         InputError: an unknown format, a package is missing, or the part does not fit into the format.
     """
     _check(kind, encoder, arrays)
-    form = registry.single_operations(encoder) if kind == "onnx" else encoder
+    form = (registry.single_operations if kind == "onnx" else registry.portable)(encoder)
     inspect = inspection.compose(
         form,
         method,

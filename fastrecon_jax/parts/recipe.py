@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree, UInt8
 
-from fastrecon_jax import detector, encoders, inspection, methods
+from fastrecon_jax import detector, encoders, inspection, methods, runtime
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import Arrays
 from fastrecon_jax.methods.settings import MethodSettings
@@ -132,11 +132,11 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder) -> Engine:
         recipe=dataclasses.replace(recipe, stages=encoder.stages, weights_sha256=encoder.sha256),
         encoder=encoder,
         method=method,
-        encode=jax.jit(functools.partial(detector.encode, encoder)),
-        fit=jax.jit(functools.partial(_fit, method)),
-        inspect=jax.jit(inspection.compose_crops(encoder, method, **output)),
-        score=jax.jit(jax.vmap(of_stages, (None, 0))),
-        leave_one_out=jax.jit(functools.partial(_leave_one_out, method, of_stages)),
+        encode=runtime.jit(functools.partial(detector.encode, encoder)),
+        fit=runtime.jit(functools.partial(_fit, method)),
+        inspect=runtime.jit(inspection.compose_crops(encoder, method, **output)),
+        score=runtime.jit(jax.vmap(of_stages, (None, 0))),
+        leave_one_out=runtime.jit(functools.partial(_leave_one_out, method, of_stages)),
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
+_PAUSE = 0.05  # seconds in which the threads of the last part end their waiting loops
+
 
 def in_turn(parts: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Run the parts one after the other, round by round, after one round that does not count.
@@ -23,6 +25,7 @@ def in_turn(parts: Mapping[str, Callable[[], object]], repeats: int) -> dict[str
     found = {name: [] for name in parts}
     for i in range(repeats + 1):
         for name, part in parts.items():
+            time.sleep(_PAUSE)
             start = time.perf_counter()
             part()
             if i:

@@ -147,7 +147,7 @@ def test_tfds_is_not_needed_for_the_publishers_folder_and_named_for_the_prepared
     make("mvtec_ad", dummies.folder("mvtec_ad"), tmp_path)
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     assert datasets.open_dataset("mvtec_ad", str(dummies.folder("mvtec_ad"))).open_category("bottle")
-    with pytest.raises(InputError, match=r"pip install 'fastrecon_jax\[data\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[data\]'"):
         datasets.open_dataset("mvtec_ad", str(tmp_path)).open_category("bottle")
 
 

@@ -330,5 +330,5 @@ def test_the_package_of_elpv_is_whole(category):
 
 def test_the_package_of_elpv_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'fastrecon_jax\[elpv\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[elpv\]'"):
         datasets.open_dataset("elpv", "")

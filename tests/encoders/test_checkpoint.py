@@ -289,5 +289,5 @@ def test_missing_extra_is_named(monkeypatch):
         return original(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without_hub)
-    with pytest.raises(InputError, match=r'pip install "fastrecon_jax\[hub\]"'):
+    with pytest.raises(InputError, match=r'pip install -e "\.\[hub\]"'):
         checkpoint.load("hf://timm/m")

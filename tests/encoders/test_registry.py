@@ -39,12 +39,15 @@ def test_default_stages_have_strides_8_and_16(name):
     assert encoder.weights == "random"
 
 
+def size(encoder):
+    return sum(leaf.size for leaf in jax.tree.leaves(encoder.params))
+
+
 def test_stages_are_returned_finest_first_and_only_as_far_as_asked():
-    encoder = encoders.create("resnet18", stages=("layer2", "layer1"), weights="random")
+    encoder = encoders.create("resnet18", stages=("layer2", "layer1"), weights="random", platform="gpu")
     assert encoder.stages == ("layer1", "layer2")
-    built = sum(x.size for x in jax.tree.leaves(encoder.params))
-    full = encoders.create("resnet18", stages=("layer4",), weights="random")
-    assert built < sum(x.size for x in jax.tree.leaves(full.params)) / 10
+    full = encoders.create("resnet18", stages=("layer4",), weights="random", platform="gpu")
+    assert size(encoder) < size(full) / 10
 
 
 def test_bfloat16_stays_near_float32():
@@ -217,3 +220,39 @@ def test_convolutions_as_single_operations_change_nothing_but_rounding(name):
         assert_close(actual, expected, 1e-5)
     jaxpr = str(jax.make_jaxpr(single.apply)(single.params, images))
     assert "conv_general_dilated" in jaxpr and "dot_general" not in jaxpr
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50_v1", "wide_resnet50_2", "efficientnet_lite0"])
+@pytest.mark.parametrize("count", [1, 7])
+def test_the_cpus_forms_change_nothing_but_rounding(name, count):
+    encoder = encoders.create(name, weights="random", platform="cpu")
+    plain = encoders.create(name, weights="random", platform="gpu")
+    images = jnp.asarray(np.random.default_rng(count).standard_normal((count, 64, 48, 3)), jnp.float32)
+    stages = encoder.apply(encoder.params, images)
+    for expected, *actual in zip(
+        plain.apply(plain.params, images),
+        stages,
+        registry.portable(encoder).apply(encoder.params, images),
+        strict=True,
+    ):
+        for one in actual:
+            assert one.shape == expected.shape
+            assert jnp.max(jnp.abs(one - expected)) < 2e-5 * jnp.max(jnp.abs(expected))
+
+
+def test_only_the_cpu_has_transformed_weights():
+    on = {platform: encoders.create("resnet18", weights="random", platform=platform) for platform in ("cpu", "gpu")}
+    jaxprs = {key: str(jax.make_jaxpr(one.apply)(one.params, jnp.zeros((1, 32, 32, 3)))) for key, one in on.items()}
+    assert size(on["cpu"]) > 2 * size(on["gpu"])
+    assert "dot_general" in jaxprs["cpu"] and "dot_general" not in jaxprs["gpu"]
+
+
+def test_gradients_pass_through_all_forms():
+    encoder = encoders.create("resnet18", weights="random", stages=("layer1",))
+
+    def total(form):
+        return lambda x: form.apply(encoder.params, x)[0].sum()
+
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((5, 32, 32, 3)), jnp.float32)
+    fast, plain = (jax.grad(total(form))(images) for form in (encoder, registry.portable(encoder)))
+    assert jnp.max(jnp.abs(fast - plain)) < 1e-4 * jnp.max(jnp.abs(plain))

@@ -183,7 +183,7 @@ def test_parts_beyond_two_gigabytes_are_refused(kind):
 )
 def test_a_missing_package_names_the_extra(monkeypatch, kind, package, extra):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=rf"exporting needs {package}.*pip install \"fastrecon_jax\[{extra}\]\""):
+    with pytest.raises(InputError, match=rf"exporting needs {package}.*pip install -e \"\.\[{extra}\]\""):
         export(kind, "resnet18", "fastrecon")
 
 
