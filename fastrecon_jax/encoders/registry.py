@@ -71,7 +71,7 @@ def _resnet(name: str, pretrained: str) -> Family:
         epsilon=resnet.EPSILON,
         beyond=resnet.beyond,
         weights=pretrained,
-        at_once=4,
+        at_once=8 if resnet.VARIANTS[name].width == 64 else 4,
     )
 
 

@@ -15,16 +15,17 @@ from fastrecon_jax.encoders import registry, weights
 
 _SIDE = 224
 _OURS = "fastrecon_jax"
+_TURN = 0.4  # seconds
 
 
 def run() -> None:
     """Print images/s and ratios for each encoder and batch size."""
-    sys.stdout.write(f"{timing.machine()}; images/s, medians of {options.REPEATS.value} rounds in turn\n\n")
+    sys.stdout.write(f"{timing.machine()}; images/s, medians of {options.REPEATS.value} turns of {_TURN} s\n\n")
     rows, names = [], None
     for name in options.ENCODERS.value:
         for batch in map(int, options.BATCHES.value):
             parts, errors = _parts(name, batch)
-            seconds = timing.medians(timing.in_turn(parts, options.REPEATS.value))
+            seconds = timing.medians(timing.in_turn(parts, options.REPEATS.value, at_least=_TURN))
             names = list(parts)
             ratios = [f"{seconds[other] / seconds[_OURS]:.2f}" for other in names[1:]]
             rates = [f"{batch / seconds[part]:.1f}" for part in names]

@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
-_PAUSE = 0.05  # seconds in which the threads of the last part end their waiting loops
 
-
-def in_turn(parts: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+def in_turn(
+    parts: Mapping[str, Callable[[], object]], repeats: int, *, at_least: float = 0.0
+) -> dict[str, list[float]]:
     """Run the parts one after the other, round by round, after one round that does not count.
 
     Args:
         parts: by name; each does its work and waits for its end.
         repeats: rounds that count.
+        at_least: seconds of a turn: the part runs once without being timed, so that caches and threads are its own
+            again, and then as often as fits, of which the mean is taken. By default a turn is one call.
 
     Returns:
         Seconds of each part in each round.
@@ -25,11 +27,14 @@ def in_turn(parts: Mapping[str, Callable[[], object]], repeats: int) -> dict[str
     found = {name: [] for name in parts}
     for i in range(repeats + 1):
         for name, part in parts.items():
-            time.sleep(_PAUSE)
-            start = time.perf_counter()
-            part()
+            if at_least and i:
+                part()
+            start, calls = time.perf_counter(), 0
+            while calls == 0 or (i and time.perf_counter() - start < at_least):
+                part()
+                calls += 1
             if i:
-                found[name].append(time.perf_counter() - start)
+                found[name].append((time.perf_counter() - start) / calls)
     return found
 
 
