@@ -58,7 +58,7 @@ class FastRecon:
             encoder: its name.
             weights: a file, `package://NAME`, `hf://OWNER/REPOSITORY`; the encoder's pretrained ones by default.
             stages: of the encoder; those of strides 8 and 16 by default.
-            dtype: of the encoder, float32 or bfloat16.
+            dtype: of the encoder, float32, tfloat32 or bfloat16.
             image_size: side in pixels to which images are resized.
             crop_size: side in pixels of the centre that is inspected.
             image_score: `max` or `top1p`; the method's own by default.

@@ -5,7 +5,10 @@
 Suites, in `scripts/benchmarks`:
     coreset: seconds of the greedy coreset, of the plain loop, and of numpy, scikit-learn and PyTorch loops.
     encoder: our encoders against PyTorch and ONNX Runtime, in images/s.
+    gpu: `pipeline` for wide_resnet50_2 on an accelerator, against PyTorch, and the coreset of a full-shot pool.
     loader: images/s of reading, decoding and resizing alone, of the encoder alone, and of both together.
+    pipeline: images/s of the encoder, of the scoring, and of both in one program.
+    start: seconds from the command to the first score, piece by piece.
 """
 
 import importlib
@@ -15,7 +18,8 @@ from benchmarks import options  # noqa: F401  # defines the flags
 
 from fastrecon_jax import flags as command_line
 
-_SUITE = flags.DEFINE_enum("suite", "loader", ["coreset", "encoder", "loader"], "what to measure")
+_SUITES = ("coreset", "encoder", "gpu", "loader", "pipeline", "start")
+_SUITE = flags.DEFINE_enum("suite", "loader", _SUITES, "what to measure")
 
 
 def main() -> None:

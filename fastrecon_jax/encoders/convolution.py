@@ -72,26 +72,35 @@ def depthwise(
 
 
 def dense(
-    x: Float[Array, "b h w c"], kernel: Float[Array, "k l c d"], stride: int, padding: Padding
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "k l c d"],
+    stride: int,
+    padding: Padding,
+    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
 ) -> Float[Array, "b H W d"]:
-    """Convolution over all channels, a 1x1 kernel as a matrix product; float32 in full, also where TF32 is the default.
+    """Convolution over all channels, a 1x1 kernel as a matrix product.
 
     Args:
         x: (b, h, w, c).
         kernel: (k, l, c, d).
         stride: of both axes.
         padding: (before, after) for height and width.
+        precision: of the products; by default float32 in full, also where TF32 is the platform's own.
 
     Returns:
         (b, H, W, d).
     """
     if kernel.shape[:2] == (1, 1):
-        return jnp.matmul(x[:, ::stride, ::stride], kernel[0, 0], precision=jax.lax.Precision.HIGHEST)
-    return single(x, kernel, stride, padding)
+        return jnp.matmul(x[:, ::stride, ::stride], kernel[0, 0], precision=precision)
+    return single(x, kernel, stride, padding, precision)
 
 
 def single(
-    x: Float[Array, "b h w c"], kernel: Float[Array, "k l _ d"], stride: int, padding: Padding
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "k l _ d"],
+    stride: int,
+    padding: Padding,
+    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
 ) -> Float[Array, "b H W d"]:
     """Any convolution as one operation of XLA's, which other runtimes have too and run fast.
 
@@ -100,6 +109,7 @@ def single(
         kernel: (k, l, c, d), or one filter for each channel, (k, k, 1, c).
         stride: of both axes.
         padding: (before, after) for height and width.
+        precision: of the products, see `dense`.
 
     Returns:
         (b, H, W, d).
@@ -111,7 +121,7 @@ def single(
         padding,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1] // kernel.shape[2],
-        precision=jax.lax.Precision.HIGHEST,
+        precision=precision,
     )
 
 
@@ -134,6 +144,7 @@ class Convolution(nnx.Module):
         tile: side of Winograd's tiles if the kernel is 3x3 and the stride 1.
         transformed: the kernel for Winograd's form, once `prepare` was called.
         form: one of `FORMS`.
+        precision: of the products.
     """
 
     def __init__(
@@ -153,6 +164,7 @@ class Convolution(nnx.Module):
         self.tile = tile if self.kernel.shape[:2] == (3, 3) and stride == 1 else 0
         self.transformed = nnx.data(None)
         self.form = "portable"
+        self.precision = jax.lax.Precision.HIGHEST
 
     def prepare(self) -> None:
         """Transform the kernel for Winograd's form, where that is faster."""
@@ -172,5 +184,7 @@ class Convolution(nnx.Module):
         kernel = self.kernel[...]
         size = kernel.shape[0]
         padding = tensorflow_same(*x.shape[1:3], size, self.stride) if self.same else symmetric(size)
-        form = single if self.form == "single" else depthwise if self.depthwise else dense
-        return form(x, kernel, self.stride, padding)
+        if self.depthwise and self.form != "single":
+            return depthwise(x, kernel, self.stride, padding)
+        form = single if self.form == "single" else dense
+        return form(x, kernel, self.stride, padding, self.precision)

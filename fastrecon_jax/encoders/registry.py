@@ -14,7 +14,7 @@ from fastrecon_jax.encoders.convolution import Convolution, Precise
 from fastrecon_jax.errors import InputError
 
 RANDOM = "random"
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "tfloat32", "bfloat16")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -116,7 +116,9 @@ def create(
         stages: names of the outputs; the architecture's stages of strides 8 and 16 by default.
         weights: path of a `.safetensors` or `.pth` file, `package://NAME`, `hf://OWNER/REPOSITORY`, or `random` (for
             tests only); the architecture's pretrained ones by default.
-        dtype: `float32` or `bfloat16`, of activations and weights; biases and depthwise kernels stay float32.
+        dtype: of activations and weights: `float32`; `tfloat32`, the same with the platform's own precision of
+            products, which is TF32 on GPUs, bfloat16 on TPUs and float32 on CPUs; or `bfloat16`, where biases and
+            depthwise kernels stay float32.
 
         platform: that it will run on, `cpu`, `gpu` or `tpu`, which decides the form of the convolutions; by default
             that of the process.
@@ -131,7 +133,7 @@ def create(
     ordered = tuple(sorted(set(stages or family.default_stages), key=family.stages.index))
     module, origin, sha256 = _load(name, family, ordered, weights or family.weights)
     form = "fast" if (platform or jax.default_backend()) == "cpu" else "single"
-    if form == "fast" and dtype == "float32":
+    if form == "fast" and dtype != "bfloat16":
         for convolution in _convolutions(module):
             convolution.prepare()
     graph, params = nnx.split(module)
@@ -166,11 +168,15 @@ def _load(name: str, family: Family, stages: tuple[str, ...], origin: str) -> tu
     return module, loaded.source, loaded.sha256
 
 
+def _storage(dtype: str) -> str:
+    return "float32" if dtype == "tfloat32" else dtype
+
+
 def _cast(params: PyTree[Array], dtype: str) -> PyTree[Array]:
     def cast(parameter: nnx.Variable) -> nnx.Variable:
         if isinstance(parameter, Precise):
             return parameter
-        return parameter.replace(parameter[...].astype(dtype))
+        return parameter.replace(parameter[...].astype(_storage(dtype)))
 
     return jax.tree.map(cast, params, is_leaf=lambda x: isinstance(x, nnx.Variable))
 
@@ -216,12 +222,14 @@ def _apply(
     module = nnx.merge(graph, params)
     for convolution in _convolutions(module):
         convolution.form = form
+        if dtype == "tfloat32":
+            convolution.precision = jax.lax.Precision.DEFAULT
 
     def run(part: Float[Array, "p H W 3"]) -> tuple[Float[Array, "p _ _ _"], ...]:
         outputs = module(part)
         return tuple(outputs[name] for name in stages)
 
-    images = images.astype(dtype)
+    images = images.astype(_storage(dtype))
     if form != "fast" or images.shape[0] <= at_once:
         return run(images)
     whole = images.shape[0] // at_once * at_once

@@ -68,7 +68,7 @@ class FitConfig(MethodSettings):
         "by default the encoder's pretrained ones",
     )
     stages: tuple[str, ...] = setting((), "encoder stages; by default those of strides 8 and 16")
-    dtype: str = setting("float32", "of the encoder: float32 or bfloat16")
+    dtype: str = setting("float32", "of the encoder: float32, tfloat32 (TF32 on GPUs) or bfloat16")
     image_size: int = setting(256, "side in pixels to which images are resized")
     crop_size: int = setting(224, "side in pixels of the centre that is inspected")
     image_score: str = setting(

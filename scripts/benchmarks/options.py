@@ -11,10 +11,11 @@ BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "images in a batch", lower_bo
 THREADS = flags.DEFINE_integer("threads", 0, "that decode; 0 for one a processor", lower_bound=0)
 REPEATS = flags.DEFINE_integer("repeats", 5, "rounds of which the median is taken", lower_bound=1)
 ENCODERS = flags.DEFINE_list(
-    "encoders", "efficientnet_lite0,resnet18,resnet50,wide_resnet50_2", "that suite `encoder` compares"
+    "encoders", "efficientnet_lite0,resnet18,resnet50,wide_resnet50_2", "of suites `encoder` and `pipeline`"
 )
-BATCHES = flags.DEFINE_list("batches", "1,8,32", "batch sizes of suite `encoder`")
+BATCHES = flags.DEFINE_list("batches", "1,8,32", "batch sizes of the same")
 TORCH_COMPILE = flags.DEFINE_boolean("torch_compile", False, "compare with torch.compile too; it takes minutes")
 ROWS = flags.DEFINE_list("rows", ["6272", "156800"], "of the coreset's pools")
 CHANNELS = flags.DEFINE_integer("channels", 1536, "of the coreset's pools without --data_dir", lower_bound=1)
 LONG = flags.DEFINE_bool("long", False, "coresets of 10 % of pools above 10,000 rows too")
+DTYPE = flags.DEFINE_string("dtype", "float32", "of the encoders of suite `pipeline`")

@@ -53,7 +53,7 @@ def test_stages_are_returned_finest_first_and_only_as_far_as_asked():
 def test_bfloat16_stays_near_float32():
     images = jnp.asarray(np.random.default_rng(0).standard_normal((1, 64, 64, 3)), jnp.float32)
     for name in ("resnet18", "efficientnet_lite0"):
-        exact, rounded = (encoders.create(name, weights="random", dtype=dtype) for dtype in registry.DTYPES)
+        exact, rounded = (encoders.create(name, weights="random", dtype=dtype) for dtype in ("float32", "bfloat16"))
         a, b = (e.apply(e.params, images)[0] for e in (exact, rounded))
         assert b.dtype == jnp.bfloat16
         assert_close(b.astype(jnp.float32), a, 0.05)
@@ -67,7 +67,8 @@ def test_bfloat16_with_trained_weights_is_off_by_three_percent_in_the_mean():
     )
     images = jnp.asarray(coarse + 0.3 * fine, jnp.float32)
     exact, rounded = (
-        encoders.create("efficientnet_lite0", stages=efficientnet.STAGES, dtype=dtype) for dtype in registry.DTYPES
+        encoders.create("efficientnet_lite0", stages=efficientnet.STAGES, dtype=dtype)
+        for dtype in ("float32", "bfloat16")
     )
     for a, b in zip(exact.apply(exact.params, images), rounded.apply(rounded.params, images), strict=True):
         assert b.dtype == jnp.bfloat16
@@ -77,7 +78,9 @@ def test_bfloat16_with_trained_weights_is_off_by_three_percent_in_the_mean():
 
 
 def test_bfloat16_takes_half_of_the_memory():
-    exact, rounded = (encoders.create("efficientnet_lite0", weights="random", dtype=dtype) for dtype in registry.DTYPES)
+    exact, rounded = (
+        encoders.create("efficientnet_lite0", weights="random", dtype=dtype) for dtype in ("float32", "bfloat16")
+    )
     memory = [sum(x.nbytes for x in jax.tree.leaves(encoder.params)) for encoder in (exact, rounded)]
     assert memory[1] < 0.57 * memory[0]
 
@@ -256,3 +259,18 @@ def test_gradients_pass_through_all_forms():
     images = jnp.asarray(np.random.default_rng(0).standard_normal((5, 32, 32, 3)), jnp.float32)
     fast, plain = (jax.grad(total(form))(images) for form in (encoder, registry.portable(encoder)))
     assert jnp.max(jnp.abs(fast - plain)) < 1e-4 * jnp.max(jnp.abs(plain))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_tfloat32_is_the_platforms_own_precision(platform):
+    plain, own = (
+        encoders.create("resnet18", weights="random", dtype=dtype, platform=platform)
+        for dtype in ("float32", "tfloat32")
+    )
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((1, 32, 32, 3)), jnp.float32)
+    jaxpr = str(jax.make_jaxpr(own.apply)(own.params, images))
+    assert ("HIGHEST" in jaxpr) == (platform == "cpu")  # Winograd's products alone, which are a CPU's
+    assert "HIGHEST" in str(jax.make_jaxpr(plain.apply)(plain.params, images))
+    for expected, actual in zip(plain.apply(plain.params, images), own.apply(own.params, images), strict=True):
+        assert actual.dtype == jnp.float32
+        assert_close(actual, expected, 1e-5)

@@ -1,0 +1,133 @@
+"""From images on the device to anomaly maps: the encoder, the scoring, and both in one program."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import options, timing
+from fastrecon_jax import detector, encoders, methods, runtime
+from fastrecon_jax.core import scoring
+from fastrecon_jax.encoders import registry
+
+_SIDE = 224
+_SHOTS = 8
+TURN = 0.4  # seconds
+
+
+class Programs(NamedTuple):
+    """Of an encoder and FastRecon, compiled by `compiled`.
+
+    Attributes:
+        encode: (params, images) to stages.
+        score: (state, stages) to maps and image scores.
+        both: (params, state, images) to maps and image scores.
+        fit: (stages of the support, key) to the state.
+    """
+
+    encode: Callable[..., Any]
+    score: Callable[..., Any]
+    both: Callable[..., Any]
+    fit: Callable[..., Any]
+
+
+def programs(encoder: encoders.Encoder) -> Programs:
+    """What is measured.
+
+    Args:
+        encoder: frozen.
+
+    Returns:
+        The programs, not jitted.
+    """
+    method = methods.create("fastrecon")
+    score_one = detector.scorer(method)
+    to_map = functools.partial(scoring.anomaly_map, height=_SIDE, width=_SIDE, sigma=4.0)
+
+    def score(state, stages):
+        patches, images = jax.vmap(lambda one: score_one(state, method.embed(one)))(stages)
+        return jax.vmap(to_map)(patches), images
+
+    encode = functools.partial(detector.encode, encoder)
+    return Programs(
+        encode=encode,
+        score=score,
+        both=lambda params, state, images: score(state, encode(params, images)),
+        fit=lambda stages, key: method.fit(jax.vmap(method.embed)(stages), key),
+    )
+
+
+def parts(encoder: encoders.Encoder, batch: int) -> dict[str, Callable[[], object]]:
+    """What is run in turn for one batch size, with everything on the device.
+
+    Args:
+        encoder: frozen.
+        batch: number of images.
+
+    Returns:
+        Encoder, scoring and both.
+    """
+    images = jax.device_put(np.random.default_rng(0).integers(0, 256, (batch, _SIDE, _SIDE, 3)).astype(np.uint8))
+    support = jax.device_put(np.random.default_rng(1).integers(0, 256, (_SHOTS, _SIDE, _SIDE, 3)).astype(np.uint8))
+    of = programs(encoder)
+    state = jax.jit(of.fit)(jax.jit(of.encode)(encoder.params, support), jax.random.key(0))
+    encode = runtime.jit(of.encode).lower(encoder.params, images).compile()
+    stages = encode(encoder.params, images)
+    score = runtime.jit(of.score).lower(state, stages).compile()
+    both = runtime.jit(of.both).lower(encoder.params, state, images).compile()
+    return {
+        "encoder": lambda: jax.block_until_ready(encode(encoder.params, images)),
+        "scoring": lambda: jax.block_until_ready(score(state, stages)),
+        "both": lambda: jax.block_until_ready(both(encoder.params, state, images)),
+    }
+
+
+def run() -> None:
+    """Print images/s of the encoder, of the scoring, and of both, and the scoring's share."""
+    sys.stdout.write(f"{timing.machine()}; FastRecon of {_SHOTS} images, medians of {options.REPEATS.value} turns\n\n")
+    rows = []
+    for name in options.ENCODERS.value:
+        for batch in map(int, options.BATCHES.value):
+            encoder = encoders.create(name, weights=registry.RANDOM, dtype=options.DTYPE.value)
+            found = timing.medians(timing.in_turn(parts(encoder, batch), options.REPEATS.value, at_least=TURN))
+            rows.append(row([name, options.DTYPE.value, str(batch)], batch, found))
+            sys.stderr.write(f"{' '.join(rows[-1])}\n")
+    sys.stdout.write(timing.table(["encoder", "dtype", "batch", *HEADER], rows))
+
+
+HEADER = ("encoder, images/s", "scoring, images/s", "both, images/s", "both, ms", "scoring / encoder, %")
+
+
+def row(names: list[str], batch: int, found: dict[str, float]) -> list[str]:
+    """A line of the table.
+
+    Args:
+        names: its first cells.
+        batch: number of images.
+        found: seconds of `parts`.
+
+    Returns:
+        Its cells.
+    """
+    rates = [f"{batch / found[part]:.1f}" for part in ("encoder", "scoring", "both")]
+    return [*names, *rates, f"{1000 * found['both']:.2f}", f"{100 * found['scoring'] / found['encoder']:.1f}"]
+
+
+def matrix_peak(dtype: jnp.dtype, side: int) -> float:
+    """Measured speed of a matrix product.
+
+    Args:
+        dtype: of the matrices.
+        side: of the matrices.
+
+    Returns:
+        Operations per second.
+    """
+    a = jnp.ones((side, side), dtype)
+    product = jax.jit(jnp.matmul).lower(a, a).compile()
+    found = timing.in_turn({"product": lambda: jax.block_until_ready(product(a, a))}, 5, at_least=TURN)
+    return 2 * side**3 / timing.medians(found)["product"]
