@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Key, PyTree, UInt8
+from jaxtyping import Array, Float, Key, PyTree, Real, UInt8
 
 from fastrecon_jax import devices, runtime
 from fastrecon_jax.core import scoring
@@ -109,13 +109,13 @@ def _programs(method: Method, image_score: str, mesh: Mesh | None) -> Programs:
     return Programs(method, fit=runtime.jit(jax.vmap(fit)), score=runtime.jit(shared))
 
 
-def encode(encoder: Encoder, params: PyTree[Array], images: UInt8[Array, "b H W 3"]) -> Stages:
+def encode(encoder: Encoder, params: PyTree[Array], images: Real[Array, "b H W 3"]) -> Stages:
     """The stages of images.
 
     Args:
         encoder: frozen.
         params: its weights.
-        images: RGB, (b, H, W, 3), 0 to 255.
+        images: RGB, (b, H, W, 3), 0 to 255; of a floating type to differentiate in them.
 
     Returns:
         (b, h_i, w_i, c_i) each, float32.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, PyTree, UInt8
+from jaxtyping import Array, Float, PyTree, Real
 
 from fastrecon_jax.encoders import checkpoint, efficientnet, resnet, weights
 from fastrecon_jax.encoders.convolution import Convolution, Precise
@@ -240,11 +240,11 @@ def _apply(
     return tuple(jnp.concatenate(stage) for stage in zip(*parts, strict=True))
 
 
-def normalise(images: UInt8[Array, "b H W 3"]) -> Float[Array, "b H W 3"]:
+def normalise(images: Real[Array, "b H W 3"]) -> Float[Array, "b H W 3"]:
     """(images / 255 - mean) / std with the mean and std of ImageNet.
 
     Args:
-        images: RGB, (b, H, W, 3), 0 to 255.
+        images: RGB, (b, H, W, 3), 0 to 255; of a floating type to differentiate in them.
 
     Returns:
         float32, (b, H, W, 3).
