@@ -1,0 +1,235 @@
+"""What the examples share: their settings, the images of a category, and FastRecon fitted on a few of them."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Real, UInt8
+from matplotlib.figure import Figure
+
+from fastrecon_jax import detector, encoders, files, methods, plots, runtime
+from fastrecon_jax.data import datasets, loader, samples
+from fastrecon_jax.encoders.registry import Encoder
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.inspection import Arrays
+from fastrecon_jax.methods import Method
+from fastrecon_jax.settings import require, setting
+
+BATCH = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleConfig:
+    """Settings of all examples."""
+
+    dataset: str = setting("", "as for the evaluation; by default folder with --data_dir, else demo")
+    data_dir: str = setting("", "directory that holds the categories; by default the demo set")
+    shots: int = setting(4, "good images that FastRecon is fitted on")
+    max_images: int = setting(60, "at most so many training and test images of a category; 0 for all")
+    encoder: str = setting("efficientnet_lite0", "encoder")
+    weights: str = setting("", "of the encoder, random for tests; by default its pretrained ones")
+    stages: tuple[str, ...] = setting((), "encoder stages; by default those of strides 8 and 16")
+    image_size: int = setting(256, "side in pixels to which images are resized")
+    crop_size: int = setting(224, "side in pixels of the centre that is kept")
+    seed: int = setting(0, "of all random numbers")
+    output_dir: str = setting("results/examples", "directory of the plot")
+
+    def __post_init__(self):
+        """Refuse values out of their range, naming the flag."""
+        require(self, "shots", self.shots >= 1, "it must be at least 1")
+        require(self, "max_images", self.max_images >= 2 or self.max_images == 0, "it must be at least 2, or 0 for all")
+        require(self, "image_size", 32 <= self.image_size <= 4096, "it must be from 32 to 4096")
+        allowed = 32 <= self.crop_size <= self.image_size
+        require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
+        require(self, "seed", self.seed >= 0, "it must be at least 0")
+
+
+class Images(NamedTuple):
+    """The preprocessed images of a category.
+
+    Attributes:
+        train: good ones, (n, H, W, 3).
+        test: good and defective ones, (t, H, W, 3).
+        masks: of the test images, true for defective pixels, (t, H, W).
+        defective: labels of the test images, (t,).
+    """
+
+    train: UInt8[np.ndarray, "n H W 3"]
+    test: UInt8[np.ndarray, "t H W 3"]
+    masks: Bool[np.ndarray, "t H W"]
+    defective: Bool[np.ndarray, " t"]
+
+
+class Part(NamedTuple):
+    """FastRecon fitted on the first images of a category.
+
+    Attributes:
+        images: of the category.
+        support: those that it was fitted on, (k, H, W, 3).
+        arrays: weights and fitted state.
+        patch_scores: jitted, (arrays, images (b, H, W, 3), 0 to 255) to (b, h, w); differentiable in both, where the
+            images are of a floating type.
+    """
+
+    images: Images
+    support: UInt8[np.ndarray, "k H W 3"]
+    arrays: Arrays
+    patch_scores: Callable[[Arrays, Real[Array, "b H W 3"]], Float[Array, "b h w"]]
+
+
+def create_encoder(config: ExampleConfig) -> Encoder:
+    """The encoder that the settings name.
+
+    Args:
+        config: of the example.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        InputError: there is none of that name, or its weights cannot be used.
+    """
+    return encoders.create(config.encoder, stages=config.stages, weights=config.weights)
+
+
+def read_images(config: ExampleConfig, category: samples.Category) -> Images:
+    """Read and preprocess a category.
+
+    Args:
+        config: of the example.
+        category: of the data set.
+
+    Returns:
+        Its images, or the first training images and an even choice of the test images where there are too many.
+
+    Raises:
+        InputError: there are too few images, or one cannot be read.
+    """
+    samples.check(category, shots=config.shots)
+    train = category.train[: max(config.max_images, config.shots) if config.max_images else None]
+    test = samples.subset(category.test, config.max_images)
+    sizes = {"image_size": config.image_size, "crop_size": config.crop_size}
+    batches = list(loader.batches((*train, *test), batch_size=BATCH, **sizes))
+    pixels, masks = (np.concatenate(x) for x in zip(*((b.images[: b.count], b.masks) for b in batches), strict=True))
+    n = len(train)
+    return Images(pixels[:n], pixels[n:], masks[n:], np.array([sample.defective for sample in test]))
+
+
+def open_part(config: ExampleConfig, name: str) -> Part:
+    """Read a category and fit FastRecon, with the published settings, on its first images.
+
+    Args:
+        config: of the example.
+        name: of the category.
+
+    Returns:
+        The part.
+
+    Raises:
+        InputError: the category or the encoder cannot be used.
+    """
+    dataset = datasets.open_dataset(config.dataset, config.data_dir)
+    if name not in dataset.categories:
+        raise InputError(f"--category={name} is not allowed: name one of {', '.join(dataset.categories)}")
+    images = read_images(config, dataset.open_category(name))
+    encoder, method = create_encoder(config), methods.create("fastrecon")
+    support = images.train[: config.shots]
+
+    def fit(params, images):
+        return method.fit(jax.vmap(method.embed)(detector.encode(encoder, params, images)), jax.random.key(config.seed))
+
+    state = runtime.jit(fit)(encoder.params, jnp.asarray(support))
+    return Part(images, support, Arrays(encoder.params, state), runtime.jit(scorer(encoder, method)))
+
+
+def scorer(encoder: Encoder, method: Method) -> Callable[[Arrays, Real[Array, "b H W 3"]], Float[Array, "b h w"]]:
+    """Normalisation, encoder and method as one differentiable function of the pixels.
+
+    Args:
+        encoder: frozen.
+        method: with its settings.
+
+    Returns:
+        (arrays, images (b, H, W, 3), 0 to 255) to patch scores (b, h, w).
+    """
+
+    def patch_scores(arrays, images):
+        embedded = jax.vmap(method.embed)(detector.encode(encoder, arrays.params, images))
+        return jax.vmap(method.score, (None, 0))(arrays.state, embedded)
+
+    return patch_scores
+
+
+def smooth_maximum(patch_scores: Float[Array, "h w"], power: float) -> Float[Array, ""]:
+    """(mean_j s_j^p)^(1/p): an image score whose gradient reaches every large patch score, not the largest alone.
+
+    Args:
+        patch_scores: s, at least 0, (h, w).
+        power: p, at least 1; the limit for large p is the maximum.
+
+    Returns:
+        At most the maximum, in units of the patch scores.
+    """
+    largest = jax.lax.stop_gradient(jnp.max(patch_scores))  # cancels, and no power overflows
+    positive = largest > 0
+    scale = jnp.where(positive, largest, 1.0)
+    mean = jnp.mean((patch_scores / scale) ** power)
+    return scale * jnp.where(positive, jnp.where(positive, mean, 1.0) ** (1 / power), 0.0)
+
+
+def in_batches(program: Callable[..., Array], *arrays: np.ndarray) -> np.ndarray:
+    """Apply a program to a batch at a time.
+
+    Args:
+        program: of a batch of each array.
+        arrays: of one length t.
+
+    Returns:
+        The results, (t, ...).
+    """
+    count = len(arrays[0])
+    padded = [np.concatenate([x, np.repeat(x[-1:], -count % BATCH, axis=0)]) for x in arrays]
+    starts = range(0, count, BATCH)
+    parts = [program(*(jnp.asarray(x[i : i + BATCH]) for x in padded)) for i in starts]
+    return np.concatenate(parts)[:count]
+
+
+def channels(encoder: Encoder, crop_size: int) -> tuple[int, ...]:
+    """Channels of each stage, without computing them.
+
+    Args:
+        encoder: with its stages.
+        crop_size: side of the images, in pixels.
+
+    Returns:
+        One number a stage.
+    """
+    images = jax.ShapeDtypeStruct((1, crop_size, crop_size, 3), jnp.float32)
+    return tuple(stage.shape[-1] for stage in jax.eval_shape(encoder.apply, encoder.params, images))
+
+
+def save(figure: Figure, config: ExampleConfig, name: str) -> Path:
+    """Write the plot of an example.
+
+    Args:
+        figure: to write.
+        config: of the example.
+        name: of the file.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    directory = files.expanded(config.output_dir)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output_dir={config.output_dir} cannot be made: {files.reason(error)}") from None
+    plots.save(figure, directory / name)
+    return directory / name
