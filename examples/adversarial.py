@@ -162,10 +162,11 @@ def auroc(part: common.Part, scores: Float[np.ndarray, " t"]) -> float:
 
 
 def draw(part: common.Part, found: list[Scores], changed: UInt8[np.ndarray, "t H W 3"], budget: int) -> Figure:
-    """A good and a defective part before and after the attack with one budget, and the scores against the budget."""
+    """The clearest good and defective part before and after the attack with one budget, and scores against budgets."""
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     pictures, curves = figure.subfigures(1, 2, width_ratios=(10, 4))
-    rows = np.stack([np.argmin(part.images.defective), np.argmax(part.images.defective)])
+    clean, bad = found[0].attacked, part.images.defective
+    rows = np.stack([np.where(bad, np.inf, clean).argmin(), np.where(bad, clean, -np.inf).argmax()])
     pairs = np.concatenate([part.images.test[rows], changed[rows]])
     to_map = functools.partial(scoring.anomaly_map, height=pairs.shape[1], width=pairs.shape[2])
     maps = np.asarray(jax.vmap(to_map)(patch_scores(part, pairs)))

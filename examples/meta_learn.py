@@ -246,8 +246,9 @@ def draw(losses: list[float], before: dict[str, float], after: dict[str, float],
     labels = [f"{name}\n{'held out' if name in held_out else 'learned from'}" for name in before]
     right.set_xticks(places, labels, fontsize="small")
     right.set_ylabel("image AUROC, %")
-    right.set_ylim(min(*before.values(), *after.values(), 50.0) - 5, 100)
-    right.legend(fontsize="small", loc="lower left")
+    right.axhline(50, color="black", linestyle=":", linewidth=1)  # chance
+    right.set_ylim(0, 100)
+    figure.legend(fontsize="small", loc="outside upper right", ncols=2)
     return figure
 
 
