@@ -8,7 +8,7 @@ import pytest
 from tests.data.parts import write_category
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-SMALL = {"image_size": 64, "crop_size": 64, "shots": 2, "stages": ("stage2", "stage3")}
+SMALL = {"image_size": 64, "crop_size": 64, "shots": 2, "stages": ("stage1", "stage2")}
 jaxtyping.install_import_hook(["common", "saliency", "adversarial", "meta_learn"], "beartype.beartype")
 
 

@@ -35,7 +35,7 @@ def test_a_wrong_flag_is_one_line_and_exit_code_2(data, tmp_path, name, argument
 
 
 def test_learning_from_one_category_for_another(data, tmp_path):
-    small = ("--image_size=32", "--crop_size=32", "--shots=2", "--weights=random", "--encoder=resnet18")
+    small = ("--image_size=32", "--crop_size=32", "--shots=2", "--stages=stage1,stage2")
     few = ("--steps=2", "--queries=2", "--draws=2", "--rank=8", "--held_out=part", "--output_dir=out")
     ran = run("meta_learn", f"--data_dir={data}", *small, *few, cwd=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -1,5 +1,6 @@
 """Meta-learning: gradients through the scores to lam, the stages' weights and the projection."""
 
+import functools
 import sys
 
 import jax
@@ -37,16 +38,22 @@ def episode(meta, category):
     return jax.tree.map(jnp.asarray, meta.sample(np.random.default_rng(0), category, shots=3, queries=4))
 
 
+@functools.cache
+def program(meta):
+    return jax.jit(meta.ranking_loss, static_argnames=("widths", "temperature"))
+
+
 def loss(meta, settings, one, temperature=0.3):
-    return meta.ranking_loss(settings, one, widths=WIDTHS, temperature=temperature)
+    return program(meta)(settings, one, widths=WIDTHS, temperature=temperature)
 
 
 def test_rank_0_begins_with_the_published_settings(meta, categories):
     one = episode(meta, categories[0])
-    state = fastrecon.fit(one.support, jax.random.key(0), lam=2.0)
-    expected = jax.vmap(lambda x: scoring.image_score(fastrecon.score(state, x)))(one.good)
+    state = jax.jit(fastrecon.fit)(one.support, jax.random.key(0))
+    expected = jax.jit(jax.vmap(lambda x: scoring.image_score(fastrecon.score(state, x))))(one.good)
     settings = meta.initial(WIDTHS, 0, jax.random.key(0))
-    assert_close(meta.image_scores(settings, one.support, one.good, widths=WIDTHS), expected)
+    scores = jax.jit(functools.partial(meta.image_scores, widths=WIDTHS))(settings, one.support, one.good)
+    assert_close(scores, expected)
 
 
 def learn(meta, categories, config):
