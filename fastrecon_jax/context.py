@@ -51,12 +51,21 @@ def open_context(config: EvalConfig) -> Context:
     for category in categories:
         samples.check(category, shots=max(config.shots))
         draws[category.name] = experiment.choose(dataset.name, category, config)
-    encoder = encoders.create(config.encoder, stages=config.stages, weights=config.weights, dtype=config.dtype)
+    stages = config.stages or encoders.stages_of(config.encoder, [s for method in chosen for s in method.strides])
+    encoder = encoders.create(config.encoder, stages=stages, weights=config.weights, dtype=config.dtype)
+    if not config.stages:
+        chosen = [_on_its_stages(method, encoder) for method in chosen]
     detector = detectors.create(
         encoder, chosen, image_score=config.image_score, map_size=config.crop_size, mesh=devices.mesh(config.mesh)
     )
     cache = _open_cache(config, encoder) if config.feature_cache else None
     return Context(config, dataset, categories, draws, encoder, detector, cache)
+
+
+def _on_its_stages(method: methods.Method, encoder: encoders.Encoder) -> methods.Method:
+    """The method on the stages of its own strides among those that the encoder gives for all methods."""
+    own = [encoder.stages.index(stage) for stage in encoders.stages_of(encoder.name, method.strides)]
+    return method._replace(embed=lambda stages: method.embed([stages[i] for i in own]))
 
 
 def _open_cache(config: EvalConfig, encoder: encoders.Encoder) -> FeatureCache:
@@ -192,7 +201,7 @@ def _warning(context: Context) -> str:
     fastrecon = [one.method for one in context.detector.methods if one.method.name == "fastrecon"]
     if not fastrecon or context.config.lam > 0:
         return ""
-    h, w, c = detectors.feature_shape(context.encoder, context.config.crop_size)
+    h, w, c = detectors.feature_shape(context.encoder, fastrecon[0], context.config.crop_size)
     spanning = [shots for shots in context.config.shots if fastrecon[0].rows(shots * h * w) >= c]
     if not spanning:
         return ""

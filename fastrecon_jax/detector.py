@@ -157,11 +157,12 @@ def keys(seeds: Sequence[int | None]) -> Key[Array, " d"]:
     return jnp.stack([jax.random.key(seed or 0) for seed in seeds])
 
 
-def feature_shape(encoder: Encoder, image_size: int) -> tuple[int, int, int]:
-    """Shape of the aligned and concatenated stages of one image, without computing them.
+def feature_shape(encoder: Encoder, method: Method, image_size: int) -> tuple[int, ...]:
+    """Shape of a method's features of one image, without computing them.
 
     Args:
         encoder: of the images.
+        method: whose features are a single array.
         image_size: side of the images, in pixels.
 
     Returns:
@@ -169,4 +170,4 @@ def feature_shape(encoder: Encoder, image_size: int) -> tuple[int, int, int]:
     """
     images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
     stages = jax.eval_shape(encoder.apply, encoder.params, images)
-    return (*stages[0].shape[1:3], sum(stage.shape[-1] for stage in stages))
+    return jax.eval_shape(jax.vmap(method.embed), stages).shape[1:]

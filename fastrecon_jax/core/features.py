@@ -74,6 +74,23 @@ def resize_bilinear(stage: Float[Array, "h w c"], height: int, width: int) -> Fl
     return jnp.einsum("Ww,Hwc->HWc", columns, rows, precision=jax.lax.Precision.HIGHEST)
 
 
+def shrink(stage: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "H W c"]:
+    """Mean over blocks where H and W divide h and w, linear interpolation otherwise.
+
+    Args:
+        stage: (h, w, c).
+        height: H, at most h.
+        width: W, at most w.
+
+    Returns:
+        (H, W, c).
+    """
+    h, w, c = stage.shape
+    if h % height or w % width:
+        return resize_bilinear(stage, height, width)
+    return stage.reshape(height, h // height, width, w // width, c).mean(axis=(1, 3))
+
+
 def align(stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
     """Bring all stages to the positions of the first by nearest neighbour and concatenate the channels.
 

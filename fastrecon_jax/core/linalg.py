@@ -59,6 +59,26 @@ def unit_rows(rows: Float[Array, "n c"]) -> Float[Array, "n c"]:
     return rows / jnp.where(norm > 0, norm, jnp.ones_like(norm))
 
 
+def leading_directions(rows: Float[Array, "n c"], count: int) -> Float[Array, "c r"]:
+    """Orthonormal directions in which rows are longest, about the leading right singular vectors, by power iteration.
+
+    Args:
+        rows: (n, c). The directions are for searching: nothing is differentiated.
+        count: r, at most c; static.
+
+    Returns:
+        (c, r), in no order.
+
+    References:
+        Halko, Martinsson and Tropp, Finding structure with randomness, SIAM Review 2011, algorithm 4.4.
+    """
+    rows = jax.lax.stop_gradient(rows)
+    gram = matmul(rows.T, rows)
+    start = jax.random.normal(jax.random.key(0), (rows.shape[1], count), rows.dtype)
+    return jax.lax.fori_loop(0, _POWERS, lambda _, V: jnp.linalg.qr(matmul(gram, V))[0], jnp.linalg.qr(start)[0])
+
+
+_POWERS = 4
 RANK_TOLERANCE = 1e-6
 
 

@@ -23,6 +23,35 @@ class Neighbours(NamedTuple):
     indices: Int[Array, "n count"]
 
 
+class Short(NamedTuple):
+    """A bank in few coordinates, for a quicker choice.
+
+    Attributes:
+        directions: orthonormal, (c, r), in which the rows of the bank are longest, see `linalg.leading_directions`.
+        coordinates: of the rows in these, (m, r).
+        squared: lengths of the rows, all coordinates counted, (m,).
+    """
+
+    directions: Float[Array, "c r"]
+    coordinates: Float[Array, "m r"]
+    squared: Float[Array, " m"]
+
+
+def shorten(bank: Float[Array, "m c"], count: int) -> Short:
+    """What the choice needs of a bank whose rows are about zero.
+
+    Args:
+        bank: (m, c). The choice is discrete: nothing is differentiated.
+        count: r, coordinates that are compared, at most c; static.
+
+    Returns:
+        The bank in these coordinates.
+    """
+    bank = jax.lax.stop_gradient(bank)
+    directions = linalg.leading_directions(bank, count)
+    return Short(directions, linalg.matmul(bank, directions), jnp.sum(jnp.square(bank), axis=1))
+
+
 def nearest(
     queries: Float[Array, "n c"],
     bank: Float[Array, "m c"],
@@ -30,6 +59,7 @@ def nearest(
     count: int = 1,
     allowed: Bool[Array, " m"] | None = None,
     block: int = BLOCK,
+    short: Short | None = None,
 ) -> Neighbours:
     """The `count` nearest rows of the bank for each query.
 
@@ -38,6 +68,9 @@ def nearest(
     their digits; but the row is the nearest only up to the rounding of the choice: its squared distance exceeds the
     smallest by at most about 1e-6 times the squared distances of query and row from the bank's mean. A query that is
     in the bank is at exactly 0 unless another row is that near to it.
+
+    With `short` the products x·y of the choice are those of few coordinates: what is neglected is the product of what
+    both have outside of them, so that the row chosen may be farther than the nearest one by twice that.
 
     Beside queries, bank and result, memory holds (n, block) distances, a block of rows, an array like the queries,
     (n, c), and m bytes for `allowed`, all that grows with the bank; under vmap so much for each example. Differentiable
@@ -49,6 +82,7 @@ def nearest(
         count: how many neighbours, 1 to m; static.
         allowed: which rows may be chosen, (m,), at least `count` of them; all by default.
         block: rows of the bank that are compared at a time.
+        short: of the same bank, for a quicker and less exact choice.
 
     Returns:
         Distances and indices, (n, count) each.
@@ -60,18 +94,26 @@ def nearest(
     if not 1 <= count <= m:
         raise ValueError(f"{count} neighbours are not possible: the bank has {m} rows, at least 1 must be asked for")
     allowed = jnp.ones((m,), bool) if allowed is None else allowed
-    found = _search(*jax.lax.stop_gradient((queries, bank)), allowed, count, min(block, m))
+    of_queries, of_bank, short = jax.lax.stop_gradient((queries, bank, short))
+    if short is not None:
+        of_queries, of_bank = linalg.matmul(of_queries, short.directions), short.coordinates
+    found = _search(of_queries, of_bank, allowed, count, min(block, m), None if short is None else short.squared)
     squared = jax.lax.map(lambda rows: jnp.sum(jnp.square(queries - bank[rows]), axis=1), found.T).T
     order = jnp.argsort(squared, axis=1)
     return Neighbours(jnp.take_along_axis(squared, order, axis=1), jnp.take_along_axis(found, order, axis=1))
 
 
 def _search(
-    queries: Float[Array, "n c"], bank: Float[Array, "m c"], allowed: Bool[Array, " m"], count: int, block: int
+    queries: Float[Array, "n c"],
+    bank: Float[Array, "m c"],
+    allowed: Bool[Array, " m"],
+    count: int,
+    block: int,
+    squared: Float[Array, " m"] | None,
 ) -> Int[Array, "n count"]:
     """Indices of the nearest rows by the expanded square, without the constant ||x||²."""
     m, n = bank.shape[0], queries.shape[0]
-    centre = bank.mean(axis=0)[None]
+    centre = (bank.mean(axis=0) if squared is None else jnp.zeros_like(bank[0]))[None]
     queries = queries - centre
 
     # The last block starts early enough to be whole; rows that an earlier one has seen are out of the choice.
@@ -84,7 +126,8 @@ def _search(
     def compare(best, of_block):
         start, choice = of_block
         rows = jax.lax.dynamic_slice_in_dim(bank, start, block) - centre
-        offset = jnp.where(choice, jnp.sum(jnp.square(rows), axis=1), jnp.inf)
+        of_rows = None if squared is None else jax.lax.dynamic_slice_in_dim(squared, start, block)
+        offset = jnp.where(choice, jnp.sum(jnp.square(rows), axis=1) if of_rows is None else of_rows, jnp.inf)
         distances = offset[None] - 2 * linalg.matmul(queries, rows.T)
         return _merge(best, distances, start + jnp.arange(block), count), None
 

@@ -1,5 +1,5 @@
 """Frozen pretrained encoders: images in, feature stages out, by name."""
 
-from fastrecon_jax.encoders.registry import Encoder, create, names
+from fastrecon_jax.encoders.registry import Encoder, create, names, stages_of
 
-__all__ = ["Encoder", "create", "names"]
+__all__ = ["Encoder", "create", "names", "stages_of"]

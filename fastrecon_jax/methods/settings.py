@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from fastrecon_jax.settings import require, setting
 
+_MOST = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class MethodSettings:
@@ -18,13 +20,26 @@ class MethodSettings:
     lam: float = setting(2.0, "fastrecon: weight of the distribution term, at least 0", of=("fastrecon",))
     coreset_ratio: float | None = setting(
         None,
-        "share of the support features to keep, above 0 and at most 1; by default fastrecon 0.01, patchcore 0.1",
-        of=("fastrecon", "patchcore"),
+        "share of the support features to keep, above 0 and at most 1; by default fastrecon 0.01, patchcore 0.1, "
+        "fastrecon+ all up to 8192 a stage",
+        of=("fastrecon", "fastrecon+", "patchcore"),
     )
     coreset_projection: int | None = setting(
         None,
         "dimensions of a random projection for choosing the coreset, 0 for none; by default fastrecon 0, patchcore 128",
         of=("fastrecon", "patchcore"),
+    )
+    soft_length: float = setting(
+        0.7,
+        "fastrecon+: length, in root mean squares of the support, below which the length of a feature counts, at least "
+        "0: 0 compares directions alone, 1000 features as they are",
+        of=("fastrecon+",),
+    )
+    soft_spectrum: float = setting(
+        1.0,
+        "fastrecon+: variance, in means over all directions, above which a direction counts less, above 0: 1000 counts "
+        "all alike",
+        of=("fastrecon+",),
     )
     patchcore_approximate: bool = setting(
         True, "patchcore: begin the coreset with distances to 10 random rows, not to all", of=("patchcore",)
@@ -45,6 +60,8 @@ class MethodSettings:
     def __post_init__(self):
         """Refuse values out of their range, naming the flag."""
         require(self, "lam", 0 <= self.lam < math.inf, "it must be a finite number of at least 0")
+        require(self, "soft_length", 0 <= self.soft_length <= _MOST, f"it must be from 0 to {_MOST}")
+        require(self, "soft_spectrum", 0 < self.soft_spectrum <= _MOST, f"it must be above 0 and at most {_MOST}")
         for name in ("coreset_ratio", "explained_variance"):
             share = getattr(self, name)
             require(self, name, share is None or 0 < share <= 1, "it must be above 0 and at most 1")

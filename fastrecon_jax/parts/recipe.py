@@ -21,7 +21,7 @@ class Recipe:
 
     Attributes:
         encoder: its name.
-        stages: of the encoder, the finest first.
+        stages: of the encoder, the finest first; empty for those of the method's strides.
         weights: where they come from, as `encoders.create` takes it; empty for the pretrained ones.
         weights_sha256: of the file that they came from, empty for random ones; None if any will do.
         dtype: of the encoder.
@@ -102,7 +102,9 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
         InputError: the recipe names what does not exist, or the weights are others than the recipe's.
     """
     source = weights or recipe.weights
-    encoder = encoders.create(recipe.encoder, stages=recipe.stages, weights=source, dtype=recipe.dtype)
+    strides = methods.create(recipe.method, recipe.settings).strides
+    stages = recipe.stages or encoders.stages_of(recipe.encoder, strides)
+    encoder = encoders.create(recipe.encoder, stages=stages, weights=source, dtype=recipe.dtype)
     if recipe.weights_sha256 not in (None, encoder.sha256):
         raise InputError(
             f"the weights of {recipe.encoder} from {encoder.weights} are not those of the part: sha256 "

@@ -27,7 +27,7 @@ class Recorder(weights.Random):
 def checkpoint(name, stages=()):
     family = registry.FAMILIES[name]
     recorder = Recorder()
-    family.build(recorder, stages or family.default_stages)
+    family.build(recorder, stages or tuple(family.of_stride.values())[1:])
     return recorder.tensors
 
 
