@@ -111,6 +111,7 @@ def run(main: Callable[[], int | None]) -> None:
             return 1
 
     runtime.keep_memory()
+    runtime.keep_blas_to_one_thread()
     logging.getLogger("absl").setLevel(logging.WARNING)  # libraries tell their progress there
     logging.getLogger("jax").setLevel(logging.WARNING)  # no notes about backends that it does not find
     logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself

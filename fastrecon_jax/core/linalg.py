@@ -75,7 +75,7 @@ def leading_directions(rows: Float[Array, "n c"], count: int) -> Float[Array, "c
     rows = jax.lax.stop_gradient(rows)
     gram = matmul(rows.T, rows)
     start = jax.random.normal(jax.random.key(0), (rows.shape[1], count), rows.dtype)
-    return jax.lax.fori_loop(0, _POWERS, lambda _, V: jnp.linalg.qr(matmul(gram, V))[0], jnp.linalg.qr(start)[0])
+    return jax.lax.fori_loop(0, _POWERS, lambda _, V: jnp.linalg.qr(matmul(gram, V))[0], start)
 
 
 _POWERS = 4

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -87,7 +88,12 @@ def fit(
         Ours. It generalises Fang et al., FastRecon, ICCV 2023, and the nearest-neighbour methods, see docs/method.md.
     """
     del key
-    return State(tuple(_level(stage, soft_length, soft_spectrum, coreset_ratio) for stage in features))
+    levels: list[Level] = []
+    for stage in features:
+        if levels:  # on a CPU, XLA (jax 0.10.2) waits forever where factorisations run side by side: one by one
+            stage = stage + 0 * levels[-1].bank[0, 0]
+        levels.append(_level(stage, soft_length, soft_spectrum, coreset_ratio))
+    return State(tuple(levels))
 
 
 def _level(stage: Float[Array, "k h w c"], soft_length: float, soft_spectrum: float, ratio: float | None) -> Level:
