@@ -199,7 +199,7 @@ def _count(number: int, one: str, many: str = "") -> str:
 def _warning(context: Context) -> str:
     """FastRecon without its distribution term on a coreset that spans all channels explains everything."""
     fastrecon = [one.method for one in context.detector.methods if one.method.name == "fastrecon"]
-    if not fastrecon or context.config.lam > 0:
+    if not fastrecon or fastrecon[0].copies or context.config.lam > 0:
         return ""
     h, w, c = detectors.feature_shape(context.encoder, fastrecon[0], context.config.crop_size)
     spanning = [shots for shots in context.config.shots if fastrecon[0].rows(shots * h * w) >= c]

@@ -35,12 +35,13 @@ class Programs(NamedTuple):
 
     Attributes:
         method: with its settings.
-        fit: stages of the supports (d, k, h_i, w_i, c_i) and keys (d,) to the states, stacked over d.
+        fit: stages of the supports (d, k, h_i, w_i, c_i), keys (d,), and where the method takes them the stages of n
+            defective copies (d, k, n, h_i, w_i, c_i), to the states, stacked over d.
         score: states and stages of the queries (b, h_i, w_i, c_i) to their scores.
     """
 
     method: Method
-    fit: Callable[[Stages, Key[Array, " d"]], Any]
+    fit: Callable[..., Any]
     score: Callable[[Any, Stages], Scores]
 
 
@@ -97,8 +98,8 @@ def create(
 
 
 def _programs(method: Method, image_score: str, mesh: Mesh | None) -> Programs:
-    def fit(supports, key):
-        return method.fit(jax.vmap(method.embed)(supports), key)
+    def fit(supports, key, *copies):
+        return fit_one(method, supports, key, *copies)
 
     def score(states, queries):
         embedded = jax.vmap(method.embed)(queries)
@@ -107,6 +108,22 @@ def _programs(method: Method, image_score: str, mesh: Mesh | None) -> Programs:
     score_one = scorer(method, image_score)
     shared = devices.split(mesh, score, (devices.COPIED, devices.SPLIT), devices.SPLIT_SECOND)
     return Programs(method, fit=runtime.jit(jax.vmap(fit)), score=runtime.jit(shared))
+
+
+def fit_one(method: Method, support: Stages, key: Key[Array, ""], *copies: Stages) -> Any:
+    """The state of one support draw.
+
+    Args:
+        method: with its settings.
+        support: stages of the k images, (k, h_i, w_i, c_i) each.
+        key: of what is random.
+        copies: nothing, or where the method takes them the stages of n defective copies, (k, n, h_i, w_i, c_i) each.
+
+    Returns:
+        The state.
+    """
+    embedded = (jax.vmap(jax.vmap(method.embed))(one) for one in copies)
+    return method.fit(jax.vmap(method.embed)(support), key, *embedded)
 
 
 def encode(encoder: Encoder, params: PyTree[Array], images: Real[Array, "b H W 3"]) -> Stages:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from fastrecon_jax import devices
 from fastrecon_jax.config import EvalConfig
-from fastrecon_jax.data import feature_cache, loader, samples
+from fastrecon_jax.data import feature_cache, loader, samples, synthetic
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.detector import Detector, Stages
 
@@ -67,6 +67,36 @@ def stream(
         if cache is not None:
             stages = devices.put(mesh, _through_cache(cache, batch, stages, batch_size), devices.SPLIT)
         yield Encoded(stages, batch.masks, batch.count, passed, seconds)
+
+
+def defective_copies(
+    detector: Detector, chosen: Sequence[samples.Sample], config: EvalConfig
+) -> tuple[Float[np.ndarray, "n m _ _ _"], ...]:
+    """Encode defective copies of good images; they are made anew each time and never cached.
+
+    Args:
+        detector: whose encoder.
+        chosen: the images.
+        config: sizes of images and batches.
+
+    Returns:
+        Stages (n, m, h_i, w_i, c_i) of m copies each.
+
+    Raises:
+        InputError: an image cannot be used.
+    """
+    sizes = {name: getattr(config, name) for name in ("image_size", "crop_size", "max_pixels")}
+    photos = (samples.load_image(sample, samples.read(sample), **sizes).pixels for sample in chosen)
+    copies = np.stack([synthetic.defective_copies(pixels) for pixels in photos])
+    flat, batch = copies.reshape(-1, *copies.shape[2:]), devices.rounded(detector.mesh, config.batch_size)
+    parts = []
+    for start in range(0, len(flat), batch):
+        images = flat[start : start + batch]
+        padded = np.pad(images, ((0, batch - len(images)), (0, 0), (0, 0), (0, 0)))
+        stages = detector.encode(detector.params, devices.put(detector.mesh, padded, devices.SPLIT))
+        parts.append([np.asarray(stage)[: len(images)] for stage in stages])
+    whole = (np.concatenate(stage) for stage in zip(*parts, strict=True))
+    return tuple(stage.reshape(*copies.shape[:2], *stage.shape[1:]) for stage in whole)
 
 
 def _through_cache(

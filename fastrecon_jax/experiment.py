@@ -180,11 +180,15 @@ def _fit(
     batches = [[x[: e.count] for x in devices.first(detector.mesh, e.stages)] for e in encoded]
     stages = [jnp.concatenate(parts) for parts in zip(*batches, strict=True)]
     clock = _Clock.of(encoded)
+    painted = any(programs.method.copies for programs in detector.methods)
+    copies = encoding.defective_copies(detector, [category.train[i] for i in union], config) if painted else ()
     fitted = []
     for programs, (shots, of_shots) in itertools.product(detector.methods, chosen.items()):
         rows = jnp.asarray([[place[i] for i in draw.indices] for draw in of_shots])
         supports = tuple(stage[rows] for stage in stages)
-        states, seconds = encoding.timed(programs.fit, supports, detectors.keys([draw.seed for draw in of_shots]))
+        more = (tuple(jnp.asarray(stage[np.asarray(rows)]) for stage in copies),) if programs.method.copies else ()
+        keys = detectors.keys([draw.seed for draw in of_shots])
+        states, seconds = encoding.timed(programs.fit, supports, keys, *more)
         states = devices.put(detector.mesh, states, devices.COPIED)
         fitted.append(Fitted(programs, len(of_shots), states, clock.seconds(shots, seconds / len(of_shots))))
     return fitted

@@ -36,6 +36,8 @@ def define(config: type, **defaults: Any) -> None:
         help_text, kind = field.metadata["help"], _without_none(kinds[field.name])
         if kind in definers:
             definers[kind](field.name, default, help_text)
+        elif _is_number_or_word(kind):
+            flags.DEFINE_string(field.name, None if default is None else f"{default}", help_text)
         else:
             flags.DEFINE_list(field.name, [str(x) for x in default], help_text)
 
@@ -44,6 +46,18 @@ def _without_none(kind: Any) -> Any:
     """T of `T | None`, other types as they are."""
     members = [member for member in get_args(kind) if member is not type(None)]
     return members[0] if isinstance(kind, types.UnionType) and len(members) == 1 else kind
+
+
+def _is_number_or_word(kind: Any) -> bool:
+    """Whether it is `float | str`, perhaps with None."""
+    return {float, str} <= set(get_args(kind))
+
+
+def _number_or_word(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def given(name: str) -> bool:
@@ -78,6 +92,8 @@ def read(config: type[Config], **instead: Any) -> Config:
 
 def _value(name: str, kind: Any) -> Any:
     value = flags.FLAGS[name].value
+    if _is_number_or_word(kind) and value is not None:
+        return _number_or_word(value)
     if not isinstance(value, list):
         return value
     element = get_args(kind)[0]

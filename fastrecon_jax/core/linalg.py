@@ -59,6 +59,22 @@ def unit_rows(rows: Float[Array, "n c"]) -> Float[Array, "n c"]:
     return rows / jnp.where(norm > 0, norm, jnp.ones_like(norm))
 
 
+def after(x: Float[Array, "*shape"], result: Float[Array, "..."]) -> Float[Array, "*shape"]:
+    """The same array, but not before another one is there.
+
+    On a CPU, XLA (jax 0.10.2) may wait forever where it calls LAPACK for two matrices of one program side by side; a
+    barrier does not keep them apart, a sum does.
+
+    Args:
+        x: any array.
+        result: of what must be finished first, not empty.
+
+    Returns:
+        x.
+    """
+    return x + 0 * jax.lax.stop_gradient(result).ravel()[0].astype(x.dtype)
+
+
 def leading_directions(rows: Float[Array, "n c"], count: int) -> Float[Array, "c r"]:
     """Orthonormal directions in which rows are longest, about the leading right singular vectors, by power iteration.
 

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from fastrecon_jax.core import coreset, neighbours, whitening
+from fastrecon_jax.core import coreset, linalg, neighbours, whitening
 from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
 
 STRIDES = (4, 8, 16)  # of the stages that it works on by default
@@ -90,8 +89,7 @@ def fit(
     del key
     levels: list[Level] = []
     for stage in features:
-        if levels:  # on a CPU, XLA (jax 0.10.2) waits forever where factorisations run side by side: one by one
-            stage = stage + 0 * levels[-1].bank[0, 0]
+        stage = linalg.after(stage, levels[-1].bank) if levels else stage
         levels.append(_level(stage, soft_length, soft_spectrum, coreset_ratio))
     return State(tuple(levels))
 

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from fastrecon_jax.core import coreset, features
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.methods import fastrecon, fastrecon_plus, nearest, padim, patchcore, spade, subspace
-from fastrecon_jax.methods.settings import MethodSettings
+from fastrecon_jax.methods import fastrecon, fastrecon_plus, nearest, padim, patchcore, spade, subspace, tuning
+from fastrecon_jax.methods.settings import AUTO, MethodSettings
 
 
 class Method(NamedTuple):
@@ -24,6 +24,8 @@ class Method(NamedTuple):
         rows: number of rows of the support pool to the number that the state keeps of them; None if it keeps none.
         image_score: (state, features, patch scores) to the method's own image score; None for the largest patch score.
         note: its settings in a few words.
+        copies: whether `fit` takes as a third argument the features of defective copies of each support image, with
+            leading axes of the k images and their copies, see `data.synthetic`.
         strides: of the encoder's stages that it works on unless others are asked for, in pixels.
     """
 
@@ -34,6 +36,7 @@ class Method(NamedTuple):
     rows: Callable[[int], int | None]
     image_score: Callable[[Any, PyTree[Float[Array, "_ _ _"]], Float[Array, "h w"]], Float[Array, ""]] | None = None
     note: str = ""
+    copies: bool = False
     strides: tuple[int, ...] = (8, 16)
 
 
@@ -62,14 +65,23 @@ def create(name: str, settings: MethodSettings | None = None, *, map_size: int =
 
 
 def _fastrecon(settings: MethodSettings, _map_size: int) -> Method:
-    ratio, projection = settings.coreset_ratio or 0.01, settings.coreset_projection or 0
+    rows, projection = settings.coreset_rows, settings.coreset_projection or 0
+    lam, ratio = (None if value == AUTO else value for value in (settings.lam, settings.coreset_ratio or 0.01))
+    size = f"coreset {rows} rows" if rows else "coreset auto" if ratio is None else f"coreset {ratio:g}"
+    known = {"lam": lam, "coreset_ratio": ratio, "projection": projection, "rows": rows}
+    chosen = lam is None or (ratio is None and not rows)
     return Method(
         name="fastrecon",
         embed=features.combine,
-        fit=functools.partial(fastrecon.fit, lam=settings.lam, coreset_ratio=ratio, projection=projection),
+        fit=functools.partial(tuning.fit if chosen else fastrecon.fit, **known),
         score=fastrecon.score,
-        rows=functools.partial(coreset.size, ratio=ratio),
-        note=_note(f"lam {settings.lam:g}", f"coreset {ratio:g}", f"projection {projection}" if projection else ""),
+        rows=_no_rows if ratio is None else functools.partial(fastrecon.size, coreset_ratio=ratio, rows=rows),
+        note=_note(
+            f"lam {settings.lam if lam is None else format(lam, 'g')}",
+            size,
+            f"projection {projection}" if projection else "",
+        ),
+        copies=chosen,
     )
 
 

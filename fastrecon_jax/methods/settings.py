@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fastrecon_jax.settings import require, setting
 
+AUTO = "auto"
 _MOST = 1000
 
 
@@ -17,12 +18,19 @@ class MethodSettings:
         InputError: a value is out of its range.
     """
 
-    lam: float = setting(2.0, "fastrecon: weight of the distribution term, at least 0", of=("fastrecon",))
-    coreset_ratio: float | None = setting(
+    lam: float | str = setting(
+        2.0,
+        "fastrecon: weight of the distribution term, at least 0; auto: chosen from the support images alone",
+        of=("fastrecon",),
+    )
+    coreset_ratio: float | str | None = setting(
         None,
         "share of the support features to keep, above 0 and at most 1; by default fastrecon 0.01, patchcore 0.1, "
-        "fastrecon+ all up to 8192 a stage",
+        "fastrecon+ all up to 8192 a stage; fastrecon: auto, chosen from the support images alone",
         of=("fastrecon", "fastrecon+", "patchcore"),
+    )
+    coreset_rows: int = setting(
+        0, "fastrecon: number of support features to keep instead of a share; 0 for the share", of=("fastrecon",)
     )
     coreset_projection: int | None = setting(
         None,
@@ -59,13 +67,17 @@ class MethodSettings:
 
     def __post_init__(self):
         """Refuse values out of their range, naming the flag."""
-        require(self, "lam", 0 <= self.lam < math.inf, "it must be a finite number of at least 0")
+        allowed = self.lam == AUTO or (not isinstance(self.lam, str) and 0 <= self.lam < math.inf)
+        require(self, "lam", allowed, "it must be a finite number of at least 0, or auto")
         require(self, "soft_length", 0 <= self.soft_length <= _MOST, f"it must be from 0 to {_MOST}")
         require(self, "soft_spectrum", 0 < self.soft_spectrum <= _MOST, f"it must be above 0 and at most {_MOST}")
-        for name in ("coreset_ratio", "explained_variance"):
-            share = getattr(self, name)
-            require(self, name, share is None or 0 < share <= 1, "it must be above 0 and at most 1")
-        for name in ("coreset_projection", "patchcore_reweighting", "padim_channels", "neighbours"):
+        ratio = self.coreset_ratio
+        allowed = ratio in (None, AUTO) or (not isinstance(ratio, str) and 0 < ratio <= 1)
+        require(self, "coreset_ratio", allowed, "it must be above 0 and at most 1, or auto")
+        require(self, "coreset_rows", not self.coreset_rows or ratio is None, "it stands instead of --coreset_ratio")
+        allowed = 0 < self.explained_variance <= 1
+        require(self, "explained_variance", allowed, "it must be above 0 and at most 1")
+        for name in ("coreset_rows", "coreset_projection", "patchcore_reweighting", "padim_channels", "neighbours"):
             require(self, name, (getattr(self, name) or 0) >= 0, "it must be at least 0")
 
 
@@ -83,3 +95,5 @@ def check_used(settings: MethodSettings, methods: Sequence[str]) -> None:
         owners = field.metadata["of"]
         used = getattr(settings, field.name) == field.default or any(method in owners for method in methods)
         require(settings, field.name, used, f"it is a setting of {' and '.join(owners)}, not of {', '.join(methods)}")
+    automatic = settings.coreset_ratio == AUTO and any(method in ("patchcore", "fastrecon+") for method in methods)
+    require(settings, "coreset_ratio", not automatic, f"fastrecon alone chooses it, not {', '.join(methods)}")
