@@ -9,7 +9,7 @@ from PIL import Image
 
 from fastrecon_jax import files
 from fastrecon_jax.methods.settings import MethodSettings
-from fastrecon_jax.parts import inspector, part_file, photos
+from fastrecon_jax.parts import inspector, part_file, photos, settling
 from fastrecon_jax.parts import part as parts
 from fastrecon_jax.parts.inspector import Finding, Inspector
 from fastrecon_jax.parts.photos import Photo, Preprocessing, Source
@@ -36,7 +36,7 @@ class FastRecon:
         images: Source | Sequence[Source],
         *,
         name: str = "part",
-        method: str = "fastrecon",
+        method: str = "fastrecon+",
         settings: MethodSettings | None = None,
         target_fpr: float = 0.01,
         encoder: str = "efficientnet_lite0",
@@ -52,7 +52,7 @@ class FastRecon:
         Args:
             images: good ones, at least one.
             name: of the part.
-            method: fastrecon, patchcore, padim, spade, subspace or nearest.
+            method: fastrecon+, fastrecon, patchcore, padim, spade, subspace or nearest.
             settings: of the method; its authors' by default.
             target_fpr: share of good images that may be judged defective.
             encoder: its name.
@@ -81,8 +81,9 @@ class FastRecon:
             settings=settings or MethodSettings(),
             image_score=image_score,
         )
-        engine = open_engine(recipe)
-        fitted = parts.fit(engine, _read(images, recipe), name=name, rate=target_fpr)
+        read = _read(images, recipe)
+        engine = settling.settle(open_engine(recipe), read)
+        fitted = parts.fit(engine, read, name=name, rate=target_fpr)
         return cls(inspector.create(fitted.part, engine), fitted.warnings)
 
     @classmethod

@@ -35,7 +35,7 @@ class EvalConfig(MethodSettings):
     )
     seeds: tuple[int, ...] = setting((), "seeds of the random draws; by default 0 with --support=random")
     method: tuple[str, ...] = setting(
-        ("fastrecon",), "methods, of fastrecon, patchcore, padim, spade, subspace, nearest, or all"
+        ("fastrecon",), "methods, of fastrecon, fastrecon+, patchcore, padim, spade, subspace, nearest, or all"
     )
     encoder: str = setting(
         "efficientnet_lite0",

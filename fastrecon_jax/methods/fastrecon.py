@@ -8,6 +8,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from fastrecon_jax.core import coreset, linalg, regression
 
+RATIO = 0.01  # of the published coreset
+
 
 class State(NamedTuple):
     """What a fitted category keeps.
@@ -27,7 +29,7 @@ def fit(
     key: PRNGKeyArray,
     *,
     lam: float | Float[Array, ""] = 2.0,
-    coreset_ratio: float = 0.01,
+    coreset_ratio: float = RATIO,
     projection: int = 0,
     rows: int = 0,
     kept: Int[Array, ""] | None = None,

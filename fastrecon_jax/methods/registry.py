@@ -66,19 +66,20 @@ def create(name: str, settings: MethodSettings | None = None, *, map_size: int =
 
 def _fastrecon(settings: MethodSettings, _map_size: int) -> Method:
     rows, projection = settings.coreset_rows, settings.coreset_projection or 0
-    lam, ratio = (None if value == AUTO else value for value in (settings.lam, settings.coreset_ratio or 0.01))
-    size = f"coreset {rows} rows" if rows else "coreset auto" if ratio is None else f"coreset {ratio:g}"
-    known = {"lam": lam, "coreset_ratio": ratio, "projection": projection, "rows": rows}
-    chosen = lam is None or (ratio is None and not rows)
+    ratio = settings.coreset_ratio or fastrecon.RATIO
+    chosen = AUTO in (settings.lam, ratio)
+    published = {"lam": settings.lam, "coreset_ratio": ratio, "projection": projection, "rows": rows}
     return Method(
         name="fastrecon",
         embed=features.combine,
-        fit=functools.partial(tuning.fit if chosen else fastrecon.fit, **known),
+        fit=functools.partial(tuning.fit, settings=settings)
+        if chosen
+        else functools.partial(fastrecon.fit, **published),
         score=fastrecon.score,
-        rows=_no_rows if ratio is None else functools.partial(fastrecon.size, coreset_ratio=ratio, rows=rows),
+        rows=_no_rows if ratio == AUTO else functools.partial(fastrecon.size, coreset_ratio=ratio, rows=rows),
         note=_note(
-            f"lam {settings.lam if lam is None else format(lam, 'g')}",
-            size,
+            f"lam {_text(settings.lam)}",
+            f"coreset {rows} rows" if rows else f"coreset {_text(ratio)}",
             f"projection {projection}" if projection else "",
         ),
         copies=chosen,
@@ -169,6 +170,10 @@ def _nearest(_settings: MethodSettings, _map_size: int) -> Method:
         rows=_all_rows,
         image_score=nearest.image_score,
     )
+
+
+def _text(setting: float | str) -> str:
+    return setting if isinstance(setting, str) else f"{setting:g}"
 
 
 def _note(*parts: str) -> str:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from fastrecon_jax.core import coreset, linalg, regression
 from fastrecon_jax.methods import fastrecon
+from fastrecon_jax.methods.settings import AUTO, MethodSettings
 
 LAMS = (0.0, 0.25, 1.0, 4.0)
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the channels: a coreset of as many rows explains everything
@@ -126,10 +127,7 @@ def fit(
     key: PRNGKeyArray,
     defective: Float[Array, "k n h w c"],
     *,
-    lam: float | None = None,
-    coreset_ratio: float | None = None,
-    rows: int = 0,
-    projection: int = 0,
+    settings: MethodSettings,
 ) -> fastrecon.State:
     """FastRecon with the settings that are chosen here.
 
@@ -137,40 +135,47 @@ def fit(
         features: of the k support images, (k, h, w, c).
         key: of the random projection; unused without one.
         defective: of n defective copies of each, (k, n, h, w, c).
-        lam: weight of the distribution term; chosen if None.
-        coreset_ratio: share of the rows to keep; chosen, with `rows` 0, if None.
-        rows: number of rows to keep instead of a share.
-        projection: as for `fastrecon.fit`.
+        settings: with lam or the coreset's ratio to be chosen, or both.
 
     Returns:
         The state that `fastrecon.score` takes; its coreset is as long as the largest that was tried.
     """
     k, h, w, c = features.shape
-    choice = choose(features, defective, **asked(lam, coreset_ratio, rows, shape=(k, h, w)))
-    most = rows if rows or coreset_ratio is not None else sizes(c, _known(k, h, w))[-1]
-    kept = None if rows or coreset_ratio is not None else choice.rows
-    ratio = 1.0 if coreset_ratio is None else coreset_ratio
-    return fastrecon.fit(
-        features, key, lam=choice.lam, coreset_ratio=ratio, projection=projection, rows=most, kept=kept
-    )
+    choice = choose(features, defective, **asked(settings, shape=(k, h, w)))
+    known = {"lam": choice.lam, "projection": settings.coreset_projection or 0}
+    if chooses_rows(settings):
+        return fastrecon.fit(features, key, **known, rows=sizes(c, _known(k, h, w))[-1], kept=choice.rows)
+    ratio, rows = settings.coreset_ratio or fastrecon.RATIO, settings.coreset_rows
+    return fastrecon.fit(features, key, **known, coreset_ratio=ratio, rows=rows)
 
 
-def asked(
-    lam: float | None, coreset_ratio: float | None, rows: int, *, shape: tuple[int, int, int]
-) -> dict[str, tuple[float, ...] | tuple[int, ...]]:
-    """What `choose` is to try where a setting is given.
+def chooses_rows(settings: MethodSettings) -> bool:
+    """Whether the size of the coreset is to be chosen.
 
     Args:
-        lam: that is given, or None.
-        coreset_ratio: likewise.
-        rows: likewise, or 0.
+        settings: of the methods.
+
+    Returns:
+        True if it is.
+    """
+    return settings.coreset_ratio == AUTO
+
+
+def asked(settings: MethodSettings, *, shape: tuple[int, int, int]) -> dict[str, tuple[float, ...] | tuple[int, ...]]:
+    """What `choose` is to try.
+
+    Args:
+        settings: with lam or the coreset's ratio to be chosen, or both.
         shape: number, height and width of the features of the support.
 
     Returns:
         Arguments of `choose`.
     """
-    given = () if coreset_ratio is None and not rows else (fastrecon.size(_known(*shape), coreset_ratio or 1.0, rows),)
-    return {"lams": LAMS if lam is None else (lam,), "tried": given}
+    lams = LAMS if settings.lam == AUTO else (settings.lam,)
+    if chooses_rows(settings):
+        return {"lams": lams}
+    ratio = settings.coreset_ratio or fastrecon.RATIO
+    return {"lams": lams, "tried": (fastrecon.size(_known(*shape), ratio, settings.coreset_rows),)}
 
 
 def _known(k: int, h: int, w: int) -> int:

@@ -57,7 +57,7 @@ class FitConfig(MethodSettings):
     images: str = setting("", f"good {_IMAGES}")
     model: str = setting("", f"{_MODEL}, to be written; one that is there is replaced")
     name: str = setting("", "of the part; by default that of the file")
-    method: str = setting("fastrecon", "fastrecon, patchcore, padim, spade, subspace or nearest")
+    method: str = setting("fastrecon+", "fastrecon+, fastrecon, patchcore, padim, spade, subspace or nearest")
     target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
     encoder: str = setting(
         "efficientnet_lite0", "efficientnet_lite0/1/2, resnet18, resnet50, resnet50_v1, wide_resnet50_2"
@@ -178,7 +178,9 @@ class DemoConfig:
     host: str = setting("127.0.0.1", "address to listen on; with another one, everyone who reaches it can use the demo")
     port: int = setting(7860, "to listen on; 0 for any that is free")
     model: str = setting("", f"{_MODEL}, to open with; by default a part of the built-in data is fitted")
-    method: str = setting("fastrecon", "of parts fitted here: fastrecon, patchcore, padim, spade, subspace or nearest")
+    method: str = setting(
+        "fastrecon+", "of parts fitted here: fastrecon+, fastrecon, patchcore, padim, spade, subspace or nearest"
+    )
     target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
     encoder: str = setting(
         "efficientnet_lite0", "efficientnet_lite0/1/2, resnet18, resnet50, resnet50_v1, wide_resnet50_2"

@@ -11,7 +11,7 @@ from fastrecon_jax import calibration, files
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods.settings import MethodSettings
 from fastrecon_jax.parts import part as parts
-from fastrecon_jax.parts import part_file, photos
+from fastrecon_jax.parts import part_file, photos, settling
 from fastrecon_jax.parts.config import ExtendConfig, FitConfig
 from fastrecon_jax.parts.part import Fitted, Part
 from fastrecon_jax.parts.photos import Photo, Preprocessing
@@ -41,7 +41,10 @@ def fit(config: FitConfig, *, tell: Tell) -> Part:
     tell(introduction(engine))
     tell(f"part {config.name or file.stem}, {_count(len(paths))}\n")
     read = _read(paths, Preprocessing(config.image_size, config.crop_size, config.max_pixels))
-    fitted = parts.fit(engine, read, name=config.name or file.stem, rate=config.target_fpr)
+    settled = settling.settle(engine, read)
+    if settled is not engine:
+        tell(f"chosen from these images alone: {settled.method.note}\n")
+    fitted = parts.fit(settled, read, name=config.name or file.stem, rate=config.target_fpr)
     part = fitted.part if config.extendable else fitted.part._replace(stages=())
     part_file.save(part, file)
     tell(summary(fitted))

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key, PyTree, UInt8
 from fastrecon_jax import detector, encoders, inspection, methods, runtime
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import Arrays
+from fastrecon_jax.methods import tuning
 from fastrecon_jax.methods.settings import MethodSettings
 
 
@@ -58,6 +59,8 @@ class Engine(NamedTuple):
         fit: stages of the support (k, h_i, w_i, c_i) and a key to the state.
         inspect: arrays and images (b, H, W, 3) to scores (b,) and maps (b, H, W).
         score: state and stages (b, h_i, w_i, c_i) to the same.
+        choose: where the method chooses settings itself, stages of the support and of n defective copies of each
+            (k, n, h_i, w_i, c_i) to the choice; None otherwise. See `settling`.
         leave_one_out: stages of the support (k, h_i, w_i, c_i), k at least 2, and a key to the scores of each image by
             a model of the others.
     """
@@ -70,6 +73,7 @@ class Engine(NamedTuple):
     inspect: Callable[[Arrays, UInt8[Array, "b H W 3"]], inspection.Inspection]
     score: Callable[[Any, Stages], inspection.Inspection]
     leave_one_out: Callable[[Stages, Key[Array, ""]], inspection.Inspection]
+    choose: Callable[[Stages, Stages], tuning.Choice] | None = None
 
 
 def open_engine(recipe: Recipe, *, weights: str = "") -> Engine:
@@ -135,15 +139,17 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder) -> Engine:
         encoder=encoder,
         method=method,
         encode=runtime.jit(functools.partial(detector.encode, encoder)),
-        fit=runtime.jit(functools.partial(_fit, method)),
+        fit=runtime.jit(functools.partial(detector.fit_one, method)),
         inspect=runtime.jit(inspection.compose_crops(encoder, method, **output)),
         score=runtime.jit(jax.vmap(of_stages, (None, 0))),
         leave_one_out=runtime.jit(functools.partial(_leave_one_out, method, of_stages)),
+        choose=runtime.jit(functools.partial(_choose, method, recipe.settings)) if method.copies else None,
     )
 
 
-def _fit(method: methods.Method, stages: Stages, key: Key[Array, ""]) -> Any:
-    return method.fit(jax.vmap(method.embed)(stages), key)
+def _choose(method: methods.Method, settings: MethodSettings, stages: Stages, copies: Stages) -> tuning.Choice:
+    features, defective = jax.vmap(method.embed)(stages), jax.vmap(jax.vmap(method.embed))(copies)
+    return tuning.choose(features, defective, **tuning.asked(settings, shape=features.shape[:3]))
 
 
 def _leave_one_out(
@@ -154,7 +160,7 @@ def _leave_one_out(
 
     def fold(i):
         rows = jnp.where(others < i, others, others + 1)
-        state = _fit(method, tuple(stage[rows] for stage in stages), key)
+        state = detector.fit_one(method, tuple(stage[rows] for stage in stages), key)
         return of_stages(state, tuple(stage[i] for stage in stages))
 
     return jax.lax.map(fold, jnp.arange(stages[0].shape[0]))
