@@ -123,3 +123,14 @@ def pca_residual(rows, queries, explained):
     count = int((share < explained - 1e-12).sum()) + 1
     V = Vt[:count].T
     return np.square((queries - mean) - (queries - mean) @ V @ V.T).sum(1), count
+
+
+def soft_squared_distances(queries, bank, pool, *, soft_length, soft_spectrum):
+    """Squared distances in the metric of a pool, by its eigenvectors; (n, m)."""
+    queries, bank, pool = (x.astype(np.float64) for x in (queries, bank, pool))
+    radius = soft_length * np.sqrt(np.square(pool).sum(1).mean())
+    queries, bank, pool = (x / np.sqrt(np.square(x).sum(1, keepdims=True) + radius**2) for x in (queries, bank, pool))
+    values, vectors = np.linalg.eigh(np.cov(pool.T, bias=True))
+    noise = soft_spectrum * values.mean() + 1e-6
+    along = (queries[:, None] - bank[None]) @ vectors
+    return (noise / (values + noise) * along**2).sum(-1)

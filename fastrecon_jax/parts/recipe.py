@@ -46,6 +46,7 @@ class Recipe:
 
 
 Stages = tuple[Float[Array, "_ _ _ _"], ...]
+Copies = tuple[Float[Array, "_ _ _ _ _"], ...]
 
 
 class Engine(NamedTuple):
@@ -73,7 +74,7 @@ class Engine(NamedTuple):
     inspect: Callable[[Arrays, UInt8[Array, "b H W 3"]], inspection.Inspection]
     score: Callable[[Any, Stages], inspection.Inspection]
     leave_one_out: Callable[[Stages, Key[Array, ""]], inspection.Inspection]
-    choose: Callable[[Stages, Stages], tuning.Choice] | None = None
+    choose: Callable[[Stages, Copies], tuning.Choice] | None = None
 
 
 def open_engine(recipe: Recipe, *, weights: str = "") -> Engine:
@@ -147,7 +148,7 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder) -> Engine:
     )
 
 
-def _choose(method: methods.Method, settings: MethodSettings, stages: Stages, copies: Stages) -> tuning.Choice:
+def _choose(method: methods.Method, settings: MethodSettings, stages: Stages, copies: Copies) -> tuning.Choice:
     features, defective = jax.vmap(method.embed)(stages), jax.vmap(jax.vmap(method.embed))(copies)
     return tuning.choose(features, defective, **tuning.asked(settings, shape=features.shape[:3]))
 

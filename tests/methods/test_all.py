@@ -110,6 +110,7 @@ def test_rows_are_those_of_the_state(number):
     state, rows = compiled(number)[0](stages(7, 3)), method.rows(3 * 16)
     kept = {
         "fastrecon": lambda: state.coreset.size,
+        "fastrecon+": lambda: state.levels[0].bank.shape[0],
         "patchcore": lambda: state.bank.shape[0],
         "spade": lambda: state.levels[0][..., 0].size,
         "nearest": lambda: state.bank.shape[0],
