@@ -1,4 +1,4 @@
-"""From JSON to typed records: every field there, of its type, and no other."""
+"""From JSON to typed records: every field of its type, and no other; those with a default may be missing."""
 
 import dataclasses
 import math
@@ -45,10 +45,17 @@ def build(kind: Any, value: Any, where: str = "header") -> Any:
 def _record(kind: Any, value: Any, where: str) -> Any:
     hints = get_type_hints(kind)
     fields = _of(dict, value, where)
-    if set(fields) != set(hints):
-        wrong = ", ".join(sorted(map(str, set(fields) ^ set(hints))))
-        raise MalformedError(f"{where}: {wrong[:200]} missing or unknown")
-    return kind(**{name: build(hint, fields[name], f"{where}.{name}") for name, hint in hints.items()})
+    wrong = (set(hints) - set(fields) - _optional(kind)) | (set(fields) - set(hints))
+    if wrong:
+        raise MalformedError(f"{where}: {', '.join(sorted(map(str, wrong)))[:200]} missing or unknown")
+    return kind(**{name: build(hints[name], value, f"{where}.{name}") for name, value in fields.items()})
+
+
+def _optional(kind: Any) -> set[str]:
+    """Fields with a default: an older program did not know them."""
+    if not dataclasses.is_dataclass(kind):
+        return set()
+    return {field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING}
 
 
 def _union(members: tuple[Any, ...], value: Any, where: str) -> Any:
