@@ -90,5 +90,5 @@ def test_a_coreset_keeps_rows_of_the_bank():
         assert {tuple(row) for row in np.asarray(some.bank).tolist()} <= {
             tuple(row) for row in np.asarray(all_of.bank).tolist()
         }
-    with pytest.raises(ValueError, match="coreset ratio 2.0 is not allowed"):
+    with pytest.raises(ValueError, match=r"coreset ratio 2\.0 is not allowed"):
         plus.fit(features, coreset_ratio=2.0)
