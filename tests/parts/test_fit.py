@@ -66,7 +66,7 @@ def test_from_photographs_to_a_file_and_more_photographs(tmp_path):
         ({"model": ""}, "--model is missing"),
         ({"model": "part.pkl"}, "--model=part.pkl is not allowed: it must end in .safetensors"),
         ({"method": "magic"}, "--method=magic is not allowed: allowed are fastrecon"),
-        ({"method": "padim"}, "--coreset_ratio=0.1 is not allowed: it is a setting of fastrecon and patchcore"),
+        ({"method": "padim"}, "--coreset_ratio=0.1 is not allowed: it is a setting of fastrecon and fastrecon+"),
         ({"target_fpr": 0.0}, "--target_fpr=0.0 is not allowed"),
         ({"target_fpr": float("nan")}, "--target_fpr=nan is not allowed"),
         ({"crop_size": 100}, "--crop_size=100 is not allowed: it must be from 32 to --image_size=72"),

@@ -43,7 +43,7 @@ def test_endpoints_have_names(client):
 
 def test_fit_inspect_and_load(client, boards, tmp_path):
     known, file = client.predict(files(boards[:3]), "capsule", api_name="/fit")
-    assert (known["part"], known["images"], known["method"]) == ("capsule", 3, "fastrecon")
+    assert (known["part"], known["images"], known["method"]) == ("capsule", 3, "fastrecon+")
     assert known["warnings"]
 
     found, overlay = client.predict(*files(boards[3:]), None, api_name="/inspect")
