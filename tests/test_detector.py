@@ -84,7 +84,7 @@ def test_maps_have_the_size_asked_for(programs):
 
 def test_feature_shape_is_that_of_the_features(programs):
     stages = [s[0] for s in encode(programs, pictures(0, 1))]
-    assert detector.feature_shape(ENCODER, 64) == METHOD.embed(stages).shape == (8, 8, 384)
+    assert detector.feature_shape(ENCODER, METHOD, 64) == METHOD.embed(stages).shape == (8, 8, 384)
 
 
 def test_an_unknown_method_is_refused():
