@@ -235,7 +235,7 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--method=subspace --explained_variance=2", "--explained_variance=2.0 is not allowed"),
         ("--padim_channels=-1", "--padim_channels=-1 is not allowed"),
         ("--lam=-1", "--lam=-1.0 is not allowed"),
-        ("--lam=much", "flag --lam=much"),
+        ("--lam=much", "--lam=much is not allowed: it must be a finite number of at least 0, or auto"),
         ("--coreset_ratio=2", "--coreset_ratio=2.0 is not allowed"),
         ("--crop_size=65", "--crop_size=65 is not allowed: it must be from 32 to --image_size=64"),
         ("--image_score=sum", "--image_score=sum is not allowed: it must be one of max, top1p"),

@@ -118,7 +118,7 @@ def test_an_extension_goes_elsewhere_and_may_be_ruled_out(tmp_path):
 def test_in_a_notebook(tmp_path):
     images = [picture(0), np.asarray(picture(1)), write(tmp_path, 1, start=2) / "002.png", str(tmp_path / "002.png")]
     part = FastRecon.fit(images, **TINY)
-    assert repr(part).startswith("FastRecon('part', fastrecon, resnet18, 3 good images, threshold ")
+    assert repr(part).startswith("FastRecon('part', fastrecon+, resnet18, 3 good images, threshold ")
     assert "copies" in part.warnings[0]
     queries = [picture(20), picture(21, defective=True)]
     scores = part.score(queries)
