@@ -140,7 +140,7 @@ def open_part(config: ExampleConfig, name: str) -> Part:
     support = images.train[: config.shots]
 
     def fit(params, images):
-        return method.fit(jax.vmap(method.embed)(detector.encode(encoder, params, images)), jax.random.key(config.seed))
+        return detector.fit_one(method, detector.encode(encoder, params, images), jax.random.key(config.seed))
 
     state = runtime.jit(fit)(encoder.params, jnp.asarray(support))
     return Part(images, support, Arrays(encoder.params, state), runtime.jit(scorer(encoder, method)))
