@@ -243,9 +243,4 @@ def maps(detector: Detector, patches: Float[np.ndarray, "n h w"], *, batch_size:
     Returns:
         (n, H, W), float32.
     """
-    parts, batch_size = [], devices.rounded(detector.mesh, batch_size)
-    for start in range(0, len(patches), batch_size):
-        part = patches[start : start + batch_size]
-        padded = np.pad(part, ((0, batch_size - len(part)), (0, 0), (0, 0)))
-        parts.append(np.asarray(detector.maps(devices.put(detector.mesh, padded, devices.SPLIT)))[: len(part)])
-    return np.concatenate(parts)
+    return encoding.in_batches(detector.maps, patches, mesh=detector.mesh, batch_size=batch_size)

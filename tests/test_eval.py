@@ -171,6 +171,21 @@ def test_a_method_scores_the_same_alone_and_beside_others(parts):
         assert without_times([alone])[0] == pytest.approx(without_times([same])[0], abs=1e-4)
 
 
+def test_a_method_takes_its_own_stages_beside_one_that_takes_more(parts):
+    both = run(parts, method=("fastrecon+", "nearest"), category=("bolt",))["rows"]
+    (alone,) = run(parts, method=("nearest",), category=("bolt",), output_dir=str(parts / "alone"))["rows"]
+    assert without_times(both)[1] == pytest.approx(without_times([alone])[0], abs=1e-4)
+
+
+def test_lam_and_coreset_are_chosen_for_each_draw(parts):
+    settings = {"lam": "auto", "coreset_ratio": "auto", "category": ("bolt",), "seeds": (0, 1), "shots": (1, 3)}
+    rows = run(parts, **settings)["rows"]
+    assert [(row["shots"], row["seed"]) for row in rows] == [(1, 0), (1, 1), (3, 0), (3, 1)]
+    assert all(0 <= row["image_auroc"] <= 1 for row in rows)
+    cached = run(parts, **settings, feature_cache=str(parts / "cache"), output_dir=str(parts / "again"))["rows"]
+    assert [row["image_auroc"] for row in cached] == [row["image_auroc"] for row in rows]
+
+
 def test_all_methods_have_a_name(parts):
     assert {row["method"] for row in run(parts, method=("all",), category=("bolt",))["rows"]} == set(methods.names())
 
