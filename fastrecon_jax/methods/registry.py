@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from fastrecon_jax.core import coreset, features
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import fastrecon, fastrecon_plus, nearest, padim, patchcore, spade, subspace, tuning
-from fastrecon_jax.methods.settings import AUTO, MethodSettings
+from fastrecon_jax.methods.settings import AUTO, MethodSettings, check_auto
 
 
 class Method(NamedTuple):
@@ -57,26 +57,27 @@ def create(name: str, settings: MethodSettings | None = None, *, map_size: int =
         The method.
 
     Raises:
-        InputError: unknown name.
+        InputError: unknown name, or a coreset is to be chosen that the method does not choose.
     """
     if name not in _BUILDERS:
         raise InputError(f"unknown method {name!r}: allowed are {', '.join(_BUILDERS)}")
-    return _BUILDERS[name](settings or MethodSettings(), map_size)
+    settings = settings or MethodSettings()
+    check_auto(settings, [name])
+    return _BUILDERS[name](settings, map_size)
 
 
 def _fastrecon(settings: MethodSettings, _map_size: int) -> Method:
-    rows, projection = settings.coreset_rows, settings.coreset_projection or 0
-    ratio = settings.coreset_ratio or fastrecon.RATIO
+    size, projection = tuning.given_size(settings), settings.coreset_projection or 0
+    ratio, rows = size["coreset_ratio"], size["rows"]
     chosen = AUTO in (settings.lam, ratio)
-    published = {"lam": settings.lam, "coreset_ratio": ratio, "projection": projection, "rows": rows}
     return Method(
         name="fastrecon",
         embed=features.combine,
         fit=functools.partial(tuning.fit, settings=settings)
         if chosen
-        else functools.partial(fastrecon.fit, **published),
+        else functools.partial(fastrecon.fit, lam=settings.lam, projection=projection, **size),
         score=fastrecon.score,
-        rows=_no_rows if ratio == AUTO else functools.partial(fastrecon.size, coreset_ratio=ratio, rows=rows),
+        rows=_no_rows if ratio == AUTO else functools.partial(fastrecon.size, **size),
         note=_note(
             f"lam {_text(settings.lam)}",
             f"coreset {rows} rows" if rows else f"coreset {_text(ratio)}",

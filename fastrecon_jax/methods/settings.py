@@ -95,5 +95,18 @@ def check_used(settings: MethodSettings, methods: Sequence[str]) -> None:
         owners = field.metadata["of"]
         used = getattr(settings, field.name) == field.default or any(method in owners for method in methods)
         require(settings, field.name, used, f"it is a setting of {' and '.join(owners)}, not of {', '.join(methods)}")
+    check_auto(settings, methods)
+
+
+def check_auto(settings: MethodSettings, methods: Sequence[str]) -> None:
+    """Refuse to choose a coreset for a method that cannot.
+
+    Args:
+        settings: of the methods.
+        methods: names of those that take them.
+
+    Raises:
+        InputError: the ratio is to be chosen, and one of the methods has a coreset of another kind.
+    """
     automatic = settings.coreset_ratio == AUTO and any(method in ("patchcore", "fastrecon+") for method in methods)
     require(settings, "coreset_ratio", not automatic, f"fastrecon alone chooses it, not {', '.join(methods)}")

@@ -145,8 +145,7 @@ def fit(
     known = {"lam": choice.lam, "projection": settings.coreset_projection or 0}
     if chooses_rows(settings):
         return fastrecon.fit(features, key, **known, rows=sizes(c, _known(k, h, w))[-1], kept=choice.rows)
-    ratio, rows = settings.coreset_ratio or fastrecon.RATIO, settings.coreset_rows
-    return fastrecon.fit(features, key, **known, coreset_ratio=ratio, rows=rows)
+    return fastrecon.fit(features, key, **known, **given_size(settings))
 
 
 def chooses_rows(settings: MethodSettings) -> bool:
@@ -174,8 +173,19 @@ def asked(settings: MethodSettings, *, shape: tuple[int, int, int]) -> dict[str,
     lams = LAMS if settings.lam == AUTO else (settings.lam,)
     if chooses_rows(settings):
         return {"lams": lams}
-    ratio = settings.coreset_ratio or fastrecon.RATIO
-    return {"lams": lams, "tried": (fastrecon.size(_known(*shape), ratio, settings.coreset_rows),)}
+    return {"lams": lams, "tried": (fastrecon.size(_known(*shape), **given_size(settings)),)}
+
+
+def given_size(settings: MethodSettings) -> dict[str, float | int | str]:
+    """The size of the coreset as the settings give it, by default the published one.
+
+    Args:
+        settings: of the methods.
+
+    Returns:
+        Arguments of `fastrecon.fit` and `fastrecon.size`, unless the ratio is `auto`.
+    """
+    return {"coreset_ratio": settings.coreset_ratio or fastrecon.RATIO, "rows": settings.coreset_rows}
 
 
 def _known(k: int, h: int, w: int) -> int:

@@ -77,3 +77,7 @@ def test_what_is_chosen_is_named_and_is_fastrecons_alone():
         check_used(MethodSettings(coreset_ratio="auto"), ["fastrecon", "patchcore"])
     with pytest.raises(InputError, match=r"--coreset_rows=5 is not allowed: it stands instead of --coreset_ratio"):
         MethodSettings(coreset_rows=5, coreset_ratio=0.1)
+    with pytest.raises(
+        InputError, match=r"--coreset_ratio=auto is not allowed: fastrecon alone chooses it, not fastrecon\+"
+    ):
+        methods.create("fastrecon+", MethodSettings(coreset_ratio="auto"))
