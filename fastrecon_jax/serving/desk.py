@@ -16,7 +16,7 @@ from fastrecon_jax.serving import words
 from fastrecon_jax.serving.engines import Opener
 from fastrecon_jax.serving.session import Bounds, Session, View
 
-_EXAMPLE, _DEFECT = "circuit", ("shifted", 4)
+_EXAMPLE, _DEFECT = "gear", ("rust", 1)
 _SHOTS = 4
 
 
@@ -85,10 +85,10 @@ def example(workshop: Workshop) -> Desk:
     """
     arrays = [demo.photograph(_EXAMPLE, "train", "good", i) for i in range(_SHOTS)]
     images = [(f"good {i + 1}", photos.decode(array, "example")) for i, array in enumerate(arrays)]
-    session = sessions.fit(workshop.engine, images, name=f"{_EXAMPLE} board (example)", rate=workshop.rate)
+    session = sessions.fit(workshop.engine, images, name=f"{_EXAMPLE} (example)", rate=workshop.rate)
     query = photos.decode(demo.photograph(_EXAMPLE, "test", *_DEFECT), "example")
     desk = _desk(workshop, session, token="")
-    return desk._replace(view=sessions.look_at(session, "a board with a component off its pads", query))
+    return desk._replace(view=sessions.look_at(session, "a gear with a spot of rust", query))
 
 
 def opened(workshop: Workshop, file: Path, opener: Opener) -> Desk:

@@ -44,7 +44,7 @@ def move(page, share):
 
 def test_the_first_view_is_a_result_and_nothing_is_fetched_from_elsewhere(running, page):
     assert page.evaluate(VERDICT) == "defective"
-    assert "circuit board (example)" in page.text(".part")
+    assert "gear (example)" in page.text(".part")
     assert page.evaluate("document.querySelectorAll('.thumbs img').length") == 4
     assert page.evaluate("document.querySelectorAll('.pictures img').length") == 2
     assert "false-positive rate" in page.text(".doubts")
@@ -70,7 +70,7 @@ def test_the_verdict_and_the_regions_follow_the_threshold(page):
 def test_good_parts_a_query_and_the_file_of_the_part(running, page, boards, tmp_path):
     page.upload("#good input[type=file]", *boards[:3])
     page.wait("document.querySelector('.part h3')?.innerText == 'part'")
-    page.wait(f"{VERDICT} === undefined")  # of the circuit board no more
+    page.wait(f"{VERDICT} === undefined")  # of the gear no more
     page.upload("#query input[type=file]", boards[3])
     page.wait(f"!!{VERDICT} && {SHOWN}.includes('misprint')")
 

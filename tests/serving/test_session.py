@@ -156,7 +156,7 @@ def test_p_values_in_words():
 
 def test_the_example_is_a_result(workshop):
     shown = desk.show(desk.example(workshop))
-    assert "circuit board" in shown.part and "data-verdict" in shown.verdict and "<img" in shown.picture
+    assert "gear (example)" in shown.part and "data-verdict" in shown.verdict and "<img" in shown.picture
     waiting = desk.show(desk.example(workshop)._replace(view=None))
     assert "Ready" in waiting.verdict and not waiting.picture
 
