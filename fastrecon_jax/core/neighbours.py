@@ -9,6 +9,8 @@ from jaxtyping import Array, Bool, Float, Int
 from fastrecon_jax.core import linalg
 
 BLOCK = 1024
+_GROUP = 16  # rows whose smallest distance is looked for first: a minimum is vectorised, the index of one is not
+_WORTH = 4  # indices of a minimum take the time of one difference: where features are too wide, groups do not pay
 
 
 class Neighbours(NamedTuple):
@@ -29,12 +31,12 @@ class Short(NamedTuple):
     Attributes:
         directions: orthonormal, (c, r), in which the rows of the bank are longest, see `linalg.leading_directions`.
         coordinates: of the rows in these, (m, r).
-        squared: lengths of the rows, all coordinates counted, (m,).
+        outside: squared lengths of the rows outside of these directions, (m,).
     """
 
     directions: Float[Array, "c r"]
     coordinates: Float[Array, "m r"]
-    squared: Float[Array, " m"]
+    outside: Float[Array, " m"]
 
 
 def shorten(bank: Float[Array, "m c"], count: int) -> Short:
@@ -49,7 +51,9 @@ def shorten(bank: Float[Array, "m c"], count: int) -> Short:
     """
     bank = jax.lax.stop_gradient(bank)
     directions = linalg.leading_directions(bank, count)
-    return Short(directions, linalg.matmul(bank, directions), jnp.sum(jnp.square(bank), axis=1))
+    coordinates = linalg.matmul(bank, directions)
+    outside = jnp.sum(jnp.square(bank), axis=1) - jnp.sum(jnp.square(coordinates), axis=1)
+    return Short(directions, coordinates, jnp.maximum(outside, 0))
 
 
 def nearest(
@@ -63,18 +67,19 @@ def nearest(
 ) -> Neighbours:
     """The `count` nearest rows of the bank for each query.
 
-    The rows are chosen by ||x||² + ||y||² - 2 x·y about the bank's mean, and the distances of those chosen are then
-    computed by differences. So a distance is that of the row named beside it, exact to rounding, and small ones keep
-    their digits; but the row is the nearest only up to the rounding of the choice: its squared distance exceeds the
-    smallest by at most about 1e-6 times the squared distances of query and row from the bank's mean. A query that is
-    in the bank is at exactly 0 unless another row is that near to it.
+    The rows are chosen by ||x||² + ||y||² - 2 x·y about the bank's mean (a single one: mostly a group of rows, and of
+    this the row by differences), and the distances of those chosen are then computed by differences. So a distance is
+    that of the row named beside it, exact to rounding, and small ones keep their digits; but the row is the nearest
+    only up to the rounding of the choice: its squared distance exceeds the smallest by at most about 1e-6 times the
+    squared distances of query and row from the bank's mean. A query that is in the bank is at exactly 0 unless another
+    row is that near to it.
 
     With `short` the products x·y of the choice are those of few coordinates: what is neglected is the product of what
     both have outside of them, so that the row chosen may be farther than the nearest one by twice that.
 
     Beside queries, bank and result, memory holds (n, block) distances, a block of rows, an array like the queries,
-    (n, c), and m bytes for `allowed`, all that grows with the bank; under vmap so much for each example. Differentiable
-    in queries and bank; the choice of rows is held fixed.
+    (n, c), and m bytes for `allowed` and m numbers, all that grows with the bank; under vmap so much for each example.
+    Differentiable in queries and bank; the choice of rows is held fixed.
 
     Args:
         queries: (n, c).
@@ -95,9 +100,10 @@ def nearest(
         raise ValueError(f"{count} neighbours are not possible: the bank has {m} rows, at least 1 must be asked for")
     allowed = jnp.ones((m,), bool) if allowed is None else allowed
     of_queries, of_bank, short = jax.lax.stop_gradient((queries, bank, short))
+    outside = jnp.zeros((m,), bank.dtype)
     if short is not None:
-        of_queries, of_bank = linalg.matmul(of_queries, short.directions), short.coordinates
-    found = _search(of_queries, of_bank, allowed, count, min(block, m), None if short is None else short.squared)
+        of_queries, of_bank, outside = linalg.matmul(of_queries, short.directions), short.coordinates, short.outside
+    found = _search(of_queries, of_bank, outside, allowed, count, block)
     squared = jax.lax.map(lambda rows: jnp.sum(jnp.square(queries - bank[rows]), axis=1), found.T).T
     order = jnp.argsort(squared, axis=1)
     return Neighbours(jnp.take_along_axis(squared, order, axis=1), jnp.take_along_axis(found, order, axis=1))
@@ -106,15 +112,18 @@ def nearest(
 def _search(
     queries: Float[Array, "n c"],
     bank: Float[Array, "m c"],
+    outside: Float[Array, " m"],
     allowed: Bool[Array, " m"],
     count: int,
     block: int,
-    squared: Float[Array, " m"] | None,
 ) -> Int[Array, "n count"]:
     """Indices of the nearest rows by the expanded square, without the constant ||x||²."""
-    m, n = bank.shape[0], queries.shape[0]
-    centre = (bank.mean(axis=0) if squared is None else jnp.zeros_like(bank[0]))[None]
-    queries = queries - centre
+    n, c = queries.shape
+    group = _GROUP if count == 1 and _GROUP * c <= _WORTH * bank.shape[0] else 1
+    block, bank, outside, allowed = _divided(bank, outside, allowed, block, group)
+    m = bank.shape[0]
+    centre = bank.mean(axis=0)[None]
+    centred = queries - centre
 
     # The last block starts early enough to be whole; rows that an earlier one has seen are out of the choice.
     seen = (m - 1) // block * block
@@ -126,23 +135,39 @@ def _search(
     def compare(best, of_block):
         start, choice = of_block
         rows = jax.lax.dynamic_slice_in_dim(bank, start, block) - centre
-        of_rows = None if squared is None else jax.lax.dynamic_slice_in_dim(squared, start, block)
-        offset = jnp.where(choice, jnp.sum(jnp.square(rows), axis=1) if of_rows is None else of_rows, jnp.inf)
-        distances = offset[None] - 2 * linalg.matmul(queries, rows.T)
-        return _merge(best, distances, start + jnp.arange(block), count), None
+        lengths = jnp.sum(jnp.square(rows), axis=1) + jax.lax.dynamic_slice_in_dim(outside, start, block)
+        offset = jnp.where(choice, lengths, jnp.inf)
+        distances = offset[None] - 2 * linalg.matmul(centred, rows.T)  # (n, block)
+        distances = distances.reshape(n, group, -1).min(axis=1)
+        return _merge(best, distances, start + jnp.arange(block // group), count), None
 
     nothing = (jnp.full((n, count), jnp.inf, bank.dtype), jnp.zeros((n, count), jnp.int32))
     (_, indices), _ = jax.lax.scan(compare, nothing, (starts, choice))
-    return indices
+    if group == 1:
+        return indices
+    members = indices + jnp.arange(0, block, block // group)[None]  # (n, group)
+    return _of_group(queries, bank, outside, allowed, members)[:, None]
+
+
+def _divided(
+    bank: Float[Array, "m c"], outside: Float[Array, " m"], allowed: Bool[Array, " m"], block: int, group: int
+) -> tuple[int, Float[Array, "M c"], Float[Array, " M"], Bool[Array, " M"]]:
+    """Blocks of about one size, no longer than needed, of whole groups; a bank shorter than one is filled up."""
+    m = bank.shape[0]
+    blocks = -(-m // block)
+    block = -(-m // (blocks * group)) * group
+    missing = max(block - m, 0)
+    filled = (jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1))) for x in (bank, outside, allowed))
+    return block, *filled
 
 
 def _merge(
     best: tuple[Float[Array, "n count"], Int[Array, "n count"]],
-    distances: Float[Array, "n block"],
-    index: Int[Array, " block"],
+    distances: Float[Array, "n groups"],
+    index: Int[Array, " groups"],
     count: int,
 ) -> tuple[Float[Array, "n count"], Int[Array, "n count"]]:
-    """The smaller of what was found and what a block holds; the earlier row wins a tie."""
+    """The smaller of what was found and what a block holds; the earlier wins a tie."""
     if count == 1:
         column = jnp.argmin(distances, axis=1, keepdims=True)
         smallest = jnp.take_along_axis(distances, column, axis=1)
@@ -152,3 +177,22 @@ def _merge(
     rows = jnp.concatenate([best[1], jnp.broadcast_to(index[None], distances.shape)], axis=1)
     negative, columns = jax.lax.top_k(-candidates, count)
     return -negative, jnp.take_along_axis(rows, columns, axis=1)
+
+
+def _of_group(
+    queries: Float[Array, "n c"],
+    bank: Float[Array, "m c"],
+    outside: Float[Array, " m"],
+    allowed: Bool[Array, " m"],
+    members: Int[Array, "n group"],
+) -> Int[Array, " n"]:
+    """Of the rows of each query's group, the nearest one by differences."""
+
+    def compare(best, row):
+        distance = jnp.sum(jnp.square(queries - bank[row]), axis=1) + outside[row]
+        closer = allowed[row] & (distance < best[0])
+        return (jnp.where(closer, distance, best[0]), jnp.where(closer, row, best[1])), None
+
+    nothing = (jnp.full(members.shape[:1], jnp.inf, bank.dtype), members[:, 0])
+    (_, indices), _ = jax.lax.scan(compare, nothing, members.T)
+    return indices
