@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 CHOICES = ("auto", "none")
@@ -101,3 +102,23 @@ def first(over: Mesh | None, tree: Tree) -> Tree:
         The same arrays.
     """
     return tree if over is None else jax.device_put(tree, over.devices.flat[0])
+
+
+def in_batches(program: Callable, rows: np.ndarray, *, over: Mesh | None, batch_size: int) -> Any:
+    """Apply a program to many rows, in batches of one shape.
+
+    Args:
+        program: of a batch (b, ...), to a tree of arrays with the same leading axis.
+        rows: (n, ...), at least one; the last batch is padded with zeros.
+        over: from `mesh`; each batch is split over it.
+        batch_size: rows at a time.
+
+    Returns:
+        The program's tree, of arrays (n, ...) in NumPy.
+    """
+    parts, batch_size = [], rounded(over, batch_size)
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
+        padded = np.pad(part, ((0, batch_size - len(part)), *((0, 0),) * (rows.ndim - 1)))
+        parts.append(jax.device_get(program(put(over, padded, SPLIT))))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[: len(rows)], *parts)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Bool, Float
 
 from fastrecon_jax import devices
@@ -91,28 +90,10 @@ def defective_copies(
     photos = (samples.load_image(sample, samples.read(sample), **sizes).pixels for sample in chosen)
     copies = np.stack([synthetic.defective_copies(pixels) for pixels in photos])
     encode = functools.partial(detector.encode, detector.params)
-    stages = in_batches(encode, copies.reshape(-1, *copies.shape[2:]), mesh=detector.mesh, batch_size=config.batch_size)
+    stages = devices.in_batches(
+        encode, copies.reshape(-1, *copies.shape[2:]), over=detector.mesh, batch_size=config.batch_size
+    )
     return tuple(stage.reshape(*copies.shape[:2], *stage.shape[1:]) for stage in stages)
-
-
-def in_batches(program: Callable, rows: np.ndarray, *, mesh: Mesh | None, batch_size: int) -> Any:
-    """Apply a program to many rows, in batches of one shape.
-
-    Args:
-        program: of a batch (b, ...), to a tree of arrays with the same leading axis.
-        rows: (n, ...), at least one; the last batch is padded with zeros.
-        mesh: of the detector, over which each batch is split.
-        batch_size: rows at a time.
-
-    Returns:
-        The program's tree, of arrays (n, ...) in NumPy.
-    """
-    parts, batch_size = [], devices.rounded(mesh, batch_size)
-    for start in range(0, len(rows), batch_size):
-        part = rows[start : start + batch_size]
-        padded = np.pad(part, ((0, batch_size - len(part)), *((0, 0),) * (rows.ndim - 1)))
-        parts.append(jax.device_get(program(devices.put(mesh, padded, devices.SPLIT))))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[: len(rows)], *parts)
 
 
 def _through_cache(

@@ -243,4 +243,4 @@ def maps(detector: Detector, patches: Float[np.ndarray, "n h w"], *, batch_size:
     Returns:
         (n, H, W), float32.
     """
-    return encoding.in_batches(detector.maps, patches, mesh=detector.mesh, batch_size=batch_size)
+    return devices.in_batches(detector.maps, patches, over=detector.mesh, batch_size=batch_size)

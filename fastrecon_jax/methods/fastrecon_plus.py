@@ -11,7 +11,7 @@ from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
 
 STRIDES = (4, 8, 16)  # of the stages that it works on by default
 ROWS = 8192  # of a stage's bank by default, the features of ten images at 28x28: more are thinned out
-COORDINATES = 128  # in which the nearest row is searched for where features have more than twice as many
+COORDINATES = 128  # in which the nearest row is looked for where features have more
 _FLOOR = 1e-12  # of squared distances, whose logarithms are averaged
 
 Levels = tuple[Float[Array, "_ _ _"], ...]
@@ -101,7 +101,7 @@ def _level(stage: Float[Array, "k h w c"], soft_length: float, soft_spectrum: fl
     m = rows(bank.shape[0], ratio)
     if m < bank.shape[0]:
         bank = bank[coreset.greedy_k_center(bank, m)]
-    short = neighbours.shorten(bank, COORDINATES) if bank.shape[1] > 2 * COORDINATES else None
+    short = neighbours.shorten(bank, COORDINATES) if bank.shape[1] > COORDINATES else None
     return Level(metric, bank, short)
 
 

@@ -1,5 +1,6 @@
 """A fitted and calibrated part: from its good photographs, and from more of them."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree, UInt8
 
-from fastrecon_jax import calibration
+from fastrecon_jax import calibration, devices
 from fastrecon_jax.calibration import Calibration
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import augment, doubts
@@ -152,13 +153,8 @@ def encode(engine: Engine, pixels: UInt8[np.ndarray, "n H W 3"]) -> tuple[Float[
     Returns:
         (n, h_i, w_i, c_i) each.
     """
-    parts = []
-    for start in range(0, len(pixels), BATCH):
-        batch = pixels[start : start + BATCH]
-        padded = np.pad(batch, ((0, min(BATCH, len(pixels)) - len(batch)), (0, 0), (0, 0), (0, 0)), mode="edge")
-        encoded = engine.encode(engine.encoder.params, jnp.asarray(padded))
-        parts.append([np.asarray(stage)[: len(batch)] for stage in encoded])
-    return tuple(np.concatenate(stage) for stage in zip(*parts, strict=True))
+    encode = functools.partial(engine.encode, engine.encoder.params)
+    return devices.in_batches(encode, pixels, over=None, batch_size=min(BATCH, len(pixels)))
 
 
 def _fit(

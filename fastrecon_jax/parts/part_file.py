@@ -20,7 +20,7 @@ from fastrecon_jax.parts.recipe import Engine, Recipe
 from fastrecon_jax.parts.structure import MalformedError, build
 from fastrecon_jax.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".safetensors"
 _KEY, _STATE, _STAGES = "fastrecon_jax", "state", "stages"
 _DTYPES = ("F32", "I32")

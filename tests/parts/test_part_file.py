@@ -48,6 +48,21 @@ def test_a_part_comes_back_as_it_was(tmp_path, method):
     assert part_file.read_header(file).limits == fitted.limits
 
 
+def test_a_part_of_the_first_format(tmp_path):
+    """It knows nothing of the settings that came later."""
+    fitted, file = saved(tmp_path)
+
+    def older(header):
+        header["format"] = 1
+        for name in ("soft_length", "soft_spectrum", "coreset_rows"):
+            del header["recipe"]["settings"][name]
+
+    rewrite(file, older)
+    loaded, _ = load(file)
+    assert loaded.recipe == fitted.recipe and loaded.limits == fitted.limits
+    jax.tree.map(np.testing.assert_array_equal, loaded.state, fitted.state)
+
+
 def test_a_part_without_its_stages(tmp_path):
     fitted, file = saved(tmp_path)
     part_file.save(fitted._replace(stages=()), file)
@@ -58,7 +73,7 @@ def test_the_header_is_json_and_nothing_is_pickled(tmp_path):
     _, file = saved(tmp_path)
     with safetensors.safe_open(file, framework="numpy") as opened:
         header = json.loads(opened.metadata()["fastrecon_jax"])
-    assert header["format"] == 1
+    assert header["format"] == 2
     assert header["recipe"]["encoder"] == "resnet18"
     assert header["recipe"]["weights_sha256"] == ""
     assert header.keys() == {"format", "name", "recipe", "good", "limits", "versions", "sha256"}
@@ -98,7 +113,7 @@ def test_mutated_bytes_are_refused(tmp_path):
         (safetensors.numpy.save({"a": np.zeros(2)}), "no header of fastrecon_jax"),
         (safetensors.numpy.save({}, {"fastrecon_jax": "[" * 100_000}), "its header is no JSON"),
         (safetensors.numpy.save({}, {"fastrecon_jax": "[]"}), "expected a dict"),
-        (safetensors.numpy.save({}, {"fastrecon_jax": '{"format": 2}'}), "has format 2, this version reads up to 1"),
+        (safetensors.numpy.save({}, {"fastrecon_jax": '{"format": 3}'}), "has format 3, this version reads up to 2"),
     ],
 )
 def test_what_is_no_part(tmp_path, data, message):
@@ -118,7 +133,7 @@ def test_no_file_and_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda header: header.update(format=2), "has format 2"),
+        (lambda header: header.update(format=3), "has format 3"),
         (lambda header: header.pop("limits"), "limits missing or unknown"),
         (lambda header: header["limits"].update(threshold=None), r"header.limits.threshold is 'None', expected float"),
         (lambda header: header["limits"].update(threshold="1"), "threshold is '1', expected float"),
