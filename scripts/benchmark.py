@@ -7,7 +7,7 @@ Suites, in `scripts/benchmarks`:
     encoder: our encoders against PyTorch and ONNX Runtime, in images/s.
     gpu: `pipeline` for wide_resnet50_2 on an accelerator, against PyTorch, and the coreset of a full-shot pool.
     loader: images/s of reading, decoding and resizing alone, of the encoder alone, and of both together.
-    pipeline: images/s of the encoder, of the scoring, and of both in one program.
+    pipeline: images/s of the encoder, of the scoring, and of both in one program, for `--methods`.
     start: seconds from the command to the first score, piece by piece.
 """
 

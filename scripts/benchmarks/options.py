@@ -13,6 +13,7 @@ REPEATS = flags.DEFINE_integer("repeats", 5, "rounds of which the median is take
 ENCODERS = flags.DEFINE_list(
     "encoders", "efficientnet_lite0,resnet18,resnet50,wide_resnet50_2", "of suites `encoder` and `pipeline`"
 )
+METHODS = flags.DEFINE_list("methods", "fastrecon", "of suite `pipeline`")
 BATCHES = flags.DEFINE_list("batches", "1,8,32", "batch sizes of the same")
 TORCH_COMPILE = flags.DEFINE_boolean("torch_compile", False, "compare with torch.compile too; it takes minutes")
 ROWS = flags.DEFINE_list("rows", ["6272", "156800"], "of the coreset's pools")

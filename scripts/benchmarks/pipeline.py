@@ -1,6 +1,7 @@
 """From images on the device to anomaly maps: the encoder, the scoring, and both in one program."""
 
 import functools
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ TURN = 0.4  # seconds
 
 
 class Programs(NamedTuple):
-    """Of an encoder and FastRecon, compiled by `compiled`.
+    """Of an encoder and a method.
 
     Attributes:
         encode: (params, images) to stages.
@@ -35,16 +36,16 @@ class Programs(NamedTuple):
     fit: Callable[..., Any]
 
 
-def programs(encoder: encoders.Encoder) -> Programs:
+def programs(encoder: encoders.Encoder, method: methods.Method) -> Programs:
     """What is measured.
 
     Args:
         encoder: frozen.
+        method: with its settings.
 
     Returns:
         The programs, not jitted.
     """
-    method = methods.create("fastrecon")
     score_one = detector.scorer(method)
     to_map = functools.partial(scoring.anomaly_map, height=_SIDE, width=_SIDE, sigma=4.0)
 
@@ -57,24 +58,27 @@ def programs(encoder: encoders.Encoder) -> Programs:
         encode=encode,
         score=score,
         both=lambda params, state, images: score(state, encode(params, images)),
-        fit=lambda stages, key: method.fit(jax.vmap(method.embed)(stages), key),
+        fit=functools.partial(detector.fit_one, method),
     )
 
 
-def parts(encoder: encoders.Encoder, batch: int) -> dict[str, Callable[[], object]]:
+def parts(encoder: encoders.Encoder, batch: int, method: str = "fastrecon") -> dict[str, Callable[[], object]]:
     """What is run in turn for one batch size, with everything on the device.
 
     Args:
         encoder: frozen.
         batch: number of images.
+        method: its name.
 
     Returns:
-        Encoder, scoring and both.
+        Encoder, scoring, both, and the fit of 8 images.
     """
     images = jax.device_put(np.random.default_rng(0).integers(0, 256, (batch, _SIDE, _SIDE, 3)).astype(np.uint8))
     support = jax.device_put(np.random.default_rng(1).integers(0, 256, (_SHOTS, _SIDE, _SIDE, 3)).astype(np.uint8))
-    of = programs(encoder)
-    state = jax.jit(of.fit)(jax.jit(of.encode)(encoder.params, support), jax.random.key(0))
+    of = programs(encoder, methods.create(method))
+    known, key = jax.jit(of.encode)(encoder.params, support), jax.random.key(0)
+    fit = runtime.jit(of.fit).lower(known, key).compile()
+    state = fit(known, key)
     encode = runtime.jit(of.encode).lower(encoder.params, images).compile()
     stages = encode(encoder.params, images)
     score = runtime.jit(of.score).lower(state, stages).compile()
@@ -83,23 +87,27 @@ def parts(encoder: encoders.Encoder, batch: int) -> dict[str, Callable[[], objec
         "encoder": lambda: jax.block_until_ready(encode(encoder.params, images)),
         "scoring": lambda: jax.block_until_ready(score(state, stages)),
         "both": lambda: jax.block_until_ready(both(encoder.params, state, images)),
+        "fit": lambda: jax.block_until_ready(fit(known, key)),
     }
 
 
 def run() -> None:
-    """Print images/s of the encoder, of the scoring, and of both, and the scoring's share."""
-    sys.stdout.write(f"{timing.machine()}; FastRecon of {_SHOTS} images, medians of {options.REPEATS.value} turns\n\n")
+    """Print images/s of the encoder, of the scoring, and of both, the scoring's share, and what a fit takes."""
+    sys.stdout.write(
+        f"{timing.machine()}; methods fitted on {_SHOTS} images, medians of {options.REPEATS.value} turns\n\n"
+    )
     rows = []
-    for name in options.ENCODERS.value:
+    for name, method in itertools.product(options.ENCODERS.value, options.METHODS.value):
+        stages = encoders.stages_of(name, methods.create(method).strides)
+        encoder = encoders.create(name, stages=stages, weights=registry.RANDOM, dtype=options.DTYPE.value)
         for batch in map(int, options.BATCHES.value):
-            encoder = encoders.create(name, weights=registry.RANDOM, dtype=options.DTYPE.value)
-            found = timing.medians(timing.in_turn(parts(encoder, batch), options.REPEATS.value, at_least=TURN))
-            rows.append(row([name, options.DTYPE.value, str(batch)], batch, found))
+            found = timing.medians(timing.in_turn(parts(encoder, batch, method), options.REPEATS.value, at_least=TURN))
+            rows.append(row([name, options.DTYPE.value, method, str(batch)], batch, found))
             sys.stderr.write(f"{' '.join(rows[-1])}\n")
-    sys.stdout.write(timing.table(["encoder", "dtype", "batch", *HEADER], rows))
+    sys.stdout.write(timing.table(["encoder", "dtype", "method", "batch", *HEADER], rows))
 
 
-HEADER = ("encoder, images/s", "scoring, images/s", "both, images/s", "both, ms", "scoring / encoder, %")
+HEADER = ("encoder, images/s", "scoring, images/s", "both, images/s", "both, ms", "scoring / encoder, %", "fit, ms")
 
 
 def row(names: list[str], batch: int, found: dict[str, float]) -> list[str]:
@@ -114,7 +122,13 @@ def row(names: list[str], batch: int, found: dict[str, float]) -> list[str]:
         Its cells.
     """
     rates = [f"{batch / found[part]:.1f}" for part in ("encoder", "scoring", "both")]
-    return [*names, *rates, f"{1000 * found['both']:.2f}", f"{100 * found['scoring'] / found['encoder']:.1f}"]
+    return [
+        *names,
+        *rates,
+        f"{1000 * found['both']:.2f}",
+        f"{100 * found['scoring'] / found['encoder']:.1f}",
+        f"{1000 * found['fit']:.1f}",
+    ]
 
 
 def matrix_peak(dtype: jnp.dtype, side: int) -> float:
