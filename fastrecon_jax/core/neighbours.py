@@ -78,8 +78,8 @@ def nearest(
     both have outside of them, so that the row chosen may be farther than the nearest one by twice that.
 
     Beside queries, bank and result, memory holds (n, block) distances, a block of rows, an array like the queries,
-    (n, c), and m bytes for `allowed` and m numbers, all that grows with the bank; under vmap so much for each example.
-    Differentiable in queries and bank; the choice of rows is held fixed.
+    (n, c), and m bytes for `allowed`, all that grows with the bank; under vmap so much for each example. Differentiable
+    in queries and bank; the choice of rows is held fixed.
 
     Args:
         queries: (n, c).
@@ -100,7 +100,7 @@ def nearest(
         raise ValueError(f"{count} neighbours are not possible: the bank has {m} rows, at least 1 must be asked for")
     allowed = jnp.ones((m,), bool) if allowed is None else allowed
     of_queries, of_bank, short = jax.lax.stop_gradient((queries, bank, short))
-    outside = jnp.zeros((m,), bank.dtype)
+    outside = None
     if short is not None:
         of_queries, of_bank, outside = linalg.matmul(of_queries, short.directions), short.coordinates, short.outside
     found = _search(of_queries, of_bank, outside, allowed, count, block)
@@ -112,7 +112,7 @@ def nearest(
 def _search(
     queries: Float[Array, "n c"],
     bank: Float[Array, "m c"],
-    outside: Float[Array, " m"],
+    outside: Float[Array, " m"] | None,
     allowed: Bool[Array, " m"],
     count: int,
     block: int,
@@ -135,7 +135,9 @@ def _search(
     def compare(best, of_block):
         start, choice = of_block
         rows = jax.lax.dynamic_slice_in_dim(bank, start, block) - centre
-        lengths = jnp.sum(jnp.square(rows), axis=1) + jax.lax.dynamic_slice_in_dim(outside, start, block)
+        lengths = jnp.sum(jnp.square(rows), axis=1)
+        if outside is not None:
+            lengths += jax.lax.dynamic_slice_in_dim(outside, start, block)
         offset = jnp.where(choice, lengths, jnp.inf)
         distances = offset[None] - 2 * linalg.matmul(centred, rows.T)  # (n, block)
         distances = distances.reshape(n, group, -1).min(axis=1)
@@ -150,15 +152,16 @@ def _search(
 
 
 def _divided(
-    bank: Float[Array, "m c"], outside: Float[Array, " m"], allowed: Bool[Array, " m"], block: int, group: int
-) -> tuple[int, Float[Array, "M c"], Float[Array, " M"], Bool[Array, " M"]]:
+    bank: Float[Array, "m c"], outside: Float[Array, " m"] | None, allowed: Bool[Array, " m"], block: int, group: int
+) -> tuple[int, Float[Array, "M c"], Float[Array, " M"] | None, Bool[Array, " M"]]:
     """Blocks of about one size, no longer than needed, of whole groups; a bank shorter than one is filled up."""
     m = bank.shape[0]
     blocks = -(-m // block)
     block = -(-m // (blocks * group)) * group
     missing = max(block - m, 0)
-    filled = (jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1))) for x in (bank, outside, allowed))
-    return block, *filled
+    return block, *jax.tree.map(
+        lambda x: jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1))), (bank, outside, allowed)
+    )
 
 
 def _merge(
@@ -182,14 +185,16 @@ def _merge(
 def _of_group(
     queries: Float[Array, "n c"],
     bank: Float[Array, "m c"],
-    outside: Float[Array, " m"],
+    outside: Float[Array, " m"] | None,
     allowed: Bool[Array, " m"],
     members: Int[Array, "n group"],
 ) -> Int[Array, " n"]:
     """Of the rows of each query's group, the nearest one by differences."""
 
     def compare(best, row):
-        distance = jnp.sum(jnp.square(queries - bank[row]), axis=1) + outside[row]
+        distance = jnp.sum(jnp.square(queries - bank[row]), axis=1)
+        if outside is not None:
+            distance += outside[row]
         closer = allowed[row] & (distance < best[0])
         return (jnp.where(closer, distance, best[0]), jnp.where(closer, row, best[1])), None
 

@@ -90,6 +90,6 @@ class Demo:
 def running(tmp_path_factory):
     """The demo with the flags that the tests of its page and its API share."""
     pytest.importorskip("gradio", reason="needs Gradio, the extra demo")
-    demo = Demo(tmp_path_factory.mktemp("demo"), "--max_upload_mb=9", "--max_pixels=4000000", "--max_images=4")
+    demo = Demo(tmp_path_factory.mktemp("demo"), "--max_upload_mb=3", "--max_pixels=4000000", "--max_images=4")
     yield demo
     demo.end()

@@ -122,10 +122,10 @@ def test_a_damaged_part_is_named_by_its_upload(workshop, tmp_path):
 
 
 def test_parts_of_other_recipes_open_engines_of_their_own(workshop, engine, boards, tmp_path):
-    settings = {"encoder": "resnet18", "weights": "random", "image_size": 64, "crop_size": 64, "image_score": "top1p"}
-    FastRecon.fit(boards[:2], **settings).save(tmp_path / "other.safetensors")
+    settings = {"encoder": "resnet18", "weights": "random", "image_size": 64, "crop_size": 64, "method": "nearest"}
+    FastRecon.fit(boards[:2], stages=engine.encoder.stages, **settings).save(tmp_path / "other.safetensors")
     other = desk.load(workshop, tmp_path / "other.safetensors").session.inspector.engine
-    assert other.recipe.image_score == "top1p" and other.encoder is engine.encoder
+    assert other.method.name == "nearest" and other.encoder is engine.encoder
     assert desk.load(workshop, tmp_path / "other.safetensors").session.inspector.engine is other
 
 
