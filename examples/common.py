@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Real, UInt8
 from matplotlib.figure import Figure
 
-from fastrecon_jax import detector, encoders, files, methods, plots, runtime
+from fastrecon_jax import detector, devices, encoders, files, methods, plots, runtime
 from fastrecon_jax.data import datasets, loader, samples
 from fastrecon_jax.encoders.registry import Encoder
 from fastrecon_jax.errors import InputError
@@ -191,11 +191,7 @@ def in_batches(program: Callable[..., Array], *arrays: np.ndarray) -> np.ndarray
     Returns:
         The results, (t, ...).
     """
-    count = len(arrays[0])
-    padded = [np.concatenate([x, np.repeat(x[-1:], -count % BATCH, axis=0)]) for x in arrays]
-    starts = range(0, count, BATCH)
-    parts = [program(*(jnp.asarray(x[i : i + BATCH]) for x in padded)) for i in starts]
-    return np.concatenate(parts)[:count]
+    return devices.in_batches(lambda batch: program(*batch), arrays, over=None, batch_size=BATCH)
 
 
 def channels(encoder: Encoder, crop_size: int) -> tuple[int, ...]:

@@ -57,7 +57,7 @@ class FastRecon:
             target_fpr: share of good images that may be judged defective.
             encoder: its name.
             weights: a file, `package://NAME`, `hf://OWNER/REPOSITORY`; the encoder's pretrained ones by default.
-            stages: of the encoder; those of strides 8 and 16 by default.
+            stages: of the encoder; those of the method's strides by default.
             dtype: of the encoder, float32, tfloat32 or bfloat16.
             image_size: side in pixels to which images are resized.
             crop_size: side in pixels of the centre that is inspected.

@@ -104,21 +104,25 @@ def first(over: Mesh | None, tree: Tree) -> Tree:
     return tree if over is None else jax.device_put(tree, over.devices.flat[0])
 
 
-def in_batches(program: Callable, rows: np.ndarray, *, over: Mesh | None, batch_size: int) -> Any:
+def in_batches(program: Callable, rows: Any, *, over: Mesh | None, batch_size: int) -> Any:
     """Apply a program to many rows, in batches of one shape.
 
     Args:
-        program: of a batch (b, ...), to a tree of arrays with the same leading axis.
-        rows: (n, ...), at least one; the last batch is padded with zeros.
+        program: of a batch, to a tree of arrays with the same leading axis.
+        rows: a tree of arrays (n, ...), n at least 1; the last batch is padded with zeros.
         over: from `mesh`; each batch is split over it.
         batch_size: rows at a time.
 
     Returns:
         The program's tree, of arrays (n, ...) in NumPy.
     """
-    parts, batch_size = [], rounded(over, batch_size)
-    for start in range(0, len(rows), batch_size):
-        part = rows[start : start + batch_size]
-        padded = np.pad(part, ((0, batch_size - len(part)), *((0, 0),) * (rows.ndim - 1)))
-        parts.append(jax.device_get(program(put(over, padded, SPLIT))))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[: len(rows)], *parts)
+    count, batch_size = len(jax.tree.leaves(rows)[0]), rounded(over, batch_size)
+
+    def batch(start: int) -> Any:
+        missing = max(start + batch_size - count, 0)
+        return jax.tree.map(
+            lambda x: np.pad(x[start : start + batch_size], ((0, missing), *((0, 0),) * (x.ndim - 1))), rows
+        )
+
+    parts = [jax.device_get(program(put(over, batch(start), SPLIT))) for start in range(0, count, batch_size)]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[:count], *parts)

@@ -111,11 +111,26 @@ def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float) -> F
     Raises:
         InputError: no photograph, or a rate that is not allowed.
     """
-    if not photos:
-        raise InputError("there is no image to fit: pass at least one good one")
-    chosen = tuple({photo.sha256: photo for photo in photos}.values())
+    chosen = distinct(photos)
     stages = encode(engine, np.stack([photo.pixels for photo in chosen]))
     return _fit(engine, chosen, stages, name, rate, _copies(photos, chosen))
+
+
+def distinct(photos: Sequence[Photo]) -> tuple[Photo, ...]:
+    """Photographs without exact copies.
+
+    Args:
+        photos: at least one.
+
+    Returns:
+        Each once, in order.
+
+    Raises:
+        InputError: no photograph.
+    """
+    if not photos:
+        raise InputError("there is no image to fit: pass at least one good one")
+    return tuple({photo.sha256: photo for photo in photos}.values())
 
 
 def extend(engine: Engine, part: Part, photos: Sequence[Photo]) -> Fitted:

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from fastrecon_jax.data import synthetic
-from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import tuning
 from fastrecon_jax.methods.settings import AUTO
 from fastrecon_jax.parts import part as parts
@@ -34,9 +33,7 @@ def settle(engine: Engine, photos: Sequence[Photo]) -> Engine:
     """
     if engine.choose is None:
         return engine
-    if not photos:
-        raise InputError("there is no image to fit: pass at least one good one")
-    pixels = np.stack([photo.pixels for photo in {photo.sha256: photo for photo in photos}.values()])
+    pixels = np.stack([photo.pixels for photo in parts.distinct(photos)])
     copies = np.stack([synthetic.defective_copies(one) for one in pixels])
     support = parts.encode(engine, pixels)
     painted = parts.encode(engine, copies.reshape(-1, *copies.shape[2:]))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import graph, options, peers, pipeline, timing
-from fastrecon_jax import encoders
+from fastrecon_jax import encoders, methods
 from fastrecon_jax.core import coreset
 from fastrecon_jax.encoders import registry, weights
 from fastrecon_jax.errors import InputError
@@ -34,7 +34,7 @@ def run() -> None:
 
 def _row(dtype: str, batch: int, peak: float) -> list[str]:
     encoder = encoders.create(_ENCODER, weights=registry.RANDOM, dtype=dtype)
-    parts = pipeline.parts(encoder, batch) | _torch(encoder.stages, dtype, batch)
+    parts = pipeline.parts(encoder, methods.create("fastrecon"), batch) | _torch(encoder.stages, dtype, batch)
     found = timing.medians(timing.in_turn(parts, options.REPEATS.value, at_least=pipeline.TURN))
     theirs = [f"{batch / found[name]:.1f}" if name in found else "" for name in ("PyTorch", "torch.compile")]
     share = f"{100 * batch * _OPERATIONS / found['encoder'] / peak:.1f}"

@@ -62,20 +62,20 @@ def programs(encoder: encoders.Encoder, method: methods.Method) -> Programs:
     )
 
 
-def parts(encoder: encoders.Encoder, batch: int, method: str = "fastrecon") -> dict[str, Callable[[], object]]:
+def parts(encoder: encoders.Encoder, method: methods.Method, batch: int) -> dict[str, Callable[[], object]]:
     """What is run in turn for one batch size, with everything on the device.
 
     Args:
         encoder: frozen.
+        method: with its settings.
         batch: number of images.
-        method: its name.
 
     Returns:
         Encoder, scoring, both, and the fit of 8 images.
     """
     images = jax.device_put(np.random.default_rng(0).integers(0, 256, (batch, _SIDE, _SIDE, 3)).astype(np.uint8))
     support = jax.device_put(np.random.default_rng(1).integers(0, 256, (_SHOTS, _SIDE, _SIDE, 3)).astype(np.uint8))
-    of = programs(encoder, methods.create(method))
+    of = programs(encoder, method)
     known, key = jax.jit(of.encode)(encoder.params, support), jax.random.key(0)
     fit = runtime.jit(of.fit).lower(known, key).compile()
     state = fit(known, key)
@@ -97,12 +97,12 @@ def run() -> None:
         f"{timing.machine()}; methods fitted on {_SHOTS} images, medians of {options.REPEATS.value} turns\n\n"
     )
     rows = []
-    for name, method in itertools.product(options.ENCODERS.value, options.METHODS.value):
-        stages = encoders.stages_of(name, methods.create(method).strides)
+    for name, method in itertools.product(options.ENCODERS.value, map(methods.create, options.METHODS.value)):
+        stages = encoders.stages_of(name, method.strides)
         encoder = encoders.create(name, stages=stages, weights=registry.RANDOM, dtype=options.DTYPE.value)
         for batch in map(int, options.BATCHES.value):
-            found = timing.medians(timing.in_turn(parts(encoder, batch, method), options.REPEATS.value, at_least=TURN))
-            rows.append(row([name, options.DTYPE.value, method, str(batch)], batch, found))
+            found = timing.medians(timing.in_turn(parts(encoder, method, batch), options.REPEATS.value, at_least=TURN))
+            rows.append(row([name, options.DTYPE.value, method.name, str(batch)], batch, found))
             sys.stderr.write(f"{' '.join(rows[-1])}\n")
     sys.stdout.write(timing.table(["encoder", "dtype", "method", "batch", *HEADER], rows))
 
