@@ -20,9 +20,11 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 from matplotlib.figure import Figure, FigureBase
 from tqdm import tqdm
 
-from fastrecon_jax import compilation_cache, flags, metrics, overlay, runtime
+from fastrecon_jax import metrics, overlay
+from fastrecon_jax.command_line import flags
+from fastrecon_jax.command_line.fields import check_list, require, setting
 from fastrecon_jax.core import scoring
-from fastrecon_jax.settings import check_list, require, setting
+from fastrecon_jax.runtime import compilation_cache, compiler
 
 POWER = 16.0  # of the smooth maximum that is attacked; the scores reported are the maximum itself
 
@@ -110,7 +112,7 @@ def attacker(part: common.Part, steps: int) -> Callable[..., UInt8[Array, "b H W
 
         return attack(objective, images, key, budget=budget, steps=steps)
 
-    return runtime.jit(run)
+    return compiler.jit(run)
 
 
 def random_signs(images: UInt8[np.ndarray, "t H W 3"], budget: int, seed: int) -> UInt8[np.ndarray, "t H W 3"]:

@@ -11,13 +11,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Real, UInt8
 from matplotlib.figure import Figure
 
-from fastrecon_jax import detector, devices, encoders, files, methods, plots, runtime
+from fastrecon_jax import detector, encoders, files, methods
+from fastrecon_jax.command_line.fields import require, setting
+from fastrecon_jax.composition import Arrays
 from fastrecon_jax.data import datasets, loader, samples
 from fastrecon_jax.encoders.registry import Encoder
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection import Arrays
+from fastrecon_jax.evaluation import plots
 from fastrecon_jax.methods import Method
-from fastrecon_jax.settings import require, setting
+from fastrecon_jax.runtime import compiler, devices
 
 BATCH = 8
 
@@ -142,8 +144,8 @@ def open_part(config: ExampleConfig, name: str) -> Part:
     def fit(params, images):
         return detector.fit_one(method, detector.encode(encoder, params, images), jax.random.key(config.seed))
 
-    state = runtime.jit(fit)(encoder.params, jnp.asarray(support))
-    return Part(images, support, Arrays(encoder.params, state), runtime.jit(scorer(encoder, method)))
+    state = compiler.jit(fit)(encoder.params, jnp.asarray(support))
+    return Part(images, support, Arrays(encoder.params, state), compiler.jit(scorer(encoder, method)))
 
 
 def scorer(encoder: Encoder, method: Method) -> Callable[[Arrays, Real[Array, "b H W 3"]], Float[Array, "b h w"]]:

@@ -19,13 +19,15 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from fastrecon_jax import compilation_cache, detector, flags, metrics, runtime
+from fastrecon_jax import detector, metrics
+from fastrecon_jax.command_line import flags
+from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.core import features, linalg, scoring
 from fastrecon_jax.data import datasets, support
 from fastrecon_jax.encoders.registry import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import fastrecon
-from fastrecon_jax.settings import require, setting
+from fastrecon_jax.runtime import compilation_cache, compiler
 
 try:
     import optax
@@ -211,7 +213,7 @@ def read_features(
     config: MetaConfig, encoder: Encoder, dataset: datasets.Dataset, names: tuple[str, ...]
 ) -> dict[str, Features]:
     """Encode all images of some categories once, since the encoder is frozen; by name."""
-    program = runtime.jit(lambda params, x: jax.vmap(features.combine)(detector.encode(encoder, params, x)))
+    program = compiler.jit(lambda params, x: jax.vmap(features.combine)(detector.encode(encoder, params, x)))
     found = {}
     for name in tqdm(names, desc="encoding", disable=None, leave=False):
         images = common.read_images(config, dataset.open_category(name))

@@ -19,10 +19,12 @@ from jaxtyping import Array, Float, UInt8
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from fastrecon_jax import compilation_cache, flags, metrics, overlay, runtime
+from fastrecon_jax import metrics, overlay
+from fastrecon_jax.command_line import flags
+from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.core import linalg, scoring
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.settings import require, setting
+from fastrecon_jax.runtime import compilation_cache, compiler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +118,7 @@ def mapper(part: common.Part, power: float, sigma: float) -> Callable[..., Maps]
         gradients, patches = jax.grad(total, has_aux=True)(images.astype(jnp.float32), arrays)
         return jax.vmap(of_one, (0, 0, 0, None))(images, patches, gradients, support)
 
-    return runtime.jit(maps)
+    return compiler.jit(maps)
 
 
 def compute(part: common.Part, power: float, sigma: float) -> Maps:

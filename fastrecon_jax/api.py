@@ -9,11 +9,11 @@ from PIL import Image
 
 from fastrecon_jax import files
 from fastrecon_jax.methods.settings import MethodSettings
-from fastrecon_jax.parts import inspector, part_file, photos, settling
+from fastrecon_jax.parts import auto_settings, inspector, part_file, photos
 from fastrecon_jax.parts import part as parts
+from fastrecon_jax.parts.engine import Recipe, open_engine
 from fastrecon_jax.parts.inspector import Finding, Inspector
 from fastrecon_jax.parts.photos import Photo, Preprocessing, Source
-from fastrecon_jax.parts.recipe import Recipe, open_engine
 
 
 class FastRecon:
@@ -82,7 +82,7 @@ class FastRecon:
             image_score=image_score,
         )
         read = _read(images, recipe)
-        engine = settling.settle(open_engine(recipe), read)
+        engine = auto_settings.settle(open_engine(recipe), read)
         fitted = parts.fit(engine, read, name=name, rate=target_fpr)
         return cls(inspector.create(fitted.part, engine), fitted.warnings)
 

@@ -2,8 +2,9 @@
 
 import sys
 
-from fastrecon_jax import compilation_cache, flags
-from fastrecon_jax.parts.config import DemoConfig
+from fastrecon_jax.command_line import flags
+from fastrecon_jax.inspection.config import DemoConfig
+from fastrecon_jax.runtime import compilation_cache
 from fastrecon_jax.serving import server
 
 

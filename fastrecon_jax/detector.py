@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PyTree, Real, UInt8
 
-from fastrecon_jax import devices, runtime
 from fastrecon_jax.core import scoring
 from fastrecon_jax.encoders.registry import Encoder, normalise
 from fastrecon_jax.methods import Method
+from fastrecon_jax.runtime import compiler, devices
 
 
 class Scores(NamedTuple):
@@ -90,9 +90,9 @@ def create(
     to_stages = functools.partial(encode, encoder)
     return Detector(
         params=devices.put(mesh, encoder.params, devices.COPIED),
-        encode=runtime.jit(devices.split(mesh, to_stages, (devices.COPIED, devices.SPLIT), devices.SPLIT)),
+        encode=compiler.jit(devices.split(mesh, to_stages, (devices.COPIED, devices.SPLIT), devices.SPLIT)),
         methods=tuple(_programs(method, image_score, mesh) for method in methods),
-        maps=runtime.jit(devices.split(mesh, jax.vmap(to_map), (devices.SPLIT,), devices.SPLIT)),
+        maps=compiler.jit(devices.split(mesh, jax.vmap(to_map), (devices.SPLIT,), devices.SPLIT)),
         mesh=mesh,
     )
 
@@ -107,7 +107,7 @@ def _programs(method: Method, image_score: str, mesh: Mesh | None) -> Programs:
 
     score_one = scorer(method, image_score)
     shared = devices.split(mesh, score, (devices.COPIED, devices.SPLIT), devices.SPLIT_SECOND)
-    return Programs(method, fit=runtime.jit(jax.vmap(fit)), score=runtime.jit(shared))
+    return Programs(method, fit=compiler.jit(jax.vmap(fit)), score=compiler.jit(shared))
 
 
 def fit_one(method: Method, support: Stages, key: Key[Array, ""], *copies: Stages) -> Any:

@@ -2,15 +2,17 @@
 
 import sys
 
-from fastrecon_jax import compilation_cache, evaluation, flags
-from fastrecon_jax.config import EvalConfig
+from fastrecon_jax.command_line import flags
+from fastrecon_jax.evaluation import run
+from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.runtime import compilation_cache
 
 
 def main() -> None:
     """Build the settings from the flags and evaluate."""
     config = flags.read(EvalConfig)
     compilation_cache.enable()
-    evaluation.run(config, tell=_tell)
+    run.run(config, tell=_tell)
 
 
 def _tell(text: str) -> None:

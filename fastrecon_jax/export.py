@@ -2,14 +2,14 @@
 
 import sys
 
-from fastrecon_jax import flags
-from fastrecon_jax.parts import shipping
-from fastrecon_jax.parts.config import ExportConfig
+from fastrecon_jax.command_line import flags
+from fastrecon_jax.exporting import export
+from fastrecon_jax.inspection.config import ExportConfig
 
 
 def main() -> None:
     """Build the settings from the flags and export the part."""
-    shipping.export(flags.read(ExportConfig), tell=sys.stdout.write)
+    export.export(flags.read(ExportConfig), tell=sys.stdout.write)
 
 
 if __name__ == "__main__":

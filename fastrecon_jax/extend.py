@@ -2,16 +2,17 @@
 
 import sys
 
-from fastrecon_jax import compilation_cache, flags
-from fastrecon_jax.parts import fitting
-from fastrecon_jax.parts.config import ExtendConfig
+from fastrecon_jax.command_line import flags
+from fastrecon_jax.inspection import fit
+from fastrecon_jax.inspection.config import ExtendConfig
+from fastrecon_jax.runtime import compilation_cache
 
 
 def main() -> None:
     """Build the settings from the flags and extend the part."""
     config = flags.read(ExtendConfig)
     compilation_cache.enable()
-    fitting.extend(config, tell=sys.stdout.write)
+    fit.extend(config, tell=sys.stdout.write)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 import signal
 import sys
 
-from fastrecon_jax import compilation_cache, flags
-from fastrecon_jax.parts import predicting
-from fastrecon_jax.parts.config import PredictConfig
+from fastrecon_jax.command_line import flags
+from fastrecon_jax.inspection import predict
+from fastrecon_jax.inspection.config import PredictConfig
+from fastrecon_jax.runtime import compilation_cache
 
 
 def main() -> int:
@@ -13,7 +14,7 @@ def main() -> int:
     config = flags.read(PredictConfig)
     compilation_cache.enable()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a service manager is as by Ctrl-C
-    return predicting.predict(config, tell=_tell)
+    return predict.predict(config, tell=_tell)
 
 
 def _tell(text: str) -> None:

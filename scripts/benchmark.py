@@ -16,7 +16,7 @@ import importlib
 from absl import flags
 from benchmarks import options  # noqa: F401  # defines the flags
 
-from fastrecon_jax import flags as command_line
+from fastrecon_jax.command_line import flags as command_line
 
 _SUITES = ("coreset", "encoder", "gpu", "loader", "pipeline", "start")
 _SUITE = flags.DEFINE_enum("suite", "loader", _SUITES, "what to measure")

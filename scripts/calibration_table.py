@@ -14,14 +14,14 @@ from absl import flags
 from jaxtyping import Bool, Float
 from tqdm import tqdm
 
-from fastrecon_jax import flags as command_line
-from fastrecon_jax import tables
+from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets, samples, support
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.evaluation import tables
 from fastrecon_jax.methods.settings import MethodSettings
 from fastrecon_jax.parts import inspector, part
+from fastrecon_jax.parts.engine import Engine, Recipe, open_engine
 from fastrecon_jax.parts.photos import Photo
-from fastrecon_jax.parts.recipe import Engine, Recipe, open_engine
 
 _DATASET = flags.DEFINE_string("dataset", "", "as for the evaluation; by default folder with --data_dir, else demo")
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "directory that holds the categories; by default the demo set")

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastrecon_jax import evaluation, flags, report, tables
-from fastrecon_jax.config import EvalConfig
+from fastrecon_jax.command_line import flags
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.tables import Row
+from fastrecon_jax.evaluation import results as report
+from fastrecon_jax.evaluation import run, tables
+from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.evaluation.tables import Row
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 METRICS = {"image": "image_auroc", "pixel": "pixel_auroc"}
@@ -71,7 +73,7 @@ def main() -> None:
     unseeded = {"seeds": ()} if flags.given("support") and not flags.given("seeds") else {}
     config = flags.read(EvalConfig, **unseeded)
     known = published(config.dataset)
-    directory = evaluation.run(config, tell=sys.stdout.write)
+    directory = run.run(config, tell=sys.stdout.write)
     if directory is None:  # one of several processes, of which the first writes
         return
     results = report.read(directory)

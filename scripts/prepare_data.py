@@ -9,9 +9,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # it runs from a checkout that is not installed, too
 
-from fastrecon_jax import files, flags  # noqa: E402
-from fastrecon_jax.config import PrepareConfig  # noqa: E402
-from fastrecon_jax.data import prepare  # noqa: E402
+from fastrecon_jax import files  # noqa: E402
+from fastrecon_jax.command_line import flags  # noqa: E402
+from fastrecon_jax.data.tfds import prepare  # noqa: E402
+from fastrecon_jax.evaluation.config import PrepareConfig  # noqa: E402
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastrecon_jax import detector, encoders, inspection, methods
+from fastrecon_jax import composition, detector, encoders, methods
 from fastrecon_jax.data import images
 from tests.helpers import assert_close
 
@@ -31,14 +31,14 @@ def test_the_same_as_pillow_and_the_detector(name, kind):
     states = programs.methods[0].fit(tuple(stage[None] for stage in support), detector.keys([0]))
     expected = programs.methods[0].score(states, queries)
 
-    inspect = inspection.compose(ENCODER, method, **SIZES, image_score=kind, sigma=3.0, height=100, width=90)
-    arrays = inspection.Arrays(ENCODER.params, jax.tree.map(lambda x: x[0], states))
+    inspect = composition.compose(ENCODER, method, **SIZES, image_score=kind, sigma=3.0, height=100, width=90)
+    arrays = composition.Arrays(ENCODER.params, jax.tree.map(lambda x: x[0], states))
     scores, maps = jax.jit(inspect)(arrays, jnp.asarray(photographs(1, 3)))
     assert_close(scores, expected.images[0], 1e-5)
     assert_close(maps, programs.maps(expected.patches[0]), 1e-5)
 
 
 def test_images_of_another_size_are_refused():
-    inspect = inspection.compose(ENCODER, methods.create("nearest"), **SIZES, height=100, width=91)
+    inspect = composition.compose(ENCODER, methods.create("nearest"), **SIZES, height=100, width=91)
     with pytest.raises(ValueError, match=r"images of \(100, 90, 3\) are not allowed: the part takes \(100, 91, 3\)"):
-        inspect(inspection.Arrays(ENCODER.params, None), jnp.asarray(photographs(0, 1)))
+        inspect(composition.Arrays(ENCODER.params, None), jnp.asarray(photographs(0, 1)))

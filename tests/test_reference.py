@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from fastrecon_jax import detector, encoders, encoding, evaluation, methods
-from fastrecon_jax.config import EvalConfig
+from fastrecon_jax import detector, encoders, methods
 from fastrecon_jax.data import folder, loader
+from fastrecon_jax.evaluation import encoding, run
+from fastrecon_jax.evaluation.config import EvalConfig
 
 
 def settings(shared, category, **more):
@@ -27,7 +28,7 @@ def settings(shared, category, **more):
 @pytest.mark.parametrize("category", ["mvtec_ad/bottle", "mpdd/metal_plate"])
 def test_figures_and_scores_are_the_published_ones(shared, tmp_path, category, lam):
     config = settings(shared, category, shots=(2, 4, 8), lam=lam, output_dir=str(tmp_path))
-    evaluation.run(config, tell=lambda text: None)
+    run.run(config, tell=lambda text: None)
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     with (tmp_path / "scores.csv").open() as file:
         scores = list(csv.DictReader(file))

@@ -3,7 +3,8 @@
 import tensorflow_datasets as tfds
 from etils import epath
 
-from fastrecon_jax.data import builder, publishers
+from fastrecon_jax.data import publishers
+from fastrecon_jax.data.tfds import builder
 
 
 class Builder(builder.AnomalyBuilder):

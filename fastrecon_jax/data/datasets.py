@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastrecon_jax import files
-from fastrecon_jax.data import folder, prepared, publishers
+from fastrecon_jax.data import folder, publishers
 from fastrecon_jax.data.publishers import PUBLISHERS
 from fastrecon_jax.data.samples import Category
+from fastrecon_jax.data.tfds import prepared
 from fastrecon_jax.errors import InputError
 
 NAMES = ("demo", "folder", *(name for name in PUBLISHERS if name != "demo"))

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PyTree, Real
 
-from fastrecon_jax.encoders import checkpoint, efficientnet, resnet, weights
+from fastrecon_jax.encoders import efficientnet, resnet, weights
+from fastrecon_jax.encoders.checkpoints import checkpoint
 from fastrecon_jax.encoders.convolution import Convolution, Precise
 from fastrecon_jax.errors import InputError
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from fastrecon_jax import inspection
+from fastrecon_jax import composition
 from fastrecon_jax.encoders import registry
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting import onnx, stablehlo
@@ -52,7 +52,7 @@ def export(
     kind: str,
     encoder: registry.Encoder,
     method: Method,
-    arrays: inspection.Arrays,
+    arrays: composition.Arrays,
     *,
     crop_size: int,
     image_size: int,
@@ -85,7 +85,7 @@ def export(
     """
     _check(kind, encoder, arrays)
     form = (registry.single_operations if kind == "onnx" else registry.portable)(encoder)
-    inspect = inspection.compose(
+    inspect = composition.compose(
         form,
         method,
         crop_size=crop_size,
@@ -102,7 +102,7 @@ def export(
     return stablehlo.export(lambda x: inspect(arrays, x), images)
 
 
-def _check(kind: str, encoder: registry.Encoder, arrays: inspection.Arrays) -> None:
+def _check(kind: str, encoder: registry.Encoder, arrays: composition.Arrays) -> None:
     if kind not in FORMATS:
         raise InputError(f"unknown format {kind!r}: allowed are {', '.join(FORMATS)}")
     if kind == "onnx" and encoder.dtype != "float32":

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from fastrecon_jax.settings import require, setting
+from fastrecon_jax.command_line.fields import require, setting
 
 AUTO = "auto"
 _MOST = 1000

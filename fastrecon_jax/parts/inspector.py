@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from fastrecon_jax import calibration
-from fastrecon_jax.inspection import Arrays
-from fastrecon_jax.parts import regions
+from fastrecon_jax.composition import Arrays
+from fastrecon_jax.parts import calibration, regions
+from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.photos import Photo
-from fastrecon_jax.parts.recipe import Engine
 from fastrecon_jax.parts.regions import Frame, Region
 
 GOOD, BORDERLINE, DEFECTIVE = VERDICTS = ("good", "borderline", "defective")

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree, UInt8
 
-from fastrecon_jax import calibration, devices
-from fastrecon_jax.calibration import Calibration
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import augment, doubts
+from fastrecon_jax.parts import augment, calibration
+from fastrecon_jax.parts import warnings as doubts
+from fastrecon_jax.parts.calibration import Calibration
+from fastrecon_jax.parts.engine import Engine, Recipe, Stages
 from fastrecon_jax.parts.photos import Photo
-from fastrecon_jax.parts.recipe import Engine, Recipe, Stages
+from fastrecon_jax.runtime import devices
 
 BATCH = 8
 _EXTENT = 0.999  # share of the pixels of held-out good maps below the level where a region ends

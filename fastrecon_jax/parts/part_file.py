@@ -15,9 +15,9 @@ from jaxtyping import PyTree, Shaped
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts.engine import Engine, Recipe
 from fastrecon_jax.parts.part import Good, Limits, Part
-from fastrecon_jax.parts.recipe import Engine, Recipe
-from fastrecon_jax.parts.structure import MalformedError, build
+from fastrecon_jax.parts.records import MalformedError, build
 from fastrecon_jax.version import __version__
 
 FORMAT = 2

@@ -14,8 +14,8 @@ from PIL import Image
 
 from fastrecon_jax import files
 from fastrecon_jax.data import images
+from fastrecon_jax.data.prefetch import mapped
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts.ahead import mapped
 
 Source: TypeAlias = str | os.PathLike | np.ndarray | Image.Image
 

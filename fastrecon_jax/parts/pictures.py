@@ -11,8 +11,8 @@ from PIL import Image, ImageChops, ImageDraw
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import png
+from fastrecon_jax.parts.engine import Recipe
 from fastrecon_jax.parts.inspector import Finding
-from fastrecon_jax.parts.recipe import Recipe
 
 SIDE = 640
 OPACITY = 0.7

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from fastrecon_jax.data import demo
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import part_file, photos
+from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.inspector import Finding
-from fastrecon_jax.parts.recipe import Engine
+from fastrecon_jax.serving import html
 from fastrecon_jax.serving import session as sessions
-from fastrecon_jax.serving import words
 from fastrecon_jax.serving.engines import Opener
 from fastrecon_jax.serving.session import Bounds, Session, View
 
@@ -190,16 +190,16 @@ def show(desk: Desk, threshold: float | None = None) -> Shown:
     """
     session, view = desk.session, desk.view
     limit = session.part.limits.threshold if threshold is None else threshold
-    known = words.part(session), words.rate(session.part, limit), (*sessions.slider(session, view), limit)
+    known = html.part(session), html.rate(session.part, limit), (*sessions.slider(session, view), limit)
     if view is None:
-        return Shown(known[0], words.WAITING, "", "", *known[1:])
+        return Shown(known[0], html.WAITING, "", "", *known[1:])
     finding = sessions.judge(session, view, limit)
     overlay = sessions.draw(session, view, finding)
     return Shown(
         known[0],
-        words.verdict(session, view, finding, limit),
-        words.picture(session, view, finding, overlay),
-        words.regions(finding),
+        html.verdict(session, view, finding, limit),
+        html.picture(session, view, finding, overlay),
+        html.regions(finding),
         *known[1:],
     )
 

@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.inspection.config import DemoConfig
 from fastrecon_jax.methods.settings import MethodSettings
-from fastrecon_jax.parts.config import DemoConfig
-from fastrecon_jax.parts.recipe import Engine, Recipe, load_encoder, make_engine
+from fastrecon_jax.parts.engine import Engine, Recipe, load_encoder, make_engine
 
 Opener: TypeAlias = Callable[[Recipe], Engine]
 _OTHERS = 2

@@ -16,8 +16,8 @@ from typing import Any
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts.config import DemoConfig
-from fastrecon_jax.parts.recipe import open_engine
+from fastrecon_jax.inspection.config import DemoConfig
+from fastrecon_jax.parts.engine import open_engine
 from fastrecon_jax.serving import desk, engines
 from fastrecon_jax.serving.desk import Desk, Workshop
 from fastrecon_jax.serving.session import Bounds

@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from fastrecon_jax import calibration, files
+from fastrecon_jax import files
 from fastrecon_jax.data import images
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import inspector, part_file, photos, pictures
+from fastrecon_jax.parts import calibration, inspector, part_file, photos, pictures
 from fastrecon_jax.parts import part as parts
+from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.inspector import Finding, Inspector
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.photos import Photo, Preprocessing
-from fastrecon_jax.parts.recipe import Engine
 from fastrecon_jax.serving.engines import Opener
 
 _THUMBNAIL = 96

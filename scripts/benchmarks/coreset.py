@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks import options, timing
 from fastrecon_jax import detector, encoders, methods
-from fastrecon_jax.config import EvalConfig
 from fastrecon_jax.core import coreset, k_center
 from fastrecon_jax.data import datasets, loader
+from fastrecon_jax.evaluation.config import EvalConfig
 
 PART = {"numpy": 64, "scikit-learn": 24, "PyTorch": 8}  # centres that are timed; the time of all is in proportion
 LARGE = 10_000  # rows; above, the plain loop is timed in part too

@@ -10,8 +10,9 @@ import numpy as np
 from flax import nnx
 
 from benchmarks import graph, options, peers, timing
-from fastrecon_jax import detector, encoders, runtime
+from fastrecon_jax import detector, encoders
 from fastrecon_jax.encoders import registry, weights
+from fastrecon_jax.runtime import compiler
 
 _SIDE = 224
 _OURS = "fastrecon_jax"
@@ -40,7 +41,7 @@ def _parts(name: str, batch: int) -> tuple[dict[str, Callable[[], object]], dict
     encoder = encoders.create(name, weights=registry.RANDOM)
     images = np.random.default_rng(0).integers(0, 256, (batch, _SIDE, _SIDE, 3)).astype(np.uint8)
     normalised = np.asarray(registry.normalise(images))
-    encode = runtime.jit(functools.partial(detector.encode, encoder)).lower(encoder.params, images).compile()
+    encode = compiler.jit(functools.partial(detector.encode, encoder)).lower(encoder.params, images).compile()
     on_device = jax.device_put(images)
     parts = {_OURS: lambda: jax.block_until_ready(encode(encoder.params, on_device))}
     made = graph.trace(_module(name, encoder.stages), encoder.stages, _SIDE)

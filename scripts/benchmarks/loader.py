@@ -6,9 +6,10 @@ import sys
 import jax.numpy as jnp
 
 from benchmarks import options, timing
-from fastrecon_jax import detector, encoders, encoding
-from fastrecon_jax.config import EvalConfig
+from fastrecon_jax import detector, encoders
 from fastrecon_jax.data import datasets, loader
+from fastrecon_jax.evaluation import encoding
+from fastrecon_jax.evaluation.config import EvalConfig
 
 
 def run() -> None:

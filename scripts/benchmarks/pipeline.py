@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import options, timing
-from fastrecon_jax import detector, encoders, methods, runtime
+from fastrecon_jax import detector, encoders, methods
 from fastrecon_jax.core import scoring
 from fastrecon_jax.encoders import registry
+from fastrecon_jax.runtime import compiler
 
 _SIDE = 224
 _SHOTS = 8
@@ -77,12 +78,12 @@ def parts(encoder: encoders.Encoder, method: methods.Method, batch: int) -> dict
     support = jax.device_put(np.random.default_rng(1).integers(0, 256, (_SHOTS, _SIDE, _SIDE, 3)).astype(np.uint8))
     of = programs(encoder, method)
     known, key = jax.jit(of.encode)(encoder.params, support), jax.random.key(0)
-    fit = runtime.jit(of.fit).lower(known, key).compile()
+    fit = compiler.jit(of.fit).lower(known, key).compile()
     state = fit(known, key)
-    encode = runtime.jit(of.encode).lower(encoder.params, images).compile()
+    encode = compiler.jit(of.encode).lower(encoder.params, images).compile()
     stages = encode(encoder.params, images)
-    score = runtime.jit(of.score).lower(state, stages).compile()
-    both = runtime.jit(of.both).lower(encoder.params, state, images).compile()
+    score = compiler.jit(of.score).lower(state, stages).compile()
+    both = compiler.jit(of.both).lower(encoder.params, state, images).compile()
     return {
         "encoder": lambda: jax.block_until_ready(encode(encoder.params, images)),
         "scoring": lambda: jax.block_until_ready(score(state, stages)),

@@ -15,11 +15,12 @@ from PIL import Image
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
-from fastrecon_jax import evaluation  # noqa: E402
-from fastrecon_jax.config import EvalConfig, PrepareConfig  # noqa: E402
-from fastrecon_jax.data import builder, datasets, prepare, prepared, publishers, samples  # noqa: E402
+from fastrecon_jax.data import datasets, publishers, samples  # noqa: E402
 from fastrecon_jax.data.publishers import PUBLISHERS  # noqa: E402
+from fastrecon_jax.data.tfds import builder, prepare, prepared  # noqa: E402
 from fastrecon_jax.errors import InputError  # noqa: E402
+from fastrecon_jax.evaluation import run as evaluation  # noqa: E402
+from fastrecon_jax.evaluation.config import EvalConfig, PrepareConfig  # noqa: E402
 from tests.datasets import dummies  # noqa: E402
 from tests.datasets.test_publishers import contents  # noqa: E402
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fastrecon_jax import detector, encoders, exporting, inspection, methods
+from fastrecon_jax import composition, detector, encoders, exporting, methods
 from fastrecon_jax.core import resample
 from fastrecon_jax.errors import InputError
 from tests.helpers import assert_close
@@ -52,8 +52,8 @@ def part(encoder_name, variant):
     method, frozen = methods.create(name, methods.MethodSettings(**settings), map_size=64), encoder(encoder_name)
     support = resample.resize_and_crop(jnp.asarray(photographs(0, SUPPORT.get(variant, 5))), **SIZES)
     fit = jax.jit(lambda params, x: method.fit(jax.vmap(method.embed)(detector.encode(frozen, params, x)), KEY))
-    arrays = inspection.Arrays(frozen.params, fit(frozen.params, support))
-    inspect = inspection.compose(frozen, method, **SIZES, **PHOTO)
+    arrays = composition.Arrays(frozen.params, fit(frozen.params, support))
+    inspect = composition.compose(frozen, method, **SIZES, **PHOTO)
     return method, arrays, jax.jit(lambda x: inspect(arrays, jnp.asarray(x)))
 
 

@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw
 
 from fastrecon_jax.methods.settings import MethodSettings
 from fastrecon_jax.parts import photos
+from fastrecon_jax.parts.engine import Recipe, open_engine
 from fastrecon_jax.parts.photos import Preprocessing
-from fastrecon_jax.parts.recipe import Recipe, open_engine
 
 SIZES = Preprocessing(72, 64)
 

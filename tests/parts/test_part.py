@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fastrecon_jax import calibration, methods
+from fastrecon_jax import methods
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import inspector, photos
+from fastrecon_jax.parts import calibration, inspector, photos
 from fastrecon_jax.parts import part as parts
 from tests.helpers import assert_close
 from tests.parts.helpers import SIZES, engine, photo, picture

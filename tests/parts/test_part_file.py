@@ -12,7 +12,7 @@ from fastrecon_jax import files, methods
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import part as parts
 from fastrecon_jax.parts import part_file
-from fastrecon_jax.parts.recipe import open_engine
+from fastrecon_jax.parts.engine import open_engine
 from tests.parts.helpers import engine, photo, recipe
 
 

@@ -10,8 +10,8 @@ from fastrecon_jax import overlay
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods.settings import MethodSettings
 from fastrecon_jax.parts import pictures, png
+from fastrecon_jax.parts.engine import Recipe
 from fastrecon_jax.parts.inspector import Finding
-from fastrecon_jax.parts.recipe import Recipe
 from fastrecon_jax.parts.regions import Region
 
 RECIPE = Recipe("", (), "", None, "float32", 256, 224, "", MethodSettings(), "")

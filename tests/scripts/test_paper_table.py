@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fastrecon_jax import tables
+from fastrecon_jax.evaluation import tables
 from tests.data.parts import write_category
-from tests.rows import row
+from tests.evaluation.rows import row
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 

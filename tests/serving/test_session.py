@@ -7,9 +7,9 @@ import pytest
 
 from fastrecon_jax.api import FastRecon
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts.config import DemoConfig
-from fastrecon_jax.parts.recipe import open_engine
-from fastrecon_jax.serving import desk, engines, session, words
+from fastrecon_jax.inspection.config import DemoConfig
+from fastrecon_jax.parts.engine import open_engine
+from fastrecon_jax.serving import desk, engines, html, session
 from fastrecon_jax.serving.session import Bounds
 
 TINY = DemoConfig(encoder="resnet18", weights="random", image_size=64, crop_size=64)
@@ -144,14 +144,14 @@ def test_an_uploaded_part_cannot_have_the_server_read_files(engine, change, reas
 
 def test_names_of_uploads_are_escaped(fitted, view):
     finding = session.judge(fitted, view, view.score / 2)
-    said = words.verdict(fitted, view, finding, 1.0) + words.part(fitted)
+    said = html.verdict(fitted, view, finding, 1.0) + html.part(fitted)
     assert "<5>" not in said and "misprint &amp;&lt;5&gt;.png" in said
 
 
 def test_p_values_in_words():
-    assert words.chance(0.01) == "About 1 in 100 good parts would score as high."
-    assert words.chance(0.93).startswith("Most good parts (93 of 100)")
-    assert words.chance(0.0) == "Fewer than 1 in a million good parts would score as high."
+    assert html.chance(0.01) == "About 1 in 100 good parts would score as high."
+    assert html.chance(0.93).startswith("Most good parts (93 of 100)")
+    assert html.chance(0.0) == "Fewer than 1 in a million good parts would score as high."
 
 
 def test_the_example_is_a_result(workshop):

@@ -1,0 +1,1 @@
+"""Data sets prepared by TFDS: written by the builders of datasets/, read without TensorFlow."""

@@ -1,0 +1,173 @@
+"""Pretrained weights from wherever they are, as plain numpy arrays: a file, an installed package, or a model hub."""
+
+import hashlib
+import importlib.metadata
+import pathlib
+import re
+import urllib.parse
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import safetensors
+
+from fastrecon_jax.encoders.checkpoints import torch_file
+from fastrecon_jax.errors import InputError
+
+_PACKAGE, _HUB = "package://", "hf://"
+_TORCH_SUFFIXES = (".pth", ".pt")
+_SUFFIXES = (".safetensors", *_TORCH_SUFFIXES)
+_HUB_FORM = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^/@]+))?(/(?P<file>[^@]+))?", re.ASCII)
+_ALLOWED = (
+    f"allowed are the path of a file ({', '.join(_SUFFIXES)}), {_PACKAGE}NAME of an installed Python package, and "
+    f"{_HUB}OWNER/REPO[@REVISION][/FILE]"
+)
+
+# The elements of a safetensors file that there is an array for; bfloat16 is read as its bits.
+_ELEMENTS = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "u1",
+}
+
+
+class Checkpoint(NamedTuple):
+    """The tensors of one file, by name; floating-point ones are float32, integers and booleans as they were saved."""
+
+    tensors: dict[str, np.ndarray]
+    source: str  # where they came from, for people
+    sha256: str  # of the file's bytes, in hexadecimal
+
+
+def load(source: str) -> Checkpoint:
+    """Read a checkpoint.
+
+    Args:
+        source: the path of a `.safetensors`, `.pth` or `.pt` file; `package://NAME`, an installed Python package with
+            one such file in it; or `hf://OWNER/REPO[@REVISION][/FILE]`, downloaded once and then read from the cache of
+            huggingface_hub. FILE is `model.safetensors` unless given; a slash in REVISION is written `%2F`.
+
+    Returns:
+        The tensors, with the place and the hash of the file that they were read from.
+
+    Raises:
+        InputError: there is no such file, package or repository, or the file is damaged or of another kind.
+    """
+    if source.startswith(_PACKAGE):
+        path, shown = _in_package(source)
+    elif source.startswith(_HUB):
+        path, shown = _from_hub(source), source
+    elif "://" in source or not source:
+        raise InputError(f"no weights can be read from {source!r}; {_ALLOWED}")
+    else:
+        path = _local(source)
+        shown = str(path)
+    return _read(path, shown)
+
+
+def _local(source):
+    try:
+        return pathlib.Path(source).expanduser().absolute()
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{source} names no file: {error}; {_ALLOWED}") from error
+
+
+def _read(path, shown):
+    name = str(path) if str(path) == shown else f"{shown} ({path})"
+    if path.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"{name} has the ending {path.suffix!r}; allowed are {', '.join(_SUFFIXES)}")
+    data = _bytes(path, name)
+    if data.startswith(b"version https://git-lfs"):
+        raise InputError(f"{name} is a pointer of Git LFS, not the weights; fetch them with `git lfs pull`")
+    parse = torch_file.parse if path.suffix.lower() in _TORCH_SUFFIXES else _parse_safetensors
+    tensors = {key: _single_precision(key, value, name) for key, value in parse(data, name).items()}
+    return Checkpoint(tensors, shown, hashlib.sha256(data).hexdigest())
+
+
+def _bytes(path: pathlib.Path, name: str) -> bytes:
+    try:
+        special = path.exists() and not path.is_file()
+        data = b"" if special else path.read_bytes()
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "it takes more memory than there is"
+        raise InputError(f"{name} cannot be read: {reason}; {_ALLOWED}") from error
+    if special:
+        raise InputError(f"{name} is a folder or a device, not a file; {_ALLOWED}")
+    return data
+
+
+def _single_precision(key, values, name):
+    if values.dtype.kind != "f":
+        return values
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = values.astype(np.float32, copy=False)
+    if values.itemsize > single.itemsize and np.any(np.isinf(single) & np.isfinite(values)):
+        raise InputError(f"{name}: tensor {key} has float64 values beyond the range of float32, which is what is used")
+    return single
+
+
+def _parse_safetensors(data: bytes, name: str) -> dict[str, np.ndarray]:
+    try:
+        entries = safetensors.deserialize(data)
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{name} is no safetensors file, or is damaged: {error}; download it again") from error
+    unknown = sorted({entry["dtype"] for _, entry in entries} - set(_ELEMENTS))
+    if unknown:
+        raise InputError(f"{name} has tensors of type {', '.join(unknown)}; allowed are {', '.join(_ELEMENTS)}")
+    return {key: _array(entry["dtype"], entry["shape"], entry["data"]) for key, entry in entries}
+
+
+def _array(element: str, shape: Iterable[int], data: bytes | bytearray) -> np.ndarray:
+    raw = np.frombuffer(data, _ELEMENTS[element])
+    if element == "BF16":
+        raw = (raw.astype(np.uint32) << 16).view(np.float32)
+    elif element == "BOOL":
+        raw = raw != 0
+    return raw.reshape(shape).copy()
+
+
+def _in_package(source):
+    name = source.removeprefix(_PACKAGE)
+    if not re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", name, re.ASCII):
+        raise InputError(f"{source!r} names no Python package; write {_PACKAGE}NAME, the name that pip knows")
+    try:
+        package = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise InputError(f"{source}: the package {name} is not installed; run `pip install {name}`") from error
+    weights = [file for file in package.files or () if file.suffix.lower() in _SUFFIXES]
+    if len(weights) != 1:
+        found = ", ".join(map(str, weights)) or "none"
+        raise InputError(f"{source}: one file that ends in {', '.join(_SUFFIXES)} is expected there; found: {found}")
+    return pathlib.Path(weights[0].locate()), f"package {name} {package.version}"
+
+
+def _from_hub(source):
+    form = _HUB_FORM.fullmatch(source.removeprefix(_HUB))
+    file = (form and form["file"]) or "model.safetensors"
+    if not form or not file.lower().endswith(_SUFFIXES) or {"", ".", ".."} & set(file.split("/")):
+        raise InputError(f"{source!r} names no weights on the hub; {_ALLOWED}, where FILE ends as a path does")
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        message = f'{source} needs the package huggingface_hub: run `pip install -e ".[hub]"`'
+        raise InputError(f"{message}, or download {file} yourself and give its path") from error
+    revision = form["revision"] and urllib.parse.unquote(form["revision"])
+    try:
+        return pathlib.Path(huggingface_hub.hf_hub_download(form["repo"], file, revision=revision))
+    except Exception as error:  # the hub, its HTTP client and its cache raise unrelated types
+        advice = (
+            f"offline, download {file} from https://huggingface.co/{form['repo']} on another machine and pass its path "
+            "as --weights, or set HF_HOME to a cache that holds it and HF_HUB_OFFLINE=1"
+        )
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{source} cannot be downloaded: {reason}; {advice}") from error

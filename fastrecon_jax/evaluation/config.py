@@ -1,0 +1,148 @@
+"""The settings of each command: frozen dataclasses, one comment a field, which `flags` turns into flags one to one."""
+
+import dataclasses
+from pathlib import Path
+
+from fastrecon_jax import methods
+from fastrecon_jax.command_line.fields import check_list, require, setting
+from fastrecon_jax.core.scoring import IMAGE_SCORES
+from fastrecon_jax.data.images import MAX_PIXELS
+from fastrecon_jax.data.support import FIRST, RANDOM
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.methods.settings import MethodSettings, check_used
+from fastrecon_jax.runtime import devices
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig(MethodSettings):
+    """Settings of `python -m fastrecon_jax.eval`."""
+
+    dataset: str = setting(
+        "",
+        "demo (built in), folder (MVTec layout), or a published set: mvtec_ad, mpdd, visa, btad, kolektor_sdd, "
+        "magnetic_tile, elpv; by default folder with --data_dir, else demo",
+    )
+    data_dir: str = setting(
+        "",
+        "directory that holds the categories; of a published set, what scripts/prepare_data.py made or the publisher's "
+        "folder or archive; for demo, where to keep it",
+    )
+    category: tuple[str, ...] = setting(("all",), "categories, or all")
+    shots: tuple[int, ...] = setting((8,), "numbers of support images, each at least 1")
+    support: str = setting(
+        "",
+        "first (by name), random (one draw a seed), or the path of a list, see docs/protocol.md; by default first, or "
+        "random where --seeds are given",
+    )
+    seeds: tuple[int, ...] = setting((), "seeds of the random draws; by default 0 with --support=random")
+    method: tuple[str, ...] = setting(
+        ("fastrecon",), "methods, of fastrecon, fastrecon+, patchcore, padim, spade, subspace, nearest, or all"
+    )
+    encoder: str = setting(
+        "efficientnet_lite0",
+        "encoder: efficientnet_lite0/1/2, resnet18, resnet50, resnet50_v1, wide_resnet50_2 (the paper's)",
+    )
+    weights: str = setting(
+        "",
+        "a .safetensors or .pth file, package://NAME, hf://OWNER/REPOSITORY, or random (tests); "
+        "by default the encoder's pretrained ones",
+    )
+    stages: tuple[str, ...] = setting((), "encoder stages; by default those of strides 8 and 16")
+    image_size: int = setting(256, "side in pixels to which images are resized")
+    crop_size: int = setting(224, "side in pixels of the centre that is kept")
+    image_score: str = setting(
+        "", "image score: max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's own"
+    )
+    batch_size: int = setting(8, "images in a batch of the encoder")
+    max_pixels: int = setting(MAX_PIXELS, "width times height of an image up to which it is decoded")
+    dtype: str = setting("float32", "of the encoder: float32, tfloat32 (TF32 on GPUs) or bfloat16")
+    feature_cache: str = setting("", "directory that keeps features, so that another method or setting encodes nothing")
+    output_dir: str = setting("", "where results go; by default results/DATASET_ENCODER_ID, the ID from the settings")
+    save_maps: bool = setting(False, "write a contact sheet for each category and number of shots")
+    max_queries: int = setting(
+        0, "at most this many test images a category, spread evenly; 0 for all, otherwise from 2"
+    )
+    mesh: str = setting("auto", "auto: each batch is split over all devices of this process; none: one device computes")
+    coordinator: str = setting("", "with several processes: HOST:PORT of process 0, the same for all")
+    num_processes: int = setting(
+        0, "number of processes; by default found out on SLURM and TPU pods; 1: this process alone, there too"
+    )
+    process_index: int = setting(-1, "of this process, from 0 to --num_processes - 1; process 0 writes the results")
+
+    def __post_init__(self):
+        """Refuse values out of their range, naming the flag, and settle what depends on other fields."""
+        super().__post_init__()
+        for name in ("category", "shots", "method"):
+            check_list(self, name)
+        known = set(self.method) <= {"all", *methods.names()}
+        require(self, "method", known, f"allowed are {', '.join(methods.names())}, or all")
+        check_used(self, self.method_names())
+        require(self, "shots", min(self.shots) >= 1, "each must be at least 1")
+        allowed = all(0 <= seed < 2**32 for seed in self.seeds)
+        require(self, "seeds", allowed, f"each must be from 0 to {2**32 - 1}")
+        require(self, "seeds", len(set(self.seeds)) == len(self.seeds), "nothing may be named twice")
+        require(self, "seeds", not self.seeds or self.support in ("", RANDOM), "seeds belong to --support=random")
+        for name in ("image_size", "batch_size", "max_pixels"):
+            require(self, name, getattr(self, name) >= 1, "it must be at least 1")
+        allowed = 32 <= self.crop_size <= self.image_size
+        require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
+        known = self.image_score in ("", *IMAGE_SCORES)
+        require(self, "image_score", known, f"it must be one of {', '.join(IMAGE_SCORES)}")
+        require(self, "max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
+        require(self, "mesh", self.mesh in devices.CHOICES, f"it must be one of {', '.join(devices.CHOICES)}")
+        self._check_processes()
+        support = self.support or (RANDOM if self.seeds else FIRST)
+        object.__setattr__(self, "support", support)
+        object.__setattr__(self, "seeds", self.seeds or ((0,) if support == RANDOM else ()))
+        for name in ("data_dir", "feature_cache", "output_dir"):
+            object.__setattr__(self, name, _expand(getattr(self, name)))
+
+    def _check_processes(self) -> None:
+        """Several processes need all three flags; a process alone or a cluster that jax knows needs none."""
+        if not self.coordinator:
+            require(
+                self, "num_processes", self.num_processes in (0, 1), "it needs --coordinator=HOST:PORT of process 0"
+            )
+            require(self, "process_index", self.process_index == -1, "it belongs to --coordinator=HOST:PORT")
+            return
+        host, _, port = self.coordinator.rpartition(":")
+        allowed = bool(host) and port.isdecimal() and 0 < int(port) < 2**16
+        require(self, "coordinator", allowed, "it must be HOST:PORT")
+        require(self, "num_processes", self.num_processes >= 1, "--coordinator needs it, at least 1")
+        allowed = 0 <= self.process_index < self.num_processes
+        require(self, "process_index", allowed, f"it must be from 0 to {self.num_processes - 1}")
+
+    def method_names(self) -> tuple[str, ...]:
+        """The methods to run."""
+        return methods.names() if self.method == ("all",) else self.method
+
+
+def _expand(path: str) -> str:
+    """A leading ~ to the home directory, as a shell does it only where the word begins with it."""
+    return str(Path(path).expanduser()) if path else path
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareConfig:
+    """Settings of `scripts/prepare_data.py`."""
+
+    dataset: str = setting(
+        "", "mvtec_ad, mpdd, visa, btad, kolektor_sdd, magnetic_tile, elpv, demo, or all that are there"
+    )
+    manual_dir: str = setting(
+        "", "the publisher's folder or archive, or a folder that holds it; not needed for demo and the package of elpv"
+    )
+    data_dir: str = setting("~/tensorflow_datasets", "where the prepared data go, TFDS's directory")
+    category: tuple[str, ...] = setting(("all",), "categories, or all")
+    allow_partial: bool = setting(False, "prepare what is there though images or categories are missing")
+
+    def __post_init__(self):
+        """Refuse what cannot be meant, naming the flag."""
+        if not self.dataset:
+            raise InputError("--dataset is missing: pass the name of a data set, or all")
+        if not self.data_dir:
+            raise InputError("--data_dir is empty: pass the directory for the prepared data")
+        if not self.category:
+            raise InputError("--category is empty: pass categories, or all")
+        if self.dataset == "all" and self.category != ("all",):
+            raise InputError("--category goes with one data set, not with --dataset=all")

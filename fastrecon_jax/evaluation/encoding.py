@@ -1,0 +1,123 @@
+"""Images through the encoder, each once: batch by batch, from the cache where it has them."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float
+
+from fastrecon_jax.data import feature_cache, loader, samples, synthetic
+from fastrecon_jax.data.feature_cache import FeatureCache
+from fastrecon_jax.detector import Detector, Stages
+from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.runtime import devices
+
+
+class Encoded(NamedTuple):
+    """A batch of images.
+
+    Attributes:
+        stages: (b, h_i, w_i, c_i) each, padded behind the last image, split over the detector's devices.
+        masks: true for defective pixels, (n, H, W).
+        count: n, how many images there are.
+        passed: how many of them went through the encoder.
+        seconds: that the encoder took, without compilation.
+    """
+
+    stages: Stages
+    masks: Bool[np.ndarray, "n H W"]
+    count: int
+    passed: int
+    seconds: float
+
+
+def stream(
+    detector: Detector, chosen: Sequence[samples.Sample], config: EvalConfig, cache: FeatureCache | None
+) -> Iterator[Encoded]:
+    """Encode images in order; the next ones are decoded meanwhile.
+
+    Args:
+        detector: whose encoder.
+        chosen: the images.
+        config: sizes of images and batches.
+        cache: of features, or None.
+
+    Yields:
+        Batches in order.
+
+    Raises:
+        InputError: an image or a mask cannot be used, or the cache cannot be written.
+    """
+    mesh = detector.mesh
+    batch_size = devices.rounded(mesh, config.batch_size)
+    batches = loader.batches(
+        chosen,
+        batch_size=batch_size,
+        image_size=config.image_size,
+        crop_size=config.crop_size,
+        cache=cache,
+        max_pixels=config.max_pixels,
+    )
+    for batch in batches:
+        stages, seconds, passed = (), 0.0, batch.cached.count(None)
+        if batch.images is not None:
+            stages, seconds = timed(detector.encode, detector.params, devices.put(mesh, batch.images, devices.SPLIT))
+        if cache is not None:
+            stages = devices.put(mesh, _through_cache(cache, batch, stages, batch_size), devices.SPLIT)
+        yield Encoded(stages, batch.masks, batch.count, passed, seconds)
+
+
+def defective_copies(
+    detector: Detector, chosen: Sequence[samples.Sample], config: EvalConfig
+) -> tuple[Float[np.ndarray, "n m _ _ _"], ...]:
+    """Encode defective copies of good images; they are made anew each time and never cached.
+
+    Args:
+        detector: whose encoder.
+        chosen: the images.
+        config: sizes of images and batches.
+
+    Returns:
+        Stages (n, m, h_i, w_i, c_i) of m copies each.
+
+    Raises:
+        InputError: an image cannot be used.
+    """
+    sizes = {name: getattr(config, name) for name in ("image_size", "crop_size", "max_pixels")}
+    photos = (samples.load_image(sample, samples.read(sample), **sizes).pixels for sample in chosen)
+    copies = np.stack([synthetic.defective_copies(pixels) for pixels in photos])
+    encode = functools.partial(detector.encode, detector.params)
+    stages = devices.in_batches(
+        encode, copies.reshape(-1, *copies.shape[2:]), over=detector.mesh, batch_size=config.batch_size
+    )
+    return tuple(stage.reshape(*copies.shape[:2], *stage.shape[1:]) for stage in stages)
+
+
+def _through_cache(
+    cache: FeatureCache, batch: loader.Batch, encoded: Stages, batch_size: int
+) -> tuple[Float[np.ndarray, "b _ _ _"], ...]:
+    """Write what was encoded and put it between what was cached."""
+    encoded = tuple(np.asarray(stage) for stage in encoded)
+    missing = [i for i, cached in enumerate(batch.cached) if cached is None]
+    for i, *stages in zip(missing, *encoded, strict=False):
+        feature_cache.write(cache, batch.keys[i], feature_cache.Entry(tuple(stages), batch.sizes[i]))
+    return loader.merge(batch, encoded, batch_size)
+
+
+def timed(program: Callable, *arguments: Any) -> tuple[Any, float]:
+    """Run a jitted program, compiled beforehand, once for each shape.
+
+    Args:
+        program: jitted.
+        arguments: its arguments.
+
+    Returns:
+        Its result, and the seconds it took without compilation.
+    """
+    compiled = program.lower(*arguments).compile()
+    start = time.perf_counter()
+    result = jax.block_until_ready(compiled(*arguments))
+    return result, time.perf_counter() - start

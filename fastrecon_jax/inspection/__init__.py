@@ -1,0 +1,1 @@
+"""What the commands for parts do with folders of photographs: fit, extend, predict."""

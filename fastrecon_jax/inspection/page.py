@@ -1,0 +1,223 @@
+"""One page to leaf through the images that were inspected: a file that needs nothing but the pictures beside it."""
+
+import collections
+import os
+import urllib.parse
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+from fastrecon_jax import files
+from fastrecon_jax.inspection import routing
+from fastrecon_jax.inspection.ledger import Row
+from fastrecon_jax.parts import pictures
+from fastrecon_jax.parts.inspector import VERDICTS
+from fastrecon_jax.parts.part import Part
+from fastrecon_jax.parts.regions import Region
+
+NAME = "index.html"
+UNREADABLE = "unreadable"
+_KINDS = (*VERDICTS[::-1], UNREADABLE)
+_STOPS = 17
+_PICKED = {
+    routing.ONLY: "the only part",
+    routing.GIVEN: "part given by --part",
+    routing.NAME: "part picked by its name in the path",
+    routing.LIKENESS: "part picked by likeness",
+}
+_ORDERS = {
+    "high": "highest score first",
+    "low": "lowest score first",
+    "first": "as inspected",
+    "last": "latest first",
+    "path": "by path",
+}
+
+
+def write(directory: Path, parts: Sequence[Part], rows: Iterable[Row]) -> None:
+    """Write index.html.
+
+    Args:
+        directory: of the results and the pictures.
+        parts: that the images were inspected by.
+        rows: of the images, each once.
+
+    Raises:
+        InputError: it cannot be written; what was there stays.
+    """
+    files.write_text(directory / NAME, html(directory, parts, list(rows)))
+
+
+def html(directory: Path, parts: Sequence[Part], rows: Sequence[Row]) -> str:
+    """The page.
+
+    Args:
+        directory: that links start from.
+        parts: that the images were inspected by.
+        rows: of the images, each once.
+
+    Returns:
+        HTML without anything from elsewhere. Without JavaScript it is a list: images that could not be read, then the
+        others, the highest scores first.
+    """
+    order = sorted(range(len(rows)), key=lambda i: -_ratio(rows[i]))
+    cards = "\n".join(_card(directory, rows[i], i) for i in order)
+    now = datetime.now(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(", ".join(part.name for part in parts))}: {len(rows)} images</title>
+<style>
+{_beside("page.css")}</style>
+</head>
+<body>
+<h1>{len(rows)} image{"" if len(rows) == 1 else "s"}: {_counts(rows)}</h1>
+<div>written {now}. A click opens an image, the keys left and right go on, Escape closes it.</div>
+{_facts(parts)}
+{_form(parts, rows)}
+<ul class="rows">
+{cards}
+</ul>
+<dialog><nav><button value="-1">&larr;</button><button value="1">&rarr;</button><span id="at"></span>
+<button value="close">close</button></nav><div id="single"></div></dialog>
+<script>
+{_beside("page.js")}</script>
+</body>
+</html>
+"""
+
+
+def kind(row: Row) -> str:
+    """The verdict, or `unreadable`.
+
+    Args:
+        row: of an image.
+
+    Returns:
+        One word.
+    """
+    return row.verdict or UNREADABLE
+
+
+def counts(rows: Iterable[Row]) -> dict[str, int]:
+    """How many images there are of each kind.
+
+    Args:
+        rows: of the images.
+
+    Returns:
+        Numbers by verdict, good ones first, and of the unreadable.
+    """
+    found = collections.Counter(kind(row) for row in rows)
+    return {name: found[name] for name in (*VERDICTS, UNREADABLE)}
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts(rows).items())
+
+
+def _beside(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _ratio(row: Row) -> float:
+    """Of score and threshold, so that several parts can be sorted together; unreadable images come first."""
+    return 1e9 if row.score is None or not row.threshold else row.score / row.threshold
+
+
+def _facts(parts: Sequence[Part]) -> str:
+    names = (
+        *("part", "method", "encoder", "good images", "score: defective above", "borderline above", "false positives"),
+        "map: colours of every picture, regions from the mark",
+    )
+    head = "".join(f"<th>{name}</th>" for name in names)
+    return f'<table class="facts"><tr>{head}</tr>{"".join(map(_fact, parts))}</table>'
+
+
+def _fact(part: Part) -> str:
+    recipe, limits = part.recipe, part.limits
+    random = " (random weights: scores mean nothing)" if recipe.weights == "random" else ""
+    cells = (
+        *(part.name, recipe.method, f"{recipe.encoder} {'+'.join(recipe.stages)}{random}", str(len(part.good))),
+        *(f"{limits.threshold:.4g}", f"{limits.borderline:.4g}", f"{100 * limits.rate:g} % asked for"),
+    )
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + f"<td>{_scale(part)}</td></tr>"
+
+
+def _scale(part: Part) -> str:
+    low, high, mark = part.limits.floor, part.limits.ceiling, part.limits.seed
+    share = 100 * (mark - low) / max(high - low, 1e-12)
+    stops = []
+    for i in range(_STOPS):
+        red, green, blue = pictures.palette()[round(255 * i / (_STOPS - 1))]
+        stops.append(f"rgb({red} {green} {blue} / {pictures.OPACITY * i / (_STOPS - 1):.2f})")
+    return (
+        f'<div class="scale"><i style="background:linear-gradient(90deg,{",".join(stops)}),#777"></i>'
+        f'<b style="left:{share:.1f}%"></b><span style="left:0">{low:.3g}</span>'
+        f'<span style="left:{share:.1f}%">{mark:.4g}</span><span style="left:100%">{high:.3g}</span></div>'
+    )
+
+
+def _form(parts: Sequence[Part], rows: Sequence[Row]) -> str:
+    number = counts(rows)
+    boxes = "".join(
+        f'<label class="{name}"><input type="checkbox" name="verdict" value="{name}" checked autocomplete="off"> '
+        f'<span class="verdict">{name}</span> {number[name]}</label>'
+        for name in _KINDS
+    )
+    orders = "".join(f'<option value="{key}">{words}</option>' for key, words in _ORDERS.items())
+    names = "".join(f'<option value="{escape(part.name)}">{escape(part.name)}</option>' for part in parts)
+    choice = f'<select name="part"><option value="">all parts</option>{names}</select>' if len(parts) > 1 else ""
+    return (
+        f'<form autocomplete="off">{boxes}<select name="order">{orders}</select>{choice}'
+        '<input type="search" name="words" placeholder="in the path"><span id="shown"></span></form>'
+    )
+
+
+def _card(directory: Path, row: Row, order: int) -> str:
+    path, verdict = escape(row.path), kind(row)
+    overlay = urllib.parse.quote(row.overlay)
+    view = (
+        f'<a class="view" href="{overlay}"><img loading="lazy" decoding="async" alt="" src="{overlay}"></a>'
+        if row.overlay
+        else f'<a class="view none" href="{_link(directory, row)}">no picture</a>'
+    )
+    score = "" if row.score is None else f" {row.score:.4g}"
+    part = f" <span>{escape(row.part)}</span>" if row.picked not in ("", routing.ONLY) else ""
+    return (
+        f'<li class="row {verdict}" data-order="{order}" data-verdict="{verdict}" '
+        f'data-part="{escape(row.part)}" data-ratio="{_ratio(row):.6g}" data-path="{path}">{view}'
+        f'<p><span class="verdict">{verdict}</span>{score}{part}</p>'
+        f'<p class="path"><a href="{_link(directory, row)}">{path}</a></p>'
+        f'<div class="more">{_more(row)}</div></li>'
+    )
+
+
+def _link(directory: Path, row: Row) -> str:
+    return urllib.parse.quote(os.path.relpath(row.path, directory))
+
+
+def _more(row: Row) -> str:
+    if row.error:
+        return f"<p>{escape(row.error)}</p>"
+    facts = (
+        f"score {row.score:.5g}, threshold {row.threshold:.5g}, p-value {row.p_value:.3g}",
+        f"largest value of the map {row.peak:.4g}",
+        f"{row.milliseconds:.0f} ms, {row.time}, {_PICKED[row.picked]}",
+    )
+    return "".join(f"<p>{escape(fact)}</p>" for fact in facts) + _regions(row.regions)
+
+
+def _regions(found: Sequence[Region]) -> str:
+    if not found:
+        return "<p>no regions</p>"
+    head = "".join(f"<th>{name}</th>" for name in Region._fields)
+    rows = "".join("<tr>" + "".join(f"<td>{_number(value)}</td>" for value in one) + "</tr>" for one in found)
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _number(value: int | float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4g}"

@@ -1,0 +1,1 @@
+"""What is said to XLA: compiler options, the cache of compiled programs, devices."""

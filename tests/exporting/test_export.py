@@ -1,0 +1,73 @@
+"""The command export: a file that says what the part says, or none."""
+
+import numpy as np
+import pytest
+
+from fastrecon_jax import exporting
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.exporting import export as shipping
+from fastrecon_jax.inspection.config import ExportConfig
+from tests.inspection.test_fit import fit
+from tests.parts.helpers import picture, write
+
+pytest.importorskip("flatbuffers", reason="needs the extra export: flatbuffers")
+
+
+def export(tmp_path, tell=lambda text: None, **changes):
+    known = {"model": str(tmp_path / "disc.safetensors"), "format": "stablehlo", "output": str(tmp_path / "disc.out")}
+    return shipping.export(ExportConfig(**(known | changes)), tell=tell)
+
+
+@pytest.mark.parametrize("kind", exporting.FORMATS)
+def test_the_file_gives_the_scores_of_the_part(tmp_path, kind):
+    if kind == "onnx":
+        pytest.importorskip("jax2onnx", reason="needs the extra onnx: jax2onnx")
+    part, said = fit(tmp_path, images=str(write(tmp_path / "good"))), []
+    file = export(tmp_path, said.append, format=kind)
+    scores, maps = exporting.load(kind, file)(np.stack([np.asarray(picture(seed)) for seed in (1, 7)]))
+    assert (scores.shape, maps.shape) == ((2,), (2, 64, 64))
+    np.testing.assert_allclose(scores, fit_scores(tmp_path, [picture(1), picture(7)]), rtol=1e-5)
+    assert "checked on 7 images" in "".join(said)
+    assert f"threshold {part.limits.threshold:.6g}" in "".join(said)
+    assert "(n, 80, 90, 3)" in "".join(said)
+
+
+def fit_scores(tmp_path, images):
+    from fastrecon_jax import FastRecon
+
+    return FastRecon.load(tmp_path / "disc.safetensors").score(images)
+
+
+def test_a_file_that_differs_is_not_written(tmp_path, monkeypatch):
+    fit(tmp_path, images=str(write(tmp_path / "good")))
+    monkeypatch.setattr(exporting, "tolerance", lambda method: 0.0)
+    monkeypatch.setattr(exporting, "verify", lambda *_: exporting.Differences(1e-3, 1e-3))
+    with pytest.raises(InputError, match=r"differs from the part by 1.0e-03 \(scores\) and 1.0e-03 \(maps\)"):
+        export(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disc.safetensors", "good"]
+
+
+def test_sizes(tmp_path):
+    write(tmp_path / "good", 2)
+    write(tmp_path / "good", 1, start=2, size=(120, 80))
+    fit(tmp_path)
+    with pytest.raises(InputError, match=r"several sizes \(90x80, 120x80\).* pass --width and --height"):
+        export(tmp_path)
+    said = []
+    export(tmp_path, said.append, width=100, height=70)
+    assert "(n, 70, 100, 3)" in "".join(said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "pickle"}, "--format=pickle is not allowed: allowed are stablehlo, onnx"),
+        ({"output": ""}, "--output is missing"),
+        ({"width": 100}, "--width and --height go together"),
+        ({"width": -1, "height": 5}, "--width=-1 is not allowed"),
+        ({"output": "none/x.onnx"}, "there is no directory"),
+    ],
+)
+def test_mistakes(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        export(tmp_path, **changes)

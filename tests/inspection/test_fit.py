@@ -1,0 +1,144 @@
+"""The commands fit and extend as a user sees them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastrecon_jax import FastRecon
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.inspection import fit as fitting
+from fastrecon_jax.inspection.config import ExtendConfig, FitConfig
+from tests.parts.helpers import picture, write
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = {"encoder": "resnet18", "weights": "random", "stages": ("layer1", "layer2"), "image_size": 72, "crop_size": 64}
+
+
+def fit(tmp_path, tell=lambda text: None, **changes):
+    known = TINY | {"images": str(tmp_path / "good"), "model": str(tmp_path / "disc.safetensors"), "coreset_ratio": 0.1}
+    return fitting.fit(FitConfig(**(known | changes)), tell=tell)
+
+
+def command(folder, name, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"fastrecon_jax.{name}", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "FASTRECON_COMPILATION_CACHE": "off", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_from_photographs_to_a_file_and_more_photographs(tmp_path):
+    write(tmp_path / "good", 4)
+    write(tmp_path / "more", 3, start=4)
+    tiny = [f"--{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in TINY.items()]
+    ran = command(tmp_path, "fit", "--images=good/*.png", "--model=disc.safetensors", "--name=disc", *tiny)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    for text in (
+        "RANDOM WEIGHTS",
+        "part disc, 4 images",
+        "each held out",
+        "for 1 % false positives",
+        "disc.safetensors",
+    ):
+        assert text in ran.stdout
+    ran = command(tmp_path, "extend", "--model=disc.safetensors", "--images=more")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "4 -> 7 images: threshold" in ran.stdout
+    write(tmp_path / "good", 3, start=4)
+    together = FastRecon.fit([tmp_path / "good" / f"{i:03}.png" for i in range(7)], **TINY, target_fpr=0.01)
+    extended = FastRecon.load(tmp_path / "disc.safetensors")
+    assert extended.threshold == together.threshold
+    ran = command(tmp_path, "extend", "--model=none.safetensors", "--images=more")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "error: --model=none.safetensors is not a file; python -m fastrecon_jax.fit makes one\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": ""}, "--images is missing"),
+        ({"model": ""}, "--model is missing"),
+        ({"model": "part.pkl"}, "--model=part.pkl is not allowed: it must end in .safetensors"),
+        ({"method": "magic"}, "--method=magic is not allowed: allowed are fastrecon"),
+        ({"method": "padim"}, "--coreset_ratio=0.1 is not allowed: it is a setting of fastrecon and fastrecon+"),
+        ({"target_fpr": 0.0}, "--target_fpr=0.0 is not allowed"),
+        ({"target_fpr": float("nan")}, "--target_fpr=nan is not allowed"),
+        ({"crop_size": 100}, "--crop_size=100 is not allowed: it must be from 32 to --image_size=72"),
+        ({"image_score": "sum"}, "--image_score=sum is not allowed"),
+        ({"max_images": 3}, "--images names 4 images, more than --max_images=3"),
+        ({"max_pixels": 100}, "4 of 4 images cannot be used"),
+        ({"encoder": "resnet7"}, "unknown encoder 'resnet7'"),
+    ],
+)
+def test_mistakes(tmp_path, changes, message):
+    write(tmp_path / "good")
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path, **changes)
+    assert not (tmp_path / "disc.safetensors").exists()
+
+
+def test_no_place_for_the_file(tmp_path):
+    write(tmp_path / "good")
+    with pytest.raises(InputError, match="there is no directory"):
+        fit(tmp_path, model=str(tmp_path / "none/disc.safetensors"))
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(InputError, match="is a directory"):
+        fit(tmp_path, model=str(tmp_path / "folder.safetensors"))
+
+
+def test_unreadable_images_are_named_all_at_once(tmp_path):
+    write(tmp_path / "good")
+    (tmp_path / "good/text.png").write_text("no image")
+    (tmp_path / "good/empty.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"2 of 6 images cannot be used: .*empty.png.*; .*text.png"):
+        fit(tmp_path)
+
+
+def test_an_extension_goes_elsewhere_and_may_be_ruled_out(tmp_path):
+    write(tmp_path / "good")
+    write(tmp_path / "more", 1, start=9)
+    fit(tmp_path, extendable=False)
+    config = {"model": str(tmp_path / "disc.safetensors"), "images": str(tmp_path / "more")}
+    with pytest.raises(InputError, match="fitted with --extendable=false"):
+        fitting.extend(ExtendConfig(**config), tell=lambda text: None)
+    fit(tmp_path)
+    before = (tmp_path / "disc.safetensors").read_bytes()
+    fitting.extend(ExtendConfig(**config, output=str(tmp_path / "new.safetensors")), tell=lambda text: None)
+    assert (tmp_path / "disc.safetensors").read_bytes() == before
+    with pytest.raises(InputError, match="1 images and 4 that the part knows, more than --max_images=4"):
+        fitting.extend(ExtendConfig(**config, max_images=4), tell=lambda text: None)
+
+
+def test_in_a_notebook(tmp_path):
+    images = [picture(0), np.asarray(picture(1)), write(tmp_path, 1, start=2) / "002.png", str(tmp_path / "002.png")]
+    part = FastRecon.fit(images, **TINY)
+    assert repr(part).startswith("FastRecon('part', fastrecon+, resnet18, 3 good images, threshold ")
+    assert "copies" in part.warnings[0]
+    queries = [picture(20), picture(21, defective=True)]
+    scores = part.score(queries)
+    assert scores.dtype == np.float32
+    assert scores[0] < scores[1]
+    assert [finding.score for finding in part.inspect(queries)] == scores.tolist()
+    np.testing.assert_array_equal(part.score(np.stack([np.asarray(one) for one in queries])), scores)
+    np.testing.assert_allclose(part.score(queries[1]), scores[1:], rtol=1e-6)
+    part.save(tmp_path / "x.safetensors")
+    np.testing.assert_array_equal(FastRecon.load(tmp_path / "x.safetensors").score(queries), scores)
+    assert len(part.extend([picture(3)]).part.good) == 4
+    assert part.score([]).shape == (0,)
+    with pytest.raises(ValueError, match="image 1 holds float64"):
+        part.score([picture(0), np.zeros((4, 4))])
+
+
+def test_images_of_other_kinds_are_read(tmp_path):
+    folder = write(tmp_path / "good", 1)
+    image = picture(1)
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    image.convert("P").save(folder / "palette.png")
+    Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257).save(folder / "sixteen.png")
+    assert len(fit(tmp_path).good) == 4
