@@ -1,5 +1,6 @@
 """The examples as commands."""
 
+import os
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ def run(name, *arguments, cwd):
     return subprocess.run(
         [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments],
         cwd=cwd,
-        env={"PYTHONPATH": str(EXAMPLES.parent), "HOME": str(cwd)},
+        env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)},
         capture_output=True,
         text=True,
     )

@@ -1,5 +1,6 @@
 """The commands fit and extend as a user sees them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def command(folder, name, *arguments):
     return subprocess.run(
         [sys.executable, "-m", f"fastrecon_jax.{name}", *arguments],
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "FASTRECON_COMPILATION_CACHE": "off", "PATH": "/usr/bin:/bin"},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
@@ -53,7 +54,8 @@ def test_from_photographs_to_a_file_and_more_photographs(tmp_path):
     write(tmp_path / "good", 3, start=4)
     together = FastRecon.fit([tmp_path / "good" / f"{i:03}.png" for i in range(7)], **TINY, target_fpr=0.01)
     extended = FastRecon.load(tmp_path / "disc.safetensors")
-    assert extended.threshold == together.threshold
+    # two processes: where their settings of BLAS differ, so does the last digit
+    assert extended.threshold == pytest.approx(together.threshold, rel=1e-5)
     ran = command(tmp_path, "extend", "--model=none.safetensors", "--images=more")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == "error: --model=none.safetensors is not a file; python -m fastrecon_jax.fit makes one\n"
