@@ -107,7 +107,7 @@ def test_a_large_upload_is_refused_by_the_server_too(running, tmp_path):
     assert max((file.stat().st_size for file in kept), default=0) < 3_100_000
 
 
-@pytest.mark.parametrize("file", [ROOT / "docs" / "images" / "demo_circuit.png", pathlib.Path(sys.executable)])
+@pytest.mark.parametrize("file", [ROOT / "docs" / "images" / "demo_gear.png", pathlib.Path(sys.executable)])
 def test_other_files_of_the_server_cannot_be_had(running, file):
     assert httpx.get(f"{running.url}/gradio_api/file={file}").status_code == 403
     data = [{"path": str(file), "meta": {"_type": "gradio.FileData"}}, None]
