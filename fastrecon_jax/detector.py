@@ -1,175 +1,164 @@
-"""Encoder and method together: the one place with jit and vmap."""
+"""From an image to its scores: pixels -> stages -> features -> patch scores -> anomaly map and image score.
 
-import functools
-from collections.abc import Callable, Sequence
+Everything here is pure and unjitted. Programs are compiled in two places: `evaluation.programs` for many draws and
+devices, `parts.engine` for one fitted part.
+"""
+
+import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
-from jaxtyping import Array, Float, Key, PyTree, Real, UInt8
+from jaxtyping import Array, Float, Key, Real, UInt8
 
-from fastrecon_jax.core import scoring
-from fastrecon_jax.encoders.registry import Encoder, normalise
+from fastrecon_jax.core import resample, scoring
+from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.methods import Method
-from fastrecon_jax.runtime import compiler, devices
+
+Stages = tuple[Float[Array, "*_ _ _ _"], ...]  # of images, (b, h_i, w_i, c_i) each, the finest first
 
 
 class Scores(NamedTuple):
-    """Scores of a batch of queries against several fitted states.
+    """Scores of one image before its anomaly map is drawn.
 
     Attributes:
-        patches: residual at each position, (d, b, h, w).
-        images: one number for each image, (d, b).
+        patches: patch scores, (h, w), in the method's unit.
+        image: the image score, a scalar.
     """
 
-    patches: Float[Array, "d b h w"]
-    images: Float[Array, "d b"]
+    patches: Float[Array, "*_ h w"]
+    image: Float[Array, "*_"]
 
 
-Stages = tuple[Float[Array, "*_ _ _ _"], ...]
+class Inspection(NamedTuple):
+    """What an inspection gives for b images.
+
+    Attributes:
+        score: image scores, (b,).
+        map: anomaly maps, (b, H, W), in the unit of the patch scores.
+    """
+
+    score: Float[Array, "*b"]
+    map: Float[Array, "*b H W"]
 
 
-class Programs(NamedTuple):
-    """A method, jitted; d support draws, b images, k shots.
+@dataclasses.dataclass(frozen=True)
+class Detector:
+    """A method, and how its patch scores become an image score and an anomaly map.
 
     Attributes:
         method: with its settings.
-        fit: stages of the supports (d, k, h_i, w_i, c_i), keys (d,), and where the method takes them the stages of n
-            defective copies (d, k, n, h_i, w_i, c_i), to the states, stacked over d.
-        score: states and stages of the queries (b, h_i, w_i, c_i) to their scores.
+        map_size: side of the anomaly map, which is that of the encoder's images, in pixels.
+        image_score: how patch scores become one number, see `core.scoring.image_score`; empty for the method's own.
+        sigma: of the Gaussian blur of the map, in pixels.
     """
 
     method: Method
-    fit: Callable[..., Any]
-    score: Callable[[Any, Stages], Scores]
+    map_size: int
+    image_score: str = ""
+    sigma: float = 4.0
 
+    def fit(self, support: Stages, key: Key[Array, ""], defective: Stages = ()) -> Any:
+        """Fit the method on one support draw.
 
-class Detector(NamedTuple):
-    """Jitted programs: one encoder for all methods.
+        Args:
+            support: stages of the k support images, (k, h_i, w_i, c_i) each.
+            key: random key for methods that draw.
+            defective: for a method that chooses settings itself, stages of n defective copies of each support image,
+                (k, n, h_i, w_i, c_i) each; otherwise empty.
 
-    Attributes:
-        params: of the encoder.
-        encode: params and RGB images (b, H, W, 3), 0 to 255, to the stages (b, h_i, w_i, c_i), float32.
-        methods: one or more.
-        maps: patch scores (b, h, w) to anomaly maps (b, H, W).
-        mesh: of devices over which `encode`, `score` and `maps` split their images, b being a multiple of their number;
-            None for one device. See `devices`.
-    """
+        Returns:
+            The method's state.
+        """
+        features = jax.vmap(self.method.embed)(support)
+        if not defective:
+            return self.method.fit(features, key)
+        return self.method.fit(features, key, jax.vmap(jax.vmap(self.method.embed))(defective))
 
-    params: PyTree[Array]
-    encode: Callable[[PyTree[Array], UInt8[Array, "b H W 3"]], Stages]
-    methods: tuple[Programs, ...]
-    maps: Callable[[Float[Array, "b h w"]], Float[Array, "b H W"]]
-    mesh: Mesh | None = None
+    def score(self, state: Any, stages: Sequence[Float[Array, "_ _ _"]]) -> Scores:
+        """Score one image.
 
+        Args:
+            state: from `fit`.
+            stages: of the image, (h_i, w_i, c_i) each.
 
-def create(
-    encoder: Encoder,
-    methods: Sequence[Method],
-    *,
-    image_score: str = "",
-    map_size: int,
-    sigma: float = 4.0,
-    mesh: Mesh | None = None,
-) -> Detector:
-    """Put an encoder and methods together.
+        Returns:
+            Patch scores (h, w) and the image score.
+        """
+        features = self.method.embed(stages)
+        patches = self.method.score(state, features)
+        if not self.image_score and self.method.image_score:
+            return Scores(patches, self.method.image_score(state, features, patches))
+        return Scores(patches, scoring.image_score(patches, self.image_score or "max"))
 
-    Args:
-        encoder: frozen.
-        methods: with their settings.
-        image_score: how patch scores become one number, see `core.scoring.image_score`; each method's own by default.
-        map_size: side of the anomaly map, in pixels.
-        sigma: of the map's Gaussian blur, in pixels.
-        mesh: of devices that share each batch, see `devices`; by default one device computes.
+    def anomaly_map(self, patches: Float[Array, "h w"]) -> Float[Array, "H W"]:
+        """Resize patch scores bilinearly to the image and blur them.
 
-    Returns:
-        The programs. A score does not depend on the other queries of the batch.
-    """
-    to_map = functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma)
-    to_stages = functools.partial(encode, encoder)
-    return Detector(
-        params=devices.put(mesh, encoder.params, devices.COPIED),
-        encode=compiler.jit(devices.split(mesh, to_stages, (devices.COPIED, devices.SPLIT), devices.SPLIT)),
-        methods=tuple(_programs(method, image_score, mesh) for method in methods),
-        maps=compiler.jit(devices.split(mesh, jax.vmap(to_map), (devices.SPLIT,), devices.SPLIT)),
-        mesh=mesh,
-    )
+        Args:
+            patches: patch scores of one image, (h, w).
 
+        Returns:
+            The anomaly map, (map_size, map_size).
+        """
+        return scoring.anomaly_map(patches, height=self.map_size, width=self.map_size, sigma=self.sigma)
 
-def _programs(method: Method, image_score: str, mesh: Mesh | None) -> Programs:
-    def fit(supports, key, *copies):
-        return fit_one(method, supports, key, *copies)
+    def inspect(self, state: Any, stages: Stages) -> Inspection:
+        """Scores and maps from stages.
 
-    def score(states, queries):
-        embedded = jax.vmap(method.embed)(queries)
-        return Scores(*jax.vmap(jax.vmap(score_one, (None, 0)), (0, None))(states, embedded))
+        Args:
+            state: from `fit`.
+            stages: of b images, (b, h_i, w_i, c_i) each.
 
-    score_one = scorer(method, image_score)
-    shared = devices.split(mesh, score, (devices.COPIED, devices.SPLIT), devices.SPLIT_SECOND)
-    return Programs(method, fit=compiler.jit(jax.vmap(fit)), score=compiler.jit(shared))
+        Returns:
+            The inspection of the b images; none depends on the others.
+        """
 
+        def one(stages):
+            scores = self.score(state, stages)
+            return Inspection(scores.image, self.anomaly_map(scores.patches))
 
-def fit_one(method: Method, support: Stages, key: Key[Array, ""], *copies: Stages) -> Any:
-    """The state of one support draw.
+        return jax.vmap(one)(stages)
 
-    Args:
-        method: with its settings.
-        support: stages of the k images, (k, h_i, w_i, c_i) each.
-        key: of what is random.
-        copies: nothing, or where the method takes them the stages of n defective copies, (k, n, h_i, w_i, c_i) each.
+    def inspect_images(self, encoder: Encoder, state: Any, images: Real[Array, "b H W 3"]) -> Inspection:
+        """Scores and maps from preprocessed images.
 
-    Returns:
-        The state.
-    """
-    embedded = (jax.vmap(jax.vmap(method.embed))(one) for one in copies)
-    return method.fit(jax.vmap(method.embed)(support), key, *embedded)
+        Args:
+            encoder: frozen.
+            state: from `fit`.
+            images: RGB, (b, map_size, map_size, 3), 0 to 255; of a floating type to differentiate in them.
 
+        Returns:
+            The inspection of the b images.
+        """
+        return self.inspect(state, encoder(images))
 
-def encode(encoder: Encoder, params: PyTree[Array], images: Real[Array, "b H W 3"]) -> Stages:
-    """The stages of images.
+    def inspect_photographs(
+        self, encoder: Encoder, state: Any, photographs: UInt8[Array, "b height width 3"], *, image_size: int
+    ) -> Inspection:
+        """Scores and maps from photographs of any one size, preprocessed as `data.images.preprocess` does it.
 
-    Args:
-        encoder: frozen.
-        params: its weights.
-        images: RGB, (b, H, W, 3), 0 to 255; of a floating type to differentiate in them.
+        Args:
+            encoder: frozen.
+            state: from `fit`.
+            photographs: RGB, (b, height, width, 3), 0 to 255.
+            image_size: side of the square to which they are resized before the centre is cut out, in pixels.
 
-    Returns:
-        (b, h_i, w_i, c_i) each, float32.
-    """
-    return tuple(stage.astype(jnp.float32) for stage in encoder.apply(params, normalise(images)))
-
-
-def scorer(
-    method: Method, image_score: str = ""
-) -> Callable[[Any, PyTree[Array]], tuple[Float[Array, "h w"], Float[Array, ""]]]:
-    """A method's two scores of one query.
-
-    Args:
-        method: with its settings.
-        image_score: how patch scores become one number, see `core.scoring.image_score`; the method's own by default.
-
-    Returns:
-        (state of one draw, the method's features of one query) to (patch scores, image score).
-    """
-
-    def score(state, features):
-        patches = method.score(state, features)
-        if not image_score and method.image_score:
-            return patches, method.image_score(state, features, patches)
-        return patches, scoring.image_score(patches, image_score or "max")
-
-    return score
+        Returns:
+            The inspection of the b photographs.
+        """
+        images = resample.resize_and_crop(photographs, image_size=image_size, crop_size=self.map_size)
+        return self.inspect_images(encoder, state, images)
 
 
 def keys(seeds: Sequence[int | None]) -> Key[Array, " d"]:
-    """One random key for each draw.
+    """One random key for each support draw.
 
     Args:
-        seeds: of the draws; None counts as 0.
+        seeds: of the d draws; None counts as 0.
 
     Returns:
-        (d,).
+        Keys, (d,).
     """
     return jnp.stack([jax.random.key(seed or 0) for seed in seeds])
 
@@ -185,6 +174,6 @@ def feature_shape(encoder: Encoder, method: Method, image_size: int) -> tuple[in
     Returns:
         (h, w, c).
     """
-    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
-    stages = jax.eval_shape(encoder.apply, encoder.params, images)
+    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.uint8)
+    stages = jax.eval_shape(encoder, images)
     return jax.eval_shape(jax.vmap(method.embed), stages).shape[1:]

@@ -1,4 +1,4 @@
-"""Between a frozen dataclass of settings and the command line: one flag a field."""
+"""Between a frozen dataclass of settings and the command line: one flag a field, one for each setting of a method."""
 
 import dataclasses
 import logging
@@ -10,93 +10,104 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from absl import app, flags
 
+from fastrecon_jax.command_line import plugins
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.runtime import compiler
 
 Config = TypeVar("Config")
 flags.disclaim_key_flags()  # they belong to the entry point, which --help describes
+OPTIONS = "options"  # in a field's metadata: a function that gives the flags whose values the field collects
 
 
 def define(config: type, **defaults: Any) -> None:
-    """Define a flag for each field, with its default and its comment.
+    """Define a flag for each field of a dataclass, with its default (or the one given here) and its help.
 
-    Args:
-        config: a dataclass whose fields come from `config.setting`.
-        defaults: other ones than the dataclass's, by field.
+    A field with `options` in its metadata, a mapping, gets one flag for each of them instead. Plugins that the command
+    line names are imported first, so that their methods and encoders have flags and stand in the help.
     """
-    kinds = get_type_hints(config)
+    try:
+        plugins.load(sys.argv[1:])
+    except InputError as error:
+        sys.exit(_complain(str(error)))
+    kinds, names = get_type_hints(config), {field.name for field in dataclasses.fields(config)}
+    for field in dataclasses.fields(config):
+        if OPTIONS in field.metadata:
+            for option in field.metadata[OPTIONS]().values():
+                if option.name not in names:
+                    _define(option.name, None, option.help, option.kinds)
+            continue
+        help_text = field.metadata["help"]
+        default = defaults.get(field.name, field.default)
+        _define(field.name, default, help_text() if callable(help_text) else help_text, (kinds[field.name],))
+
+
+def _define(name: str, default: Any, help_text: str, kinds: Sequence[Any]) -> None:
+    members = _members(kinds)
     definers = {
         str: flags.DEFINE_string,
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         bool: flags.DEFINE_boolean,
     }
-    for field in dataclasses.fields(config):
-        default = defaults.get(field.name, field.default)
-        help_text, kind = field.metadata["help"], _without_none(kinds[field.name])
-        if kind in definers:
-            definers[kind](field.name, default, help_text)
-        elif _is_number_or_word(kind):
-            flags.DEFINE_string(field.name, None if default is None else f"{default}", help_text)
-        else:
-            flags.DEFINE_list(field.name, [str(x) for x in default], help_text)
+    if len(members) == 1 and (kind := next(iter(members))) in definers:
+        definers[kind](name, default, help_text)
+    elif members <= set(definers):  # a number or a word
+        flags.DEFINE_string(name, None if default is None else f"{default}", help_text)
+    else:
+        flags.DEFINE_list(name, [str(x) for x in default], help_text)
+    # --help shows the flags of the command, whether it was started by `python -m` or through `fastrecon`.
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
 
-def _without_none(kind: Any) -> Any:
-    """T of `T | None`, other types as they are."""
-    members = [member for member in get_args(kind) if member is not type(None)]
-    return members[0] if isinstance(kind, types.UnionType) and len(members) == 1 else kind
+def _members(kinds: Sequence[Any]) -> set[Any]:
+    """The types that a flag may have: the members of unions, without None."""
+    members: set[Any] = set()
+    for kind in kinds:
+        members |= set(get_args(kind)) if isinstance(kind, types.UnionType) else {kind}
+    return members - {types.NoneType}
 
 
-def _is_number_or_word(kind: Any) -> bool:
-    """Whether it is `float | str`, perhaps with None."""
-    return {float, str} <= set(get_args(kind))
-
-
-def _number_or_word(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _first_that_fits(name: str, text: str, members: set[Any]) -> int | float | str:
+    """The value as the first of int, float and str that is allowed and can hold it."""
+    for kind in (kind for kind in (int, float, str) if kind in members):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise InputError(f"--{name}={text} is not allowed: expected a number")
 
 
 def given(name: str) -> bool:
-    """Whether the command line says something about a flag.
-
-    Args:
-        name: of the flag.
-
-    Returns:
-        True unless it has its default for want of anything else.
-    """
+    """Whether the command line says something about a flag, its default or not."""
     return bool(flags.FLAGS[name].present)
 
 
 def read(config: type[Config], **instead: Any) -> Config:
-    """Build the settings from the parsed flags.
-
-    Args:
-        config: the dataclass given to `define`.
-        instead: values to take instead of the flags', by field.
-
-    Returns:
-        An instance of it.
+    """Build the settings from the parsed flags, with some values taken from here instead.
 
     Raises:
-        InputError: a list holds something that is not of its type.
+        InputError: a list holds something that is not of its type, or the settings refuse a value.
     """
     kinds = get_type_hints(config)
-    values = {field.name: _value(field.name, kinds[field.name]) for field in dataclasses.fields(config)}
+    values = {field.name: _value_of(field, kinds[field.name]) for field in dataclasses.fields(config)}
     return config(**values | instead)
 
 
-def _value(name: str, kind: Any) -> Any:
-    value = flags.FLAGS[name].value
-    if _is_number_or_word(kind) and value is not None:
-        return _number_or_word(value)
+def _value_of(field: dataclasses.Field, kind: Any) -> Any:
+    if OPTIONS not in field.metadata:
+        return _value(field.name, (kind,))
+    options = field.metadata[OPTIONS]().values()
+    present = [option for option in options if option.name in flags.FLAGS and flags.FLAGS[option.name].present]
+    return {option.name: _value(option.name, option.kinds) for option in present}
+
+
+def _value(name: str, kinds: Sequence[Any]) -> Any:
+    value, members = flags.FLAGS[name].value, _members(kinds)
+    if isinstance(value, str) and members != {str}:
+        return _first_that_fits(name, value, members)
     if not isinstance(value, list):
         return value
-    element = get_args(kind)[0]
+    element = get_args(kinds[0])[0]
     try:
         return tuple(element(x) for x in value)
     except ValueError:
@@ -104,13 +115,12 @@ def _value(name: str, kind: Any) -> Any:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Parse the command line, call `main`, and turn a user's mistake into one line and exit code 2.
+    """Parse the command line, call `main`, and exit with its code (None is 0).
 
-    Args:
-        main: called without arguments after the flags are parsed; returns the exit code, None for 0.
+    A user's mistake, an InputError, becomes one line and exit code 2; Ctrl-C 130.
     """
 
-    def one_line(arguments: Sequence[str]) -> int | None:
+    def guarded(arguments: Sequence[str]) -> int | None:
         try:
             if len(arguments) > 1:
                 raise InputError(
@@ -120,7 +130,7 @@ def run(main: Callable[[], int | None]) -> None:
         except InputError as error:
             return _complain(str(error))
         except KeyboardInterrupt:
-            sys.stderr.write("interrupted; the same command takes it up where it stopped\n")
+            sys.stderr.write("interrupted; the same command resumes where it stopped\n")
             return 130
         except BrokenPipeError:  # whoever read the output went away
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -131,7 +141,7 @@ def run(main: Callable[[], int | None]) -> None:
     logging.getLogger("absl").setLevel(logging.WARNING)  # libraries tell their progress there
     logging.getLogger("jax").setLevel(logging.WARNING)  # no notes about backends that it does not find
     logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself
-    app.run(one_line, flags_parser=_parse)
+    app.run(guarded, flags_parser=_parse)
 
 
 def _parse(arguments: Sequence[str]) -> Sequence[str]:

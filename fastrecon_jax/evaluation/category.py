@@ -14,7 +14,8 @@ from fastrecon_jax import detector as detectors
 from fastrecon_jax.data import samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.support import Draw, draws
-from fastrecon_jax.detector import Detector, Programs, Scores
+from fastrecon_jax.detector import Scores
+from fastrecon_jax.evaluation.programs import MethodPrograms, Programs
 from fastrecon_jax.evaluation import encoding, shares
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.shares import Share
@@ -48,7 +49,7 @@ class Run(NamedTuple):
 class Fitted(NamedTuple):
     """The states of all draws of one method and number of shots, stacked."""
 
-    programs: Programs
+    programs: MethodPrograms
     draws: int
     states: Any
     seconds: float | None
@@ -90,7 +91,7 @@ def choose(dataset: str, category: samples.Category, config: EvalConfig) -> dict
 
 
 def score(
-    detector: Detector,
+    programs: Programs,
     category: samples.Category,
     chosen: dict[int, tuple[Draw, ...]],
     config: EvalConfig,
@@ -130,7 +131,7 @@ def score(
 
 
 def together(
-    detector: Detector,
+    programs: Programs,
     category: samples.Category,
     chosen: dict[int, tuple[Draw, ...]],
     config: EvalConfig,
@@ -159,7 +160,7 @@ def together(
     return Evaluated(samples.subset(category.test, config.max_queries), whole.masks, runs)
 
 
-def _tasks(detector: Detector, chosen: dict[int, tuple[Draw, ...]]) -> list[tuple[Method, int, tuple[Draw, ...]]]:
+def _tasks(programs: Programs, chosen: dict[int, tuple[Draw, ...]]) -> list[tuple[Method, int, tuple[Draw, ...]]]:
     """Method, number of shots and draws that are fitted in one program, in order."""
     return [
         (programs.method, shots, of_shots)
@@ -168,7 +169,7 @@ def _tasks(detector: Detector, chosen: dict[int, tuple[Draw, ...]]) -> list[tupl
 
 
 def _fit(
-    detector: Detector,
+    programs: Programs,
     category: samples.Category,
     chosen: dict[int, tuple[Draw, ...]],
     config: EvalConfig,
@@ -178,19 +179,19 @@ def _fit(
     union = sorted({index for of_shots in chosen.values() for draw in of_shots for index in draw.indices})
     place = {index: i for i, index in enumerate(union)}
     encoded = list(encoding.stream(detector, [category.train[i] for i in union], config, cache))
-    batches = [[x[: e.count] for x in devices.first(detector.mesh, e.stages)] for e in encoded]
+    batches = [[x[: e.count] for x in devices.first(programs.mesh, e.stages)] for e in encoded]
     stages = [jnp.concatenate(parts) for parts in zip(*batches, strict=True)]
     clock = _Clock.of(encoded)
-    painted = any(programs.method.copies for programs in detector.methods)
+    painted = any(of_method.method.copies for of_method in programs.methods)
     copies = encoding.defective_copies(detector, [category.train[i] for i in union], config) if painted else ()
     fitted = []
     for programs, (shots, of_shots) in itertools.product(detector.methods, chosen.items()):
         rows = jnp.asarray([[place[i] for i in draw.indices] for draw in of_shots])
         supports = tuple(stage[rows] for stage in stages)
-        more = (tuple(jnp.asarray(stage[np.asarray(rows)]) for stage in copies),) if programs.method.copies else ()
-        keys = detectors.keys([draw.seed for draw in of_shots])
+        more = (tuple(jnp.asarray(stage[np.asarray(rows)]) for stage in copies),) if of_method.method.copies else ()
+        keys = detector.keys([draw.seed for draw in of_shots])
         states, seconds = encoding.timed(programs.fit, supports, keys, *more)
-        states = devices.put(detector.mesh, states, devices.COPIED)
+        states = devices.put(programs.mesh, states, devices.COPIED)
         fitted.append(Fitted(programs, len(of_shots), states, clock.seconds(shots, seconds / len(of_shots))))
     return fitted
 
@@ -233,7 +234,7 @@ class _Clock(NamedTuple):
         return images * self.total / self.passed + more if self.passed else None
 
 
-def maps(detector: Detector, patches: Float[np.ndarray, "n h w"], *, batch_size: int) -> Float[np.ndarray, "n H W"]:
+def maps(programs: Programs, patches: Float[np.ndarray, "n h w"], *, batch_size: int) -> Float[np.ndarray, "n H W"]:
     """Anomaly maps of many images, in batches of one shape.
 
     Args:
@@ -244,4 +245,4 @@ def maps(detector: Detector, patches: Float[np.ndarray, "n h w"], *, batch_size:
     Returns:
         (n, H, W), float32.
     """
-    return devices.in_batches(detector.maps, patches, over=detector.mesh, batch_size=batch_size)
+    return devices.in_batches(detector.maps, patches, over=programs.mesh, batch_size=batch_size)

@@ -1,20 +1,23 @@
 """The settings of each command: frozen dataclasses, one comment a field, which `flags` turns into flags one to one."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from fastrecon_jax import methods
+from fastrecon_jax import encoders, methods
+from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import check_list, require, setting
 from fastrecon_jax.core.scoring import IMAGE_SCORES
-from fastrecon_jax.data.images import MAX_PIXELS
+from fastrecon_jax.data.images import MAX_PIXELS, Preprocessing
 from fastrecon_jax.data.support import FIRST, RANDOM
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.methods.settings import MethodSettings, check_used
+from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.runtime import devices
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalConfig(MethodSettings):
+class EvalConfig:
     """Settings of `python -m fastrecon_jax.eval`."""
 
     dataset: str = setting(
@@ -35,19 +38,19 @@ class EvalConfig(MethodSettings):
         "random where --seeds are given",
     )
     seeds: tuple[int, ...] = setting((), "seeds of the random draws; by default 0 with --support=random")
-    method: tuple[str, ...] = setting(
-        ("fastrecon",), "methods, of fastrecon, fastrecon+, patchcore, padim, spade, subspace, nearest, or all"
-    )
+    method: tuple[str, ...] = setting(("fastrecon",), lambda: f"methods, of {', '.join(methods.names())}, or all")
     encoder: str = setting(
         "efficientnet_lite0",
-        "encoder: efficientnet_lite0/1/2, resnet18, resnet50, resnet50_v1, wide_resnet50_2 (the paper's)",
+        lambda: f"encoder, one of {', '.join(encoders.names())}; the paper's is wide_resnet50_2",
     )
     weights: str = setting(
         "",
         "a .safetensors or .pth file, package://NAME, hf://OWNER/REPOSITORY, or random (tests); "
         "by default the encoder's pretrained ones",
     )
-    stages: tuple[str, ...] = setting((), "encoder stages; by default those of strides 8 and 16")
+    stages: tuple[str, ...] = setting(
+        (), "encoder stages; by default those of the methods' strides: 8 and 16, for fastrecon+ 4, 8 and 16"
+    )
     image_size: int = setting(256, "side in pixels to which images are resized")
     crop_size: int = setting(224, "side in pixels of the centre that is kept")
     image_score: str = setting(
@@ -69,14 +72,17 @@ class EvalConfig(MethodSettings):
     )
     process_index: int = setting(-1, "of this process, from 0 to --num_processes - 1; process 0 writes the results")
 
+    settings: Mapping[str, Any] = method_settings.field()
+    plugin: tuple[str, ...] = setting((), plugins.HELP)
+
     def __post_init__(self):
-        """Refuse values out of their range, naming the flag, and settle what depends on other fields."""
-        super().__post_init__()
+        """Refuse values out of their range, naming the flag, and fill in what depends on other fields."""
+        plugins.load_all(self.plugin)
         for name in ("category", "shots", "method"):
             check_list(self, name)
         known = set(self.method) <= {"all", *methods.names()}
         require(self, "method", known, f"allowed are {', '.join(methods.names())}, or all")
-        check_used(self, self.method_names())
+        self.method_settings()  # refuses what no method has
         require(self, "shots", min(self.shots) >= 1, "each must be at least 1")
         allowed = all(0 <= seed < 2**32 for seed in self.seeds)
         require(self, "seeds", allowed, f"each must be from 0 to {2**32 - 1}")
@@ -112,9 +118,18 @@ class EvalConfig(MethodSettings):
         allowed = 0 <= self.process_index < self.num_processes
         require(self, "process_index", allowed, f"it must be from 0 to {self.num_processes - 1}")
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How photographs are made fit for the encoder."""
+        return Preprocessing(self.image_size, self.crop_size, self.max_pixels)
+
     def method_names(self) -> tuple[str, ...]:
         """The methods to run."""
         return methods.names() if self.method == ("all",) else self.method
+
+    def method_settings(self) -> dict[str, Any]:
+        """The settings of each method, instances of their dataclasses."""
+        return method_settings.bind(self.method_names(), self.settings)
 
 
 def _expand(path: str) -> str:

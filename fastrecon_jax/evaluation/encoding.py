@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float
 
 from fastrecon_jax.data import feature_cache, loader, samples, synthetic
 from fastrecon_jax.data.feature_cache import FeatureCache
-from fastrecon_jax.detector import Detector, Stages
+from fastrecon_jax.detector import Stages
+from fastrecon_jax.evaluation.programs import Programs
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.runtime import devices
 
@@ -20,7 +21,7 @@ class Encoded(NamedTuple):
     """A batch of images.
 
     Attributes:
-        stages: (b, h_i, w_i, c_i) each, padded behind the last image, split over the detector's devices.
+        stages: (b, h_i, w_i, c_i) each, padded behind the last image, split over the devices of the mesh.
         masks: true for defective pixels, (n, H, W).
         count: n, how many images there are.
         passed: how many of them went through the encoder.
@@ -35,12 +36,12 @@ class Encoded(NamedTuple):
 
 
 def stream(
-    detector: Detector, chosen: Sequence[samples.Sample], config: EvalConfig, cache: FeatureCache | None
+    programs: Programs, chosen: Sequence[samples.Sample], config: EvalConfig, cache: FeatureCache | None
 ) -> Iterator[Encoded]:
     """Encode images in order; the next ones are decoded meanwhile.
 
     Args:
-        detector: whose encoder.
+        programs: whose encoder.
         chosen: the images.
         config: sizes of images and batches.
         cache: of features, or None.
@@ -51,32 +52,24 @@ def stream(
     Raises:
         InputError: an image or a mask cannot be used, or the cache cannot be written.
     """
-    mesh = detector.mesh
+    mesh = programs.mesh
     batch_size = devices.rounded(mesh, config.batch_size)
-    batches = loader.batches(
-        chosen,
-        batch_size=batch_size,
-        image_size=config.image_size,
-        crop_size=config.crop_size,
-        cache=cache,
-        max_pixels=config.max_pixels,
-    )
-    for batch in batches:
+    for batch in loader.batches(chosen, config.preprocessing, batch_size=batch_size, cache=cache):
         stages, seconds, passed = (), 0.0, batch.cached.count(None)
         if batch.images is not None:
-            stages, seconds = timed(detector.encode, detector.params, devices.put(mesh, batch.images, devices.SPLIT))
+            stages, seconds = timed(programs.encode, programs.encoder, devices.put(mesh, batch.images, devices.SPLIT))
         if cache is not None:
             stages = devices.put(mesh, _through_cache(cache, batch, stages, batch_size), devices.SPLIT)
         yield Encoded(stages, batch.masks, batch.count, passed, seconds)
 
 
 def defective_copies(
-    detector: Detector, chosen: Sequence[samples.Sample], config: EvalConfig
+    programs: Programs, chosen: Sequence[samples.Sample], config: EvalConfig
 ) -> tuple[Float[np.ndarray, "n m _ _ _"], ...]:
     """Encode defective copies of good images; they are made anew each time and never cached.
 
     Args:
-        detector: whose encoder.
+        programs: whose encoder.
         chosen: the images.
         config: sizes of images and batches.
 
@@ -86,12 +79,11 @@ def defective_copies(
     Raises:
         InputError: an image cannot be used.
     """
-    sizes = {name: getattr(config, name) for name in ("image_size", "crop_size", "max_pixels")}
-    photos = (samples.load_image(sample, samples.read(sample), **sizes).pixels for sample in chosen)
+    photos = (samples.load_image(sample, samples.read(sample), config.preprocessing).pixels for sample in chosen)
     copies = np.stack([synthetic.defective_copies(pixels) for pixels in photos])
-    encode = functools.partial(detector.encode, detector.params)
+    encode = functools.partial(programs.encode, programs.encoder)
     stages = devices.in_batches(
-        encode, copies.reshape(-1, *copies.shape[2:]), over=detector.mesh, batch_size=config.batch_size
+        encode, copies.reshape(-1, *copies.shape[2:]), over=programs.mesh, batch_size=config.batch_size
     )
     return tuple(stage.reshape(*copies.shape[:2], *stage.shape[1:]) for stage in stages)
 

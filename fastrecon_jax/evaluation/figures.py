@@ -48,7 +48,7 @@ def measure(context: Context, category: samples.Category, evaluated: experiment.
     rows, scores, sheets = [], [], {}
     labels = np.array([sample.defective for sample in evaluated.queries])
     for one in evaluated.runs:
-        maps = experiment.maps(context.detector, one.patches, batch_size=context.config.batch_size)
+        maps = experiment.maps(context.programs, one.patches, batch_size=context.config.batch_size)
         key = {"dataset": context.dataset.name, "category": category.name, "seed": one.draw.seed, "shots": one.shots}
         figures = metrics.image_metrics(labels, one.images)
         figures |= metrics.pixel_metrics(evaluated.masks, maps) if category.has_masks else _no_pixel_metrics()
@@ -87,10 +87,10 @@ def _sheet(
     context: Context, evaluated: experiment.Evaluated, one: experiment.Run, maps: Float[np.ndarray, "n H W"]
 ) -> bytes:
     shown = overlay.choose([sample.defect for sample in evaluated.queries])
-    sizes = {name: getattr(context.config, name) for name in ("image_size", "crop_size", "max_pixels")}
+    preprocessing = context.config.preprocessing
     tiles = [
         overlay.Tile(
-            image=samples.load_image(evaluated.queries[i], samples.read(evaluated.queries[i]), **sizes).pixels,
+            image=samples.load_image(evaluated.queries[i], samples.read(evaluated.queries[i]), preprocessing).pixels,
             mask=evaluated.masks[i],
             map=maps[i],
             caption=f"{evaluated.queries[i].name.removeprefix('test/')}  {one.images[i]:.3g}",

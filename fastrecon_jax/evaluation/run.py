@@ -88,7 +88,7 @@ def _figures(context: Context, group: Group, work: _Work) -> Iterator[Measured]:
 
 def _category(context: Context, category: samples.Category, group: Group, team: tuple[int, ...]) -> Measured | None:
     """Score this process's part of a category; the first of the team puts the parts together and measures."""
-    what = (context.detector, category, context.draws[category.name], context.config)
+    what = (context.programs, category, context.draws[category.name], context.config)
     member = team.index(group.index)
     share = experiment.score(*what, context.cache, member=member, members=len(team), progress=group.index == 0)
     if member:

@@ -30,7 +30,7 @@ class Context(NamedTuple):
     categories: tuple[samples.Category, ...]
     draws: dict[str, dict[int, tuple[Draw, ...]]]
     encoder: encoders.Encoder
-    detector: detectors.Detector
+    programs: Programs
     cache: FeatureCache | None
 
 
@@ -107,7 +107,7 @@ def settings(context: Context) -> Row:
         "weights": encoder.weights,
         "weights_sha256": encoder.sha256,
         "draws": max(len(draws) for shots in context.draws.values() for draws in shots.values()),
-        "method": [programs.method.name for programs in context.detector.methods],
+        "method": [of_method.method.name for of_method in context.programs.methods],
         "description": description(context),
     }
     for name in ("output_dir", "feature_cache", *PLACEMENT):
@@ -145,7 +145,7 @@ def description(context: Context) -> str:
     config, encoder = context.config, context.encoder
     data = f"{context.dataset.name}{' (synthetic images)' if context.dataset.synthetic else ''}"
     random = " RANDOM WEIGHTS: the figures mean nothing." if encoder.weights == "random" else ""
-    chosen = [programs.method for programs in context.detector.methods]
+    chosen = [of_method.method for of_method in context.programs.methods]
     named = ", ".join(f"{method.name} ({method.note})" if method.note else method.name for method in chosen)
     return (
         f"{named} on {data}, encoder {encoder.name} "
@@ -180,7 +180,7 @@ def introduction(context: Context, directory: Path, *, processes: int = 1) -> st
     among = f" in each of {processes} processes" if processes > 1 else ""
     queries = [samples.subset(category.test, context.config.max_queries) for category in context.categories]
     return (
-        f"fastrecon_jax {__version__}, jax {jax.__version__}, {devices.count(context.detector.mesh)} x "
+        f"fastrecon_jax {__version__}, jax {jax.__version__}, {devices.count(context.programs.mesh)} x "
         f"{jax.local_devices()[0].device_kind}{among}\n"
         f"{description(context)}\n"
         f"{_count(len(queries), 'category', 'categories')}, {_count(sum(map(len, queries)), 'test image')} "
@@ -200,10 +200,10 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 def _warning(context: Context) -> str:
     """FastRecon without its distribution term on a coreset that spans all channels explains everything."""
-    fastrecon = [one.method for one in context.detector.methods if one.method.name == "fastrecon"]
+    fastrecon = [one.method for one in context.programs.methods if one.method.name == "fastrecon"]
     if not fastrecon or fastrecon[0].copies or context.config.lam > 0:
         return ""
-    h, w, c = detectors.feature_shape(context.encoder, fastrecon[0], context.config.crop_size)
+    h, w, c = detector.feature_shape(context.encoder, fastrecon[0], context.config.crop_size)
     spanning = [shots for shots in context.config.shots if fastrecon[0].rows(shots * h * w) >= c]
     if not spanning:
         return ""

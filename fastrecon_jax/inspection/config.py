@@ -1,15 +1,18 @@
 """The settings of the commands for parts; `flags` turns each field into a flag."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from fastrecon_jax import methods
+from fastrecon_jax import encoders, methods
+from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.core.scoring import IMAGE_SCORES
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting import FORMATS
-from fastrecon_jax.methods.settings import MethodSettings, check_used
+from fastrecon_jax.methods import settings as method_settings
 
 _IMAGES = "image files: a path, a pattern in quotes such as 'parts/good/*.png', or a folder; several with commas"
 _MODEL = "the part's file, .safetensors"
@@ -51,23 +54,23 @@ def check_model(settings: object, name: str = "model") -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class FitConfig(MethodSettings):
+class FitConfig:
     """Settings of `python -m fastrecon_jax.fit`."""
 
     images: str = setting("", f"good {_IMAGES}")
     model: str = setting("", f"{_MODEL}, to be written; one that is there is replaced")
     name: str = setting("", "of the part; by default that of the file")
-    method: str = setting("fastrecon+", "fastrecon+, fastrecon, patchcore, padim, spade, subspace or nearest")
+    method: str = setting("fastrecon+", lambda: f"method, one of {', '.join(methods.names())}")
     target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
-    encoder: str = setting(
-        "efficientnet_lite0", "efficientnet_lite0/1/2, resnet18, resnet50, resnet50_v1, wide_resnet50_2"
-    )
+    encoder: str = setting("efficientnet_lite0", lambda: f"encoder, one of {', '.join(encoders.names())}")
     weights: str = setting(
         "",
         "a .safetensors or .pth file, package://NAME, hf://OWNER/REPOSITORY, or random (tests); "
         "by default the encoder's pretrained ones",
     )
-    stages: tuple[str, ...] = setting((), "encoder stages; by default those of strides 8 and 16")
+    stages: tuple[str, ...] = setting(
+        (), "encoder stages; by default those of the method's strides: 8 and 16, for fastrecon+ 4, 8 and 16"
+    )
     dtype: str = setting("float32", "of the encoder: float32, tfloat32 (TF32 on GPUs) or bfloat16")
     image_size: int = setting(256, "side in pixels to which images are resized")
     crop_size: int = setting(224, "side in pixels of the centre that is inspected")
@@ -77,14 +80,16 @@ class FitConfig(MethodSettings):
     extendable: bool = setting(True, "keep the images' features in the file, so that more images can be added")
     max_images: int = setting(100, "at most this many images")
     max_pixels: int = setting(MAX_PIXELS, _MAX_PIXELS)
+    settings: Mapping[str, Any] = method_settings.field()
+    plugin: tuple[str, ...] = setting((), plugins.HELP)
 
     def __post_init__(self):
         """Refuse values out of their range, naming the flag."""
-        super().__post_init__()
+        plugins.load_all(self.plugin)
         check_path(self, "images", "the good images, such as --images='parts/good/*.png'")
         check_model(self)
         require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
-        check_used(self, (self.method,))
+        self.method_settings()  # refuses what the method does not have
         require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
         allowed = 32 <= self.image_size <= 4096
         require(self, "image_size", allowed, "it must be from 32 to 4096")
@@ -93,6 +98,10 @@ class FitConfig(MethodSettings):
         require(self, "image_score", self.image_score in ("", *IMAGE_SCORES), f"allowed are {', '.join(IMAGE_SCORES)}")
         for name in ("max_images", "max_pixels"):
             require(self, name, getattr(self, name) >= 1, "it must be at least 1")
+
+    def method_settings(self) -> Any:
+        """The settings of the method, an instance of its dataclass."""
+        return method_settings.bind((self.method,), self.settings)[self.method]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +114,11 @@ class ExtendConfig:
     weights: str = setting("", _WEIGHTS)
     max_images: int = setting(100, "at most this many images in all")
     max_pixels: int = setting(MAX_PIXELS, _MAX_PIXELS)
+    plugin: tuple[str, ...] = setting((), plugins.HELP)
 
     def __post_init__(self):
         """Refuse what cannot be meant, naming the flag."""
+        plugins.load_all(self.plugin)
         check_model(self)
         if self.output:
             check_model(self, "output")
@@ -133,9 +144,11 @@ class PredictConfig:
     watch: bool = setting(False, "go on inspecting images as they arrive, until Ctrl-C")
     interval: float = setting(0.5, "seconds between two looks for new images")
     max_pixels: int = setting(MAX_PIXELS, _MAX_PIXELS)
+    plugin: tuple[str, ...] = setting((), plugins.HELP)
 
     def __post_init__(self):
         """Refuse what cannot be meant, naming the flag."""
+        plugins.load_all(self.plugin)
         check_path(self, "model", "the files of one or more parts; python -m fastrecon_jax.fit makes them")
         check_path(self, "images", "the images to inspect, such as --images='line3/*.png'")
         check_path(self, "output_dir", "a directory for the results")
@@ -158,10 +171,12 @@ class ExportConfig:
     height: int = setting(0, "likewise")
     images: str = setting("", f"{_IMAGES}, to check on; by default the good images where they still are")
     weights: str = setting("", _WEIGHTS)
+    plugin: tuple[str, ...] = setting((), plugins.HELP)
 
     def __post_init__(self):
         """Refuse what cannot be meant, naming the flag."""
         check_model(self)
+        plugins.load_all(self.plugin)
         require(self, "format", self.format in FORMATS, f"allowed are {', '.join(FORMATS)}")
         check_path(self, "output", f"the file to be written, such as --output=part.{self.format}")
         for name in ("width", "height"):
@@ -179,12 +194,10 @@ class DemoConfig:
     port: int = setting(7860, "to listen on; 0 for any that is free")
     model: str = setting("", f"{_MODEL}, to open with; by default a part of the built-in data is fitted")
     method: str = setting(
-        "fastrecon+", "of parts fitted here: fastrecon+, fastrecon, patchcore, padim, spade, subspace or nearest"
+        "fastrecon+", lambda: f"method for parts that are fitted here, one of {', '.join(methods.names())}"
     )
     target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
-    encoder: str = setting(
-        "efficientnet_lite0", "efficientnet_lite0/1/2, resnet18, resnet50, resnet50_v1, wide_resnet50_2"
-    )
+    encoder: str = setting("efficientnet_lite0", lambda: f"encoder, one of {', '.join(encoders.names())}")
     weights: str = setting(
         "",
         "a .safetensors or .pth file, package://NAME, hf://OWNER/REPOSITORY, or random (tests); "
@@ -196,9 +209,11 @@ class DemoConfig:
     max_upload_mb: int = setting(50, "size in MB of an upload")
     max_pixels: int = setting(MAX_PIXELS, _MAX_PIXELS)
     open_browser: bool = setting(False, "open the page in the browser")
+    plugin: tuple[str, ...] = setting((), plugins.HELP)
 
     def __post_init__(self):
         """Refuse values out of their range, naming the flag."""
+        plugins.load_all(self.plugin)
         require(self, "host", bool(self.host), "pass an address, such as 127.0.0.1")
         require(self, "port", 0 <= self.port < 2**16, "it must be from 0 (any that is free) to 65535")
         if self.model:

@@ -1,6 +1,5 @@
 """The commands fit and extend: from files to a part's file, with what is to be said on the way."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,14 +7,14 @@ import jax
 from tqdm import tqdm
 
 from fastrecon_jax import files
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection.config import ExtendConfig, FitConfig
-from fastrecon_jax.methods.settings import MethodSettings
 from fastrecon_jax.parts import auto_settings, calibration, part_file, photos
 from fastrecon_jax.parts import part as parts
 from fastrecon_jax.parts.engine import Engine, Recipe, open_engine
 from fastrecon_jax.parts.part import Fitted, Part
-from fastrecon_jax.parts.photos import Photo, Preprocessing
+from fastrecon_jax.parts.photos import Photo
 from fastrecon_jax.version import __version__
 
 Tell = Callable[[str], object]
@@ -41,7 +40,7 @@ def fit(config: FitConfig, *, tell: Tell) -> Part:
     tell(introduction(engine))
     tell(f"part {config.name or file.stem}, {_count(len(paths))}\n")
     read = _read(paths, Preprocessing(config.image_size, config.crop_size, config.max_pixels))
-    settled = auto_settings.settle(engine, read)
+    settled = auto_settings.resolve(engine, read)
     if settled is not engine:
         tell(f"chosen from these images alone: {settled.method.note}\n")
     fitted = parts.fit(settled, read, name=config.name or file.stem, rate=config.target_fpr)
@@ -144,7 +143,6 @@ def changes(old: Part, new: Part) -> str:
 
 
 def _recipe(config: FitConfig) -> Recipe:
-    shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(MethodSettings)}
     return Recipe(
         encoder=config.encoder,
         stages=config.stages,
@@ -154,7 +152,7 @@ def _recipe(config: FitConfig) -> Recipe:
         image_size=config.image_size,
         crop_size=config.crop_size,
         method=config.method,
-        settings=MethodSettings(**shared),
+        settings=config.method_settings(),
         image_score=config.image_score,
     )
 

@@ -11,7 +11,7 @@ from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import inspector, part_file
 from fastrecon_jax.parts.engine import Engine, Recipe, load_encoder, make_engine
-from fastrecon_jax.parts.inspector import Inspector
+from fastrecon_jax.parts.inspector import PartInspector
 
 
 class Model(NamedTuple):
@@ -25,7 +25,7 @@ class Model(NamedTuple):
 
     file: Path
     sha256: str
-    inspector: Inspector
+    inspector: PartInspector
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from fastrecon_jax import files
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import fit, models, page, reading, routing, watching
 from fastrecon_jax.inspection import ledger as results
@@ -23,7 +24,6 @@ from fastrecon_jax.inspection.reading import Order
 from fastrecon_jax.inspection.routing import Router
 from fastrecon_jax.inspection.watching import Arrivals
 from fastrecon_jax.parts import photos
-from fastrecon_jax.parts.photos import Preprocessing
 
 Tell = Callable[[str], object]
 SOME_UNREADABLE = 3

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from fastrecon_jax.data.prefetch import mapped
+from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.prefetch import prefetch
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection.routing import Choice
 from fastrecon_jax.parts import photos, pictures
-from fastrecon_jax.parts.photos import Photo, Preprocessing
+from fastrecon_jax.parts.photos import Photo
 
 
 class Order(NamedTuple):
@@ -99,4 +100,4 @@ def stream(orders: Iterable[Order], read: Callable[[Order], Shot], *, ahead: int
     Yields:
         The photographs.
     """
-    yield from mapped(read, orders, ahead=ahead)
+    yield from prefetch(read, orders, buffer_size=ahead)

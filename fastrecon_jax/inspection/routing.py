@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection.config import AUTO
 from fastrecon_jax.parts.engine import Engine
-from fastrecon_jax.parts.inspector import Inspector
+from fastrecon_jax.parts.inspector import PartInspector
 
 ONLY, GIVEN, NAME, LIKENESS = "only", "given", "name", "likeness"
 _COMPARED = ("encoder", "stages", "weights_sha256", "dtype", "image_size", "crop_size")
@@ -48,7 +48,7 @@ class Router(NamedTuple):
     reason: str
 
 
-def create(inspectors: Sequence[Inspector], part: str = AUTO) -> Router:
+def create(inspectors: Sequence[PartInspector], part: str = AUTO) -> Router:
     """Make ready to choose among parts.
 
     Args:
@@ -75,7 +75,7 @@ def create(inspectors: Sequence[Inspector], part: str = AUTO) -> Router:
     return Router(names, None, inspectors[0].engine, tuple(pooled(one.part.stages[-1]) for one in inspectors), "")
 
 
-def _why_not(inspectors: Sequence[Inspector]) -> str:
+def _why_not(inspectors: Sequence[PartInspector]) -> str:
     first = inspectors[0].part
     for other in (one.part for one in inspectors[1:]):
         for field in _COMPARED:
@@ -87,7 +87,7 @@ def _why_not(inspectors: Sequence[Inspector]) -> str:
     return f"{', '.join(without)} was fitted with --extendable=false" if without else ""
 
 
-def comparable(inspectors: Sequence[Inspector]) -> bool:
+def comparable(inspectors: Sequence[PartInspector]) -> bool:
     """Whether parts have the same encoder and see images of the same size.
 
     Args:
@@ -152,7 +152,7 @@ def by_likeness(router: Router, pixels: UInt8[np.ndarray, "n H W 3"], *, batch_s
     for start in range(0, len(pixels), batch_size):
         batch = pixels[start : start + batch_size]
         padded = np.pad(batch, ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0)), mode="edge")
-        deepest = router.engine.encode(router.engine.encoder.params, jnp.asarray(padded))[-1]
+        deepest = router.engine.encode(router.engine.encoder, jnp.asarray(padded))[-1]
         for one in pooled(np.asarray(deepest))[: len(batch)]:
             nearest = [np.linalg.norm(support - one, axis=1).min() for support in router.supports]
             choices.append(Choice(int(np.argmin(nearest)), LIKENESS))

@@ -1,14 +1,50 @@
 """FastRecon: reconstruct the query from a coreset of the support, held to the support's mean."""
 
-from typing import NamedTuple
+import dataclasses
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from fastrecon_jax.command_line.fields import require, require_number, setting
 from fastrecon_jax.core import coreset, linalg, regression
+from fastrecon_jax.core import features as stage_features
+from fastrecon_jax.methods import tuning
+from fastrecon_jax.methods.registry import Method, note, register
 
-RATIO = 0.01  # of the published coreset
+LAM = 2.0  # published
+RATIO = 0.01  # published share of the coreset
+AUTO = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of FastRecon, by default the published ones.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    lam: float | str = setting(
+        LAM, "weight of the distribution term, at least 0; auto: chosen from the support images alone"
+    )
+    coreset_ratio: float | str = setting(
+        RATIO,
+        "share of the support features to keep, above 0 and at most 1; auto: chosen from the support images alone",
+    )
+    coreset_rows: int = setting(0, "number of support features to keep instead of a share; 0 for the share")
+    coreset_projection: int = setting(0, "dimensions of a random projection in which the coreset is chosen; 0 for none")
+
+    def __post_init__(self):
+        """Refuse values out of their range."""
+        require_number(self, "lam", at_least=0, also=(AUTO,))
+        require_number(self, "coreset_ratio", above=0, at_most=1, also=(AUTO,))
+        require_number(self, "coreset_rows", at_least=0)
+        require_number(self, "coreset_projection", at_least=0)
+        alone = not self.coreset_rows or self.coreset_ratio == RATIO
+        require(self, "coreset_rows", alone, "it stands instead of --coreset_ratio")
 
 
 class State(NamedTuple):
@@ -28,7 +64,7 @@ def fit(
     features: Float[Array, "k h w c"],
     key: PRNGKeyArray,
     *,
-    lam: float | Float[Array, ""] = 2.0,
+    lam: float | Float[Array, ""] = LAM,
     coreset_ratio: float = RATIO,
     projection: int = 0,
     rows: int = 0,
@@ -100,3 +136,69 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
         (h, w), in units of the features.
     """
     return regression.residual(state.regression, features)
+
+
+@register("fastrecon", settings=Settings, source="Fang et al., FastRecon, ICCV 2023")
+def method(settings: Settings, *, map_size: int) -> Method:
+    """Residual of the regression on a coreset, held to the support's mean: the published method."""
+    del map_size
+    lam, ratio, rows, projection = dataclasses.astuple(settings)
+    published = functools.partial(fit, projection=projection)
+    auto = AUTO in (lam, ratio)
+    return Method(
+        name="fastrecon",
+        settings=settings,
+        embed=stage_features.combine,
+        fit=functools.partial(_fit_auto, settings)
+        if auto
+        else functools.partial(published, lam=lam, coreset_ratio=ratio, rows=rows),
+        score=score,
+        rows=functools.partial(size, coreset_ratio=ratio, rows=rows) if ratio != AUTO else lambda pool: None,
+        note=note(
+            f"lam {_text(lam)}",
+            f"coreset {rows} rows" if rows else f"coreset {_text(ratio)}",
+            f"projection {projection}" if projection else "",
+        ),
+        choose=functools.partial(_choose, settings) if auto else None,
+        settle=functools.partial(_settle, settings) if auto else None,
+    )
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _choose(
+    settings: Settings, features: Float[Array, "k h w c"], defective: Float[Array, "k n h w c"]
+) -> tuning.Choice:
+    """Choose what is `auto`, with what is given held fixed."""
+    k, h, w, _ = features.shape
+    lams = tuning.LAMS if settings.lam == AUTO else (settings.lam,)
+    if settings.coreset_ratio == AUTO:
+        return tuning.choose(features, defective, lams=lams)
+    given = size(tuning.fold_rows(k, h, w), settings.coreset_ratio, settings.coreset_rows)
+    return tuning.choose(features, defective, lams=lams, tried=(given,))
+
+
+def _fit_auto(
+    settings: Settings,
+    features: Float[Array, "k h w c"],
+    key: PRNGKeyArray,
+    defective: Float[Array, "k n h w c"],
+) -> State:
+    """Fit with the settings that are chosen from these support images; the coreset has the largest size tried."""
+    k, h, w, c = features.shape
+    choice = _choose(settings, features, defective)
+    chosen = functools.partial(fit, features, key, lam=choice.lam, projection=settings.coreset_projection)
+    if settings.coreset_ratio == AUTO:
+        return chosen(rows=tuning.sizes(c, tuning.fold_rows(k, h, w))[-1], kept=choice.rows)
+    return chosen(coreset_ratio=settings.coreset_ratio, rows=settings.coreset_rows)
+
+
+def _settle(settings: Settings, choice: Any) -> Settings:
+    """The settings with the chosen numbers in place of `auto`."""
+    if settings.lam == AUTO:
+        settings = dataclasses.replace(settings, lam=float(choice.lam))
+    if settings.coreset_ratio == AUTO:
+        settings = dataclasses.replace(settings, coreset_ratio=RATIO, coreset_rows=int(choice.rows))
+    return settings

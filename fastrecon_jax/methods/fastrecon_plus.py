@@ -1,20 +1,54 @@
 """FastRecon+: the nearest good feature in a soft metric, stage by stage, the stages multiplied."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from fastrecon_jax.command_line.fields import require_number, setting
 from fastrecon_jax.core import coreset, linalg, neighbours, whitening
 from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
+from fastrecon_jax.methods.registry import Method, note, register
 
 STRIDES = (4, 8, 16)  # of the stages that it works on by default
 ROWS = 8192  # of a stage's bank by default, the features of ten images at 28x28: more are thinned out
 COORDINATES = 128  # in which the nearest row is looked for where features have more
 _FLOOR = 1e-12  # of squared distances, whose logarithms are averaged
 
+_MOST = 1000.0  # of a soft setting: far beyond where it stops to matter
+
 Levels = tuple[Float[Array, "_ _ _"], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of FastRecon+.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    soft_length: float = setting(
+        0.7,
+        "length, in root mean squares of the support, below which the length of a feature counts, from 0 (directions "
+        "alone, cosine distance) to 1000 (features as they are)",
+    )
+    soft_spectrum: float = setting(
+        1.0,
+        "variance, in means over all directions, above which a direction counts less, above 0; 1000 counts all alike",
+    )
+    coreset_ratio: float | None = setting(
+        None, "share of the support features to keep of each stage, above 0 and at most 1; by default all up to 8192"
+    )
+
+    def __post_init__(self):
+        """Refuse values out of their range."""
+        require_number(self, "soft_length", at_least=0, at_most=_MOST)
+        require_number(self, "soft_spectrum", above=0, at_most=_MOST)
+        require_number(self, "coreset_ratio", above=0, at_most=1, also=(None,))
 
 
 class Level(NamedTuple):
@@ -147,3 +181,20 @@ def _log_distances(level: Level, stage: Float[Array, "h w c"], height: int, widt
     found = neighbours.nearest(whitening.apply(level.metric, stage.reshape(h * w, c)), level.bank, short=level.short)
     logarithms = jnp.log(jnp.maximum(found.squared[:, 0], _FLOOR)) / 2
     return resize_nearest(logarithms.reshape(h, w, 1), height, width)[..., 0]
+
+
+@register("fastrecon+", settings=Settings, source="this project; generalises Fang et al., FastRecon, ICCV 2023")
+def method(settings: Settings, *, map_size: int) -> Method:
+    """Nearest good feature in a soft metric, stage by stage, the stages multiplied; the default of `fit`."""
+    del map_size
+    length, spectrum, ratio = settings.soft_length, settings.soft_spectrum, settings.coreset_ratio
+    return Method(
+        name="fastrecon+",
+        settings=settings,
+        embed=embed,
+        fit=functools.partial(fit, soft_length=length, soft_spectrum=spectrum, coreset_ratio=ratio),
+        score=score,
+        rows=functools.partial(rows, ratio=ratio),
+        note=note(f"length {length:g}", f"spectrum {spectrum:g}", f"coreset {ratio:g}" if ratio else ""),
+        strides=STRIDES,
+    )

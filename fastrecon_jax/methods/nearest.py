@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from fastrecon_jax.core import features as stage_features
 from fastrecon_jax.core import linalg, neighbours, scoring
+from fastrecon_jax.methods.registry import Method, NoSettings, register
 
 
 class State(NamedTuple):
@@ -57,3 +59,18 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
 
 
 image_score = scoring.mean_of_largest  # as in the authors' code
+
+
+@register("nearest", source="Damm et al., AnomalyDINO, WACV 2025")
+def method(settings: NoSettings, *, map_size: int) -> Method:
+    """Cosine distance to the nearest support feature."""
+    del map_size
+    return Method(
+        name="nearest",
+        settings=settings,
+        embed=stage_features.combine,
+        fit=fit,
+        score=score,
+        image_score=image_score,
+        rows=lambda pool: pool,
+    )

@@ -1,5 +1,7 @@
 """PaDiM: a Gaussian at each position over a random subset of channels."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,10 +9,27 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from fastrecon_jax.command_line.fields import require_number, setting
 from fastrecon_jax.core import features, linalg, scoring
+from fastrecon_jax.methods.registry import Method, register
 
 EPSILON = 0.01
 SMALL = 448  # channels of ResNet-18's first three stages
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of PaDiM.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    channels: int = setting(0, "channels that are drawn; 0 for 100, or 550 where there are more than 448")
+
+    def __post_init__(self):
+        """Refuse values out of their range."""
+        require_number(self, "channels", at_least=0)
 
 
 class State(NamedTuple):
@@ -137,3 +156,17 @@ def image_score(
     """
     del state, features
     return jnp.max(scoring.anomaly_map(patch_scores, height=map_size, width=map_size))
+
+
+@register("padim", settings=Settings, source="Defard et al., PaDiM, ICPR 2021")
+def method(settings: Settings, *, map_size: int) -> Method:
+    """Mahalanobis distance to a Gaussian at each position."""
+    return Method(
+        name="padim",
+        settings=settings,
+        embed=embed,
+        fit=functools.partial(fit, channels=settings.channels),
+        score=score,
+        image_score=functools.partial(image_score, map_size=map_size),
+        note=f"{settings.channels} channels" if settings.channels else "",
+    )

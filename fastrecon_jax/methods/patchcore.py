@@ -1,5 +1,7 @@
 """PatchCore: distance to the nearest of a coreset of locally aware patch features."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,9 +9,37 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from fastrecon_jax.command_line.fields import require_number, setting
 from fastrecon_jax.core import coreset, features, linalg, neighbours
+from fastrecon_jax.methods.registry import Method, note, register
 
-DIMENSIONS = 1024
+DIMENSIONS = 1024  # of a patch feature
+PROJECTION = 128  # dimensions in which the coreset is chosen
+STARTING_POINTS = 10  # random rows that the approximate coreset begins with
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of PatchCore.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    coreset_ratio: float = setting(0.1, "share of the support features to keep, above 0 and at most 1")
+    coreset_projection: int = setting(
+        PROJECTION, "dimensions of the random projection in which the coreset is chosen; 0 for none"
+    )
+    approximate: bool = setting(True, "begin the coreset with distances to 10 random rows, not to all")
+    reweighting: int = setting(0, "neighbours in the paper's re-weighted image score; 0 for the largest patch score")
+    neighbours: int = setting(1, "nearest coreset rows whose distances are averaged, at least 1")
+
+    def __post_init__(self):
+        """Refuse values out of their range."""
+        require_number(self, "coreset_ratio", above=0, at_most=1)
+        require_number(self, "coreset_projection", at_least=0)
+        require_number(self, "reweighting", at_least=0)
+        require_number(self, "neighbours", at_least=1)
 
 
 class State(NamedTuple):
@@ -59,8 +89,8 @@ def fit(
     key: PRNGKeyArray,
     *,
     coreset_ratio: float = 0.1,
-    projection: int = 128,
-    starting_points: int = 10,
+    projection: int = PROJECTION,
+    starting_points: int = STARTING_POINTS,
 ) -> State:
     """Keep a greedy k-center coreset of the support features.
 
@@ -162,3 +192,31 @@ def image_score(
     around = neighbours.nearest(state.bank[nearest.indices[0]], state.bank, count=b).indices[0]
     distances = linalg.safe_sqrt(linalg.squared_distances(state.bank[around], farthest))
     return (1 - jnp.exp(-jax.nn.logsumexp(distances - distance))) * distance
+
+
+@register("patchcore", settings=Settings, source="Roth et al., PatchCore, CVPR 2022")
+def method(settings: Settings, *, map_size: int) -> Method:
+    """Distance to the nearest row of a greedy k-center coreset."""
+    del map_size
+    ratio, projection = settings.coreset_ratio, settings.coreset_projection
+    return Method(
+        name="patchcore",
+        settings=settings,
+        embed=embed,
+        fit=functools.partial(
+            fit,
+            coreset_ratio=ratio,
+            projection=projection,
+            starting_points=STARTING_POINTS if settings.approximate else 0,
+        ),
+        score=functools.partial(score, neighbours_count=settings.neighbours),
+        image_score=functools.partial(image_score, reweighting=settings.reweighting),
+        rows=functools.partial(coreset.size, ratio=ratio),
+        note=note(
+            f"coreset {ratio:g}",
+            "" if settings.approximate else "exact",
+            "" if projection == PROJECTION else f"projection {projection}",
+            f"mean of {settings.neighbours}" if settings.neighbours > 1 else "",
+            f"re-weighted by {settings.reweighting}" if settings.reweighting else "",
+        ),
+    )

@@ -1,201 +1,172 @@
-"""The methods by name, with their settings bound."""
+"""The contract of a method, and the methods by name: each file of this folder registers its own."""
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PyTree
 
-from fastrecon_jax.core import coreset, features
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.methods import fastrecon, fastrecon_plus, nearest, padim, patchcore, spade, subspace, tuning
-from fastrecon_jax.methods.settings import AUTO, MethodSettings, check_auto
+
+Features = PyTree[Float[Array, "_ _ _"]]  # of one image: (h, w, c), or a tuple of such arrays
+Builder = TypeVar("Builder", bound=Callable[..., "Method"])
+
+
+def no_rows(pool: int) -> None:
+    """The `rows` of a method whose state holds no rows of the support pool."""
+    del pool
 
 
 class Method(NamedTuple):
-    """A method with its settings bound, for one category and one image; map over more with vmap.
+    """A method with its settings bound, written for one category and one image; `jax.vmap` maps it over more.
 
     Attributes:
-        name: of the method.
+        name: as registered.
+        settings: the frozen dataclass it was made from.
         embed: the encoder's stages of one image, (h_i, w_i, c_i) each, the finest first, to the method's features: an
             array (h, w, c), or a tuple of them.
-        fit: (features with a leading axis of the k images, key) to the state, a NamedTuple of arrays.
-        score: (state, features) to the patch scores (h, w).
-        rows: number of rows of the support pool to the number that the state keeps of them; None if it keeps none.
-        image_score: (state, features, patch scores) to the method's own image score; None for the largest patch score.
-        note: its settings in a few words.
-        copies: whether `fit` takes as a third argument the features of defective copies of each support image, with
-            leading axes of the k images and their copies, see `data.synthetic`.
-        strides: of the encoder's stages that it works on unless others are asked for, in pixels.
+        fit: (features with a leading axis of the k support images, key) to the state, a NamedTuple of arrays. If
+            `choose` is given, a third argument holds the features of n defective copies of each support image, with
+            leading axes (k, n).
+        score: (state, features of one image) to patch scores (h, w), at least 0, the higher the more anomalous.
+        image_score: (state, features, patch scores) to the image score; None for the largest patch score.
+        rows: number of rows of the support pool to the number that the state keeps; gives None if it keeps none.
+        note: the settings in a few words, for tables and logs.
+        strides: pixels per position of the encoder stages it works on, unless the user names stages.
+        choose: where a setting is `auto`, (features, features of defective copies) to what was chosen, arrays; None
+            where nothing is to be chosen.
+        settle: what `choose` gave to settings with numbers in place of `auto`.
+        export_tolerance: largest relative difference between an exported file and the program that is rounding.
     """
 
     name: str
-    embed: Callable[[Sequence[Float[Array, "_ _ _"]]], PyTree[Float[Array, "_ _ _"]]]
-    fit: Callable[[PyTree[Float[Array, "k _ _ _"]], PRNGKeyArray], Any]
-    score: Callable[[Any, PyTree[Float[Array, "_ _ _"]]], Float[Array, "h w"]]
-    rows: Callable[[int], int | None]
-    image_score: Callable[[Any, PyTree[Float[Array, "_ _ _"]], Float[Array, "h w"]], Float[Array, ""]] | None = None
+    settings: Any
+    embed: Callable[[Sequence[Float[Array, "_ _ _"]]], Features]
+    fit: Callable[..., Any]
+    score: Callable[[Any, Features], Float[Array, "h w"]]
+    image_score: Callable[[Any, Features, Float[Array, "h w"]], Float[Array, ""]] | None = None
+    rows: Callable[[int], int | None] = no_rows
     note: str = ""
-    copies: bool = False
     strides: tuple[int, ...] = (8, 16)
+    choose: Callable[[Features, Features], Any] | None = None
+    settle: Callable[[Any], Any] | None = None
+    export_tolerance: float = 1e-4
+
+
+class Registration(NamedTuple):
+    """What is known of a method before it is made.
+
+    Attributes:
+        name: as users write it.
+        settings: frozen dataclass whose fields come from `command_line.fields.setting`.
+        build: (settings, map_size=side of the anomaly map in pixels) to the method.
+        source: publication it implements, for the docs.
+        summary: one line, for help texts and the docs.
+    """
+
+    name: str
+    settings: type
+    build: Callable[..., Method]
+    source: str
+    summary: str
+
+
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """The settings of a method that has none."""
+
+
+_REGISTRY: dict[str, Registration] = {}
+
+
+def register(
+    name: str, *, settings: type = NoSettings, source: str = "", summary: str = ""
+) -> Callable[[Builder], Builder]:
+    """Register a method; decorates the function that makes it.
+
+    Args:
+        name: as users will write it in `--method=NAME`.
+        settings: frozen dataclass of its settings, with defaults and a line of help each, see `command_line.fields`.
+        source: publication that it implements.
+        summary: what it does, in one line; by default the first line of the builder's docstring.
+
+    Returns:
+        The decorator, which returns the builder unchanged.
+
+    Raises:
+        ValueError: the name is taken by another builder, or is no name.
+    """
+
+    def decorate(build: Builder) -> Builder:
+        known = _REGISTRY.get(name)
+        if known is not None and known.build.__module__ != build.__module__:
+            raise ValueError(f"method {name!r} is registered by {known.build.__module__} already")
+        if not name or name == "all" or any(sign in name for sign in ",= /"):
+            raise ValueError(f"{name!r} cannot be the name of a method: use letters, digits, -, _ and +, and not 'all'")
+        line = summary or (build.__doc__ or "").strip().split("\n")[0]
+        _REGISTRY[name] = Registration(name, settings, build, source, line)
+        return build
+
+    return decorate
 
 
 def names() -> tuple[str, ...]:
-    """The methods that `create` knows."""
-    return tuple(_BUILDERS)
+    """The registered methods, the project's own first."""
+    return tuple(_REGISTRY)
 
 
-def create(name: str, settings: MethodSettings | None = None, *, map_size: int = 224) -> Method:
-    """A method with its settings bound; those of other methods are ignored.
+def registration(name: str) -> Registration:
+    """What was registered under a name.
 
     Args:
         name: one of `names()`.
-        settings: of the methods; all defaults if None.
-        map_size: side in pixels of the anomaly map from which PaDiM reads its image score.
 
     Returns:
-        The method.
+        The registration.
 
     Raises:
-        InputError: unknown name, or a coreset is to be chosen that the method does not choose.
+        InputError: unknown name.
     """
-    if name not in _BUILDERS:
-        raise InputError(f"unknown method {name!r}: allowed are {', '.join(_BUILDERS)}")
-    settings = settings or MethodSettings()
-    check_auto(settings, [name])
-    return _BUILDERS[name](settings, map_size)
+    if name not in _REGISTRY:
+        raise InputError(f"unknown method {name!r}: allowed are {', '.join(_REGISTRY)}")
+    return _REGISTRY[name]
 
 
-def _fastrecon(settings: MethodSettings, _map_size: int) -> Method:
-    size, projection = tuning.given_size(settings), settings.coreset_projection or 0
-    ratio, rows = size["coreset_ratio"], size["rows"]
-    chosen = AUTO in (settings.lam, ratio)
-    return Method(
-        name="fastrecon",
-        embed=features.combine,
-        fit=functools.partial(tuning.fit, settings=settings)
-        if chosen
-        else functools.partial(fastrecon.fit, lam=settings.lam, projection=projection, **size),
-        score=fastrecon.score,
-        rows=_no_rows if ratio == AUTO else functools.partial(fastrecon.size, **size),
-        note=_note(
-            f"lam {_text(settings.lam)}",
-            f"coreset {rows} rows" if rows else f"coreset {_text(ratio)}",
-            f"projection {projection}" if projection else "",
-        ),
-        copies=chosen,
-    )
+def create(name: str, settings: Any = None, *, map_size: int = 224) -> Method:
+    """Make a method.
+
+    Args:
+        name: one of `names()`.
+        settings: an instance of the method's settings, or a mapping of their names to values; defaults for the rest.
+        map_size: side of the anomaly map in pixels, for a method that reads its image score from it (PaDiM).
+
+    Returns:
+        The method with its settings bound.
+
+    Raises:
+        InputError: unknown name or setting, a value out of range, or the settings of another method.
+    """
+    entry = registration(name)
+    if settings is None or isinstance(settings, Mapping):
+        settings = _from_mapping(entry, settings or {})
+    if not isinstance(settings, entry.settings):
+        raise InputError(
+            f"settings of {name} must be a {entry.settings.__module__}.{entry.settings.__qualname__} or a mapping, not "
+            f"{type(settings).__module__}.{type(settings).__qualname__}"
+        )
+    return entry.build(settings, map_size=map_size)
 
 
-def _fastrecon_plus(settings: MethodSettings, _map_size: int) -> Method:
-    length, spectrum, ratio = settings.soft_length, settings.soft_spectrum, settings.coreset_ratio
-    return Method(
-        name="fastrecon+",
-        embed=fastrecon_plus.embed,
-        fit=functools.partial(fastrecon_plus.fit, soft_length=length, soft_spectrum=spectrum, coreset_ratio=ratio),
-        score=fastrecon_plus.score,
-        rows=functools.partial(fastrecon_plus.rows, ratio=ratio),
-        note=_note(f"length {length:g}", f"spectrum {spectrum:g}", f"coreset {ratio:g}" if ratio else ""),
-        strides=fastrecon_plus.STRIDES,
-    )
+def _from_mapping(entry: Registration, values: Mapping[str, Any]) -> Any:
+    allowed = [field.name for field in dataclasses.fields(entry.settings)]
+    unknown = [key for key in values if key not in allowed]
+    if unknown:
+        raise InputError(
+            f"{entry.name} has no setting {', '.join(unknown)}: it has {', '.join(allowed) if allowed else 'none'}"
+        )
+    return entry.settings(**values)
 
 
-def _patchcore(settings: MethodSettings, _map_size: int) -> Method:
-    ratio = settings.coreset_ratio or 0.1
-    projection = 128 if settings.coreset_projection is None else settings.coreset_projection
-    return Method(
-        name="patchcore",
-        embed=patchcore.embed,
-        fit=functools.partial(
-            patchcore.fit,
-            coreset_ratio=ratio,
-            projection=projection,
-            starting_points=10 if settings.patchcore_approximate else 0,
-        ),
-        score=functools.partial(patchcore.score, neighbours_count=settings.neighbours or 1),
-        rows=functools.partial(coreset.size, ratio=ratio),
-        image_score=functools.partial(patchcore.image_score, reweighting=settings.patchcore_reweighting),
-        note=_note(
-            f"coreset {ratio:g}",
-            "" if settings.patchcore_approximate else "exact",
-            "" if projection == 128 else f"projection {projection}",
-            f"mean of {settings.neighbours}" if settings.neighbours else "",
-            f"re-weighted by {settings.patchcore_reweighting}" if settings.patchcore_reweighting else "",
-        ),
-    )
-
-
-def _padim(settings: MethodSettings, map_size: int) -> Method:
-    return Method(
-        name="padim",
-        embed=padim.embed,
-        fit=functools.partial(padim.fit, channels=settings.padim_channels),
-        score=padim.score,
-        rows=_no_rows,
-        image_score=functools.partial(padim.image_score, map_size=map_size),
-        note=f"{settings.padim_channels} channels" if settings.padim_channels else "",
-    )
-
-
-def _spade(settings: MethodSettings, _map_size: int) -> Method:
-    images = settings.neighbours or spade.NEIGHBOURS
-    return Method(
-        name="spade",
-        embed=spade.embed,
-        fit=spade.fit,
-        score=functools.partial(spade.score, images=images),
-        rows=_all_rows,
-        image_score=functools.partial(spade.image_score, images=images),
-        note=f"{images} images" if settings.neighbours else "",
-    )
-
-
-def _subspace(settings: MethodSettings, _map_size: int) -> Method:
-    return Method(
-        name="subspace",
-        embed=features.combine,
-        fit=functools.partial(subspace.fit, explained_variance=settings.explained_variance),
-        score=subspace.score,
-        rows=_no_rows,
-        image_score=subspace.image_score,
-        note=f"variance {settings.explained_variance:g}",
-    )
-
-
-def _nearest(_settings: MethodSettings, _map_size: int) -> Method:
-    return Method(
-        name="nearest",
-        embed=features.combine,
-        fit=nearest.fit,
-        score=nearest.score,
-        rows=_all_rows,
-        image_score=nearest.image_score,
-    )
-
-
-def _text(setting: float | str) -> str:
-    return setting if isinstance(setting, str) else f"{setting:g}"
-
-
-def _note(*parts: str) -> str:
-    """The parts that say something."""
+def note(*parts: str) -> str:
+    """The parts that are not empty, joined by commas: for `Method.note`."""
     return ", ".join(part for part in parts if part)
-
-
-def _all_rows(rows: int) -> int:
-    return rows
-
-
-def _no_rows(rows: int) -> None:
-    del rows
-
-
-_BUILDERS = {
-    "fastrecon": _fastrecon,
-    "fastrecon+": _fastrecon_plus,
-    "patchcore": _patchcore,
-    "padim": _padim,
-    "spade": _spade,
-    "subspace": _subspace,
-    "nearest": _nearest,
-}

@@ -1,5 +1,7 @@
 """SPADE: the nearest support images by a pooled feature, then the nearest of their features at each level."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,12 +9,29 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from fastrecon_jax.command_line.fields import require_number, setting
 from fastrecon_jax.core import linalg, neighbours
 from fastrecon_jax.core.features import resize_bilinear
+from fastrecon_jax.methods.registry import Method, register
 
 NEIGHBOURS = 50
 
 Levels = tuple[Float[Array, "_ _ _"], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of SPADE.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    neighbours: int = setting(NEIGHBOURS, "nearest support images whose features are searched, at least 1")
+
+    def __post_init__(self):
+        """Refuse values out of their range."""
+        require_number(self, "neighbours", at_least=1)
 
 
 class State(NamedTuple):
@@ -121,3 +140,21 @@ def image_score(
     del patch_scores
     distances = _image_distances(state, features)
     return -jnp.mean(jax.lax.top_k(-distances, min(images, distances.size))[0])
+
+
+@register("spade", settings=Settings, source="Cohen and Hoshen, SPADE, 2020")
+def method(settings: Settings, *, map_size: int) -> Method:
+    """Distance to the nearest feature of the nearest support images, level by level."""
+    del map_size
+    images = settings.neighbours
+    return Method(
+        name="spade",
+        settings=settings,
+        embed=embed,
+        fit=fit,
+        score=functools.partial(score, images=images),
+        image_score=functools.partial(image_score, images=images),
+        rows=lambda pool: pool,
+        note=f"{images} images" if images != NEIGHBOURS else "",
+        export_tolerance=1e-3,  # rounding decides between two support features that are almost as near: up to 2e-4 seen
+    )

@@ -1,10 +1,32 @@
 """SubspaceAD: what the principal components of the support's features do not explain."""
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from fastrecon_jax.command_line.fields import require_number, setting
+from fastrecon_jax.core import features as stage_features
 from fastrecon_jax.core import pca, scoring
+from fastrecon_jax.methods.registry import Method, register
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of SubspaceAD.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    explained_variance: float = setting(
+        0.99, "share of the variance that the kept directions explain, above 0 and at most 1"
+    )
+
+    def __post_init__(self):
+        """Refuse values out of their range."""
+        require_number(self, "explained_variance", above=0, at_most=1)
 
 
 class State(NamedTuple):
@@ -62,3 +84,18 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
 
 
 image_score = scoring.mean_of_largest  # the authors' code takes it over the pixels of the map
+
+
+@register("subspace", settings=Settings, source="SubspaceAD, CVPR 2026")
+def method(settings: Settings, *, map_size: int) -> Method:
+    """Residual of the principal components of all support features."""
+    del map_size
+    return Method(
+        name="subspace",
+        settings=settings,
+        embed=stage_features.combine,
+        fit=functools.partial(fit, explained_variance=settings.explained_variance),
+        score=score,
+        image_score=image_score,
+        note=f"variance {settings.explained_variance:g}",
+    )

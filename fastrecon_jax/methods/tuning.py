@@ -4,11 +4,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from fastrecon_jax.core import coreset, linalg, regression
-from fastrecon_jax.methods import fastrecon
-from fastrecon_jax.methods.settings import AUTO, MethodSettings
 
 LAMS = (0.0, 0.25, 1.0, 4.0)
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the channels: a coreset of as many rows explains everything
@@ -122,72 +120,15 @@ def _scores(
     return jnp.stack([jnp.stack(of_size, axis=-1) for of_size in found], axis=-1)
 
 
-def fit(
-    features: Float[Array, "k h w c"],
-    key: PRNGKeyArray,
-    defective: Float[Array, "k n h w c"],
-    *,
-    settings: MethodSettings,
-) -> fastrecon.State:
-    """FastRecon with the settings that are chosen here.
+def fold_rows(k: int, h: int, w: int) -> int:
+    """Rows of the support pool in each fold: of the other images, or of half of a single one.
 
     Args:
-        features: of the k support images, (k, h, w, c).
-        key: of the random projection; unused without one.
-        defective: of n defective copies of each, (k, n, h, w, c).
-        settings: with lam or the coreset's ratio to be chosen, or both.
+        k: number of support images.
+        h: height of their features, in positions.
+        w: width of their features, in positions.
 
     Returns:
-        The state that `fastrecon.score` takes; its coreset is as long as the largest that was tried.
+        The number of rows.
     """
-    k, h, w, c = features.shape
-    choice = choose(features, defective, **asked(settings, shape=(k, h, w)))
-    known = {"lam": choice.lam, "projection": settings.coreset_projection or 0}
-    if chooses_rows(settings):
-        return fastrecon.fit(features, key, **known, rows=sizes(c, _known(k, h, w))[-1], kept=choice.rows)
-    return fastrecon.fit(features, key, **known, **given_size(settings))
-
-
-def chooses_rows(settings: MethodSettings) -> bool:
-    """Whether the size of the coreset is to be chosen.
-
-    Args:
-        settings: of the methods.
-
-    Returns:
-        True if it is.
-    """
-    return settings.coreset_ratio == AUTO
-
-
-def asked(settings: MethodSettings, *, shape: tuple[int, int, int]) -> dict[str, tuple[float, ...] | tuple[int, ...]]:
-    """What `choose` is to try.
-
-    Args:
-        settings: with lam or the coreset's ratio to be chosen, or both.
-        shape: number, height and width of the features of the support.
-
-    Returns:
-        Arguments of `choose`.
-    """
-    lams = LAMS if settings.lam == AUTO else (settings.lam,)
-    if chooses_rows(settings):
-        return {"lams": lams}
-    return {"lams": lams, "tried": (fastrecon.size(_known(*shape), **given_size(settings)),)}
-
-
-def given_size(settings: MethodSettings) -> dict[str, float | int | str]:
-    """The size of the coreset as the settings give it, by default the published one.
-
-    Args:
-        settings: of the methods.
-
-    Returns:
-        Arguments of `fastrecon.fit` and `fastrecon.size`, unless the ratio is `auto`.
-    """
-    return {"coreset_ratio": settings.coreset_ratio or fastrecon.RATIO, "rows": settings.coreset_rows}
-
-
-def _known(k: int, h: int, w: int) -> int:
-    """Rows of the pool of a fold."""
     return (k - 1) * h * w if k > 1 else h * (w // 2)

@@ -13,7 +13,8 @@ from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import augment, calibration
 from fastrecon_jax.parts import warnings as doubts
 from fastrecon_jax.parts.calibration import Calibration
-from fastrecon_jax.parts.engine import Engine, Recipe, Stages
+from fastrecon_jax.detector import Stages
+from fastrecon_jax.parts.engine import Engine, Recipe
 from fastrecon_jax.parts.photos import Photo
 from fastrecon_jax.runtime import devices
 
@@ -169,7 +170,7 @@ def encode(engine: Engine, pixels: UInt8[np.ndarray, "n H W 3"]) -> tuple[Float[
     Returns:
         (n, h_i, w_i, c_i) each.
     """
-    encode = functools.partial(engine.encode, engine.encoder.params)
+    encode = functools.partial(engine.encode, engine.encoder)
     return devices.in_batches(encode, pixels, over=None, batch_size=min(BATCH, len(pixels)))
 
 
@@ -209,11 +210,11 @@ def _single(
 ) -> tuple[list[float], Float[np.ndarray, "n H W"], Calibration, Calibration]:
     """A photograph by itself: changed copies score too low, halves by models of the other half too high."""
     copies = encode(engine, augment.changed_copies(photo.pixels))
-    scores, maps = (np.asarray(x) for x in engine.score(state, tuple(map(jnp.asarray, copies))))
+    scores, maps = (np.asarray(x) for x in engine.inspect_stages(state, tuple(map(jnp.asarray, copies))))
     halves = [_half(engine, support, axis=axis, first=first) for axis in (1, 2) for first in (True, False)]
     of_scores = calibration.fit_single(scores.tolist(), [score for score, _ in halves])
     of_peaks = calibration.fit_single(maps.max((1, 2)).tolist(), [peak for _, peak in halves])
-    (score,), _ = engine.score(state, support)
+    (score,), _ = engine.inspect_stages(state, support)
     return [float(score)], maps, of_scores, of_peaks
 
 
@@ -227,7 +228,7 @@ def _half(engine: Engine, support: Stages, *, axis: int, first: bool) -> tuple[f
         ]
         known.append(ends[0 if first else 1])
         other.append(ends[1 if first else 0])
-    (score,), maps = engine.score(engine.fit(tuple(known), jax.random.key(0)), tuple(other))
+    (score,), maps = engine.inspect_stages(engine.fit(tuple(known), jax.random.key(0)), tuple(other))
     return float(score), float(maps.max())
 
 

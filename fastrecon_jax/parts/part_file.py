@@ -16,11 +16,12 @@ from jaxtyping import PyTree, Shaped
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts.engine import Engine, Recipe
+from fastrecon_jax.parts import part_settings
 from fastrecon_jax.parts.part import Good, Limits, Part
 from fastrecon_jax.parts.records import MalformedError, build
 from fastrecon_jax.version import __version__
 
-FORMAT = 2
+FORMAT = 3
 SUFFIX = ".safetensors"
 _KEY, _STATE, _STAGES = "fastrecon_jax", "state", "stages"
 _DTYPES = ("F32", "I32")
@@ -136,6 +137,9 @@ def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, 
         raise InputError(f"{file} has format {number}, this version reads up to {FORMAT}: update fastrecon_jax")
     try:
         header = build(Header, known)
+        recipe = header.recipe
+        settings = part_settings.read(recipe.method, recipe.settings, header.format)
+        header = dataclasses.replace(header, recipe=dataclasses.replace(recipe, settings=settings))
     except (InputError, MalformedError, OverflowError) as error:
         raise InputError(f"{file} is damaged: {error}") from None
     recipe = header.recipe
@@ -181,7 +185,7 @@ def _expected(engine: Engine, count: int) -> tuple[tuple[jax.ShapeDtypeStruct, .
     """Shapes of the stages and of the state of so many photographs."""
     size = engine.recipe.crop_size
     pixels = jax.ShapeDtypeStruct((count, size, size, 3), jnp.uint8)
-    stages = jax.eval_shape(engine.encode, engine.encoder.params, pixels)
+    stages = jax.eval_shape(engine.encode, engine.encoder, pixels)
     return stages, jax.eval_shape(engine.fit, stages, jax.eval_shape(lambda: jax.random.key(0)))
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from fastrecon_jax import files
 from fastrecon_jax.data import images
-from fastrecon_jax.data.prefetch import mapped
+from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.prefetch import prefetch
 from fastrecon_jax.errors import InputError
 
 Source: TypeAlias = str | os.PathLike | np.ndarray | Image.Image
@@ -36,20 +37,6 @@ class Photo(NamedTuple):
     width: int
     height: int
     pixels: UInt8[np.ndarray, "H W 3"]
-
-
-class Preprocessing(NamedTuple):
-    """How a photograph is made fit for the encoder.
-
-    Attributes:
-        image_size: side of the resized image, in pixels.
-        crop_size: side of the centre that is kept.
-        max_pixels: of the photograph; larger ones are refused before they are decoded.
-    """
-
-    image_size: int
-    crop_size: int
-    max_pixels: int = images.MAX_PIXELS
 
 
 def find(patterns: str, flag: str = "images") -> list[Path]:
@@ -147,7 +134,7 @@ def prepare(image: Image.Image, preprocessing: Preprocessing, *, name: str) -> P
     Returns:
         The photograph.
     """
-    pixels = images.preprocess(image, image_size=preprocessing.image_size, crop_size=preprocessing.crop_size)
+    pixels = images.preprocess(image, preprocessing)
     return Photo(name, hashlib.sha256(pixels.tobytes()).hexdigest(), *image.size, pixels)
 
 
@@ -209,7 +196,7 @@ def stream(
         Each path with its photograph, or with the reason why there is none.
     """
     read = functools.partial(_read, preprocessing=preprocessing)
-    yield from mapped(read, paths, ahead=ahead)
+    yield from prefetch(read, paths, buffer_size=ahead)
 
 
 def _read(path: Path, *, preprocessing: Preprocessing) -> tuple[Path, Photo | InputError]:

@@ -24,6 +24,8 @@ def build(kind: Any, value: Any, where: str = "header") -> Any:
     Raises:
         MalformedError: it is not of that type, a field is missing or unknown, or a number is not finite.
     """
+    if kind is Any:
+        return value
     if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
         return _record(kind, value, where)
     origin, arguments = get_origin(kind), get_args(kind)

@@ -5,10 +5,10 @@ import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
+from fastrecon_jax import methods
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection.config import DemoConfig
-from fastrecon_jax.methods.settings import MethodSettings
 from fastrecon_jax.parts.engine import Engine, Recipe, load_encoder, make_engine
 
 Opener: TypeAlias = Callable[[Recipe], Engine]
@@ -35,7 +35,7 @@ def recipe(config: DemoConfig) -> Recipe:
         image_size=config.image_size,
         crop_size=config.crop_size,
         method=config.method,
-        settings=MethodSettings(),
+        settings=methods.registration(config.method).settings(),
         image_score="",
     )
 

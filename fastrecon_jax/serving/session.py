@@ -10,13 +10,14 @@ from PIL import Image
 
 from fastrecon_jax import files
 from fastrecon_jax.data import images
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import calibration, inspector, part_file, photos, pictures
 from fastrecon_jax.parts import part as parts
 from fastrecon_jax.parts.engine import Engine
-from fastrecon_jax.parts.inspector import Finding, Inspector
+from fastrecon_jax.parts.inspector import Finding, PartInspector
 from fastrecon_jax.parts.part import Part
-from fastrecon_jax.parts.photos import Photo, Preprocessing
+from fastrecon_jax.parts.photos import Photo
 from fastrecon_jax.serving.engines import Opener
 
 _THUMBNAIL = 96
@@ -47,7 +48,7 @@ class Session(NamedTuple):
         thumbnails: of the good photographs; none for a part from a file.
     """
 
-    inspector: Inspector
+    inspector: PartInspector
     warnings: tuple[str, ...]
     thumbnails: tuple[Image.Image, ...]
 
