@@ -8,13 +8,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from fastrecon_jax.composition import Arrays
 from jaxtyping import Array, Bool, Float, Real, UInt8
 from matplotlib.figure import Figure
 
 from fastrecon_jax import detector, encoders, files, methods
 from fastrecon_jax.command_line.fields import require, setting
-from fastrecon_jax.composition import Arrays
 from fastrecon_jax.data import datasets, loader, samples
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.encoders.registry import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import plots
@@ -114,8 +115,8 @@ def read_images(config: ExampleConfig, category: samples.Category) -> Images:
     samples.check(category, shots=config.shots)
     train = category.train[: max(config.max_images, config.shots) if config.max_images else None]
     test = samples.subset(category.test, config.max_images)
-    sizes = {"image_size": config.image_size, "crop_size": config.crop_size}
-    batches = list(loader.batches((*train, *test), batch_size=BATCH, **sizes))
+    preprocessing = Preprocessing(config.image_size, config.crop_size)
+    batches = list(loader.batches((*train, *test), preprocessing, batch_size=BATCH))
     pixels, masks = (np.concatenate(x) for x in zip(*((b.images[: b.count], b.masks) for b in batches), strict=True))
     n = len(train)
     return Images(pixels[:n], pixels[n:], masks[n:], np.array([sample.defective for sample in test]))

@@ -8,12 +8,13 @@ from jaxtyping import Float
 from PIL import Image
 
 from fastrecon_jax import files
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.methods.settings import MethodSettings
 from fastrecon_jax.parts import auto_settings, inspector, part_file, photos
 from fastrecon_jax.parts import part as parts
 from fastrecon_jax.parts.engine import Recipe, open_engine
 from fastrecon_jax.parts.inspector import Finding, Inspector
-from fastrecon_jax.parts.photos import Photo, Preprocessing, Source
+from fastrecon_jax.parts.photos import Photo, Source
 
 
 class FastRecon:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets, samples, support
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import tables
 from fastrecon_jax.methods.settings import MethodSettings
@@ -55,10 +56,10 @@ def read(category: samples.Category, engine: Engine) -> Photos:
     Returns:
         The photographs.
     """
-    sizes = {"image_size": engine.recipe.image_size, "crop_size": engine.recipe.crop_size}
+    preprocessing = Preprocessing(engine.recipe.image_size, engine.recipe.crop_size)
 
     def load(sample: samples.Sample) -> Photo:
-        picture = samples.load_image(sample, samples.read(sample), **sizes)
+        picture = samples.load_image(sample, samples.read(sample), preprocessing)
         return Photo(sample.name, sample.name, *picture.size, picture.pixels)
 
     labels = np.array([sample.defective for sample in category.test])

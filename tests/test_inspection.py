@@ -17,7 +17,9 @@ def photographs(seed, count):
 
 
 def preprocessed(photos):
-    return jnp.stack([jnp.asarray(images.preprocess(Image.fromarray(photo), **SIZES)) for photo in photos])
+    return jnp.stack(
+        [jnp.asarray(images.preprocess(Image.fromarray(photo), images.Preprocessing(**SIZES))) for photo in photos]
+    )
 
 
 @pytest.mark.parametrize("kind", ["", "max"])

@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 
 from fastrecon_jax import detector, encoders, methods
 from fastrecon_jax.data import folder, loader
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.evaluation import encoding, run
 from fastrecon_jax.evaluation.config import EvalConfig
 
@@ -52,7 +53,7 @@ def test_the_coreset_is_the_published_one(shared, category):
     method = methods.create("fastrecon")
     programs = detector.create(encoder, [method], map_size=224)
     train = folder.open_category((shared / "data" / category).parent, category.split("/")[1]).train[:8]
-    batch = next(loader.batches(train, batch_size=8, image_size=256, crop_size=224))
+    batch = next(loader.batches(train, Preprocessing(256, 224), batch_size=8))
     stages, _ = encoding.timed(programs.encode, programs.params, batch.images)
     reference = json.loads((shared / "reference" / "fastrecon_resnet50_v1.json").read_text())
     for shots in (2, 4, 8):

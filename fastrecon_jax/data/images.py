@@ -4,6 +4,7 @@ import contextlib
 import io
 import threading
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -13,59 +14,43 @@ from fastrecon_jax.errors import InputError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 128_000_000  # half a gigabyte of memory for each thread that decodes
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")  # for some of the others Pillow starts programs, such as Ghostscript
 _OPAQUE = {"RGBA": "RGB", "PA": "RGB", "LA": "L"}
 _LARGE = 64_000_000  # pixels from which Pillow's limit must be set aside; it lies at 89 million
 _UNLIMITED = threading.Lock()
 
 
+class Preprocessing(NamedTuple):
+    """How a photograph is made fit for the encoder.
+
+    Attributes:
+        image_size: side of the square to which it is resized, in pixels.
+        crop_size: side of the centre that is kept, at most `image_size`.
+        max_pixels: width times height up to which a file is decoded; a small file may claim any size.
+    """
+
+    image_size: int
+    crop_size: int
+    max_pixels: int = MAX_PIXELS
+
+
 def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """An 8-bit RGB picture of any image: grey is repeated, alpha dropped, 16 bits scaled, EXIF rotation applied.
+    """An 8-bit RGB picture of an encoded PNG, JPEG, BMP or TIFF file.
 
-    Args:
-        data: the encoded file.
-        name: of the file, for messages.
-        max_pixels: width times height up to which an image is decoded; a small file may claim any size.
-
-    Returns:
-        A Pillow image of mode RGB.
-
-    Raises:
-        InputError: the bytes are no image, are truncated, hold floating-point pixels or too many.
+    Grey is repeated, alpha dropped, 16 bits are scaled and the EXIF rotation is applied. InputError names the file
+    where the bytes are no image, are damaged, or hold floating-point pixels or more than `max_pixels`.
     """
     image = _open(data, name, max_pixels)
     return _eight_bits(_decoded(image, name), name).convert("RGB")
 
 
 def convert(image: Image.Image, name: str) -> Image.Image:
-    """The same of an image that Pillow has opened.
-
-    Args:
-        image: of any mode; it stays as it is.
-        name: for messages.
-
-    Returns:
-        A Pillow image of mode RGB.
-
-    Raises:
-        InputError: it cannot be decoded, or holds floating-point pixels.
-    """
+    """The same for an image that Pillow has opened, which stays as it is."""
     return _eight_bits(_decoded(image, name), name).convert("RGB")
 
 
 def decode_mask(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """A mask as an 8-bit grey picture, 255 where any channel of the file is above zero.
-
-    Args:
-        data: the encoded file.
-        name: of the file, for messages.
-        max_pixels: width times height up to which a mask is decoded.
-
-    Returns:
-        A Pillow image of mode L.
-
-    Raises:
-        InputError: the bytes are no image, are truncated or hold too many pixels.
-    """
+    """A mask as an 8-bit grey picture, 255 where any channel of the file but alpha is above zero; see `decode`."""
     image = _open(data, name, max_pixels)
     pixels = np.asarray(_without_alpha(_decoded(image, name)))
     marked = pixels.any(axis=-1) if pixels.ndim == 3 else pixels > 0
@@ -73,19 +58,7 @@ def decode_mask(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Imag
 
 
 def size(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Size of an image after its EXIF rotation.
-
-    Args:
-        data: the encoded file.
-        name: of the file, for messages.
-        max_pixels: width times height that is allowed.
-
-    Returns:
-        (width, height) in pixels.
-
-    Raises:
-        InputError: the bytes are no image, are truncated or hold too many pixels.
-    """
+    """Width and height of an encoded image after its EXIF rotation, in pixels; see `decode` for what is refused."""
     image = _open(data, name, max_pixels)
     width, height = _stored_size(image)
     with _named(name):
@@ -103,7 +76,7 @@ def _stored_size(image: Image.Image) -> tuple[int, int]:
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     """An image whose head is read and whose pixels are not."""
     with _named(name), _unlimited():
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
     if image.width * image.height > max_pixels:
         raise InputError(
             f"{name} has {image.width}x{image.height} pixels, more than max_pixels={max_pixels}: make it smaller, or "
@@ -157,41 +130,24 @@ def _without_alpha(image: Image.Image) -> Image.Image:
     return image.convert(opaque) if opaque else image
 
 
-def preprocess(image: Image.Image, *, image_size: int, crop_size: int) -> UInt8[np.ndarray, "H W 3"]:
-    """Resize to a square with Lanczos' filter, whatever the source's proportions, and cut out the centre.
+def preprocess(image: Image.Image, preprocessing: Preprocessing) -> UInt8[np.ndarray, "crop_size crop_size 3"]:
+    """Resize an RGB picture to a square with Lanczos' filter, whatever its proportions, and cut out the centre.
 
-    Along the width first, then along the height: Pillow up to 12 does so by itself, Pillow 13 turns the passes round
-    for tall images, and since it rounds to 8 bits between them, other pixels would come out.
-
-    Args:
-        image: of mode RGB.
-        image_size: side of the resized image, in pixels.
-        crop_size: side of the part that is kept, at most `image_size`.
-
-    Returns:
-        (crop_size, crop_size, 3).
-
-    References:
-        The published code of FastRecon: 256, then 224.
+    As the published code of FastRecon does it, there to 256 and 224 pixels.
     """
-    narrowed = image.resize((image_size, image.height), Image.Resampling.LANCZOS)
-    resized = narrowed.resize((image_size, image_size), Image.Resampling.LANCZOS)
-    return np.asarray(_crop(resized, crop_size))
+    side = preprocessing.image_size
+    # Along the width first, then along the height: Pillow up to 12 does so by itself, Pillow 13 turns the passes round
+    # for tall images, and since it rounds to 8 bits between them, other pixels would come out.
+    narrowed = image.resize((side, image.height), Image.Resampling.LANCZOS)
+    resized = narrowed.resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(_crop(resized, preprocessing.crop_size))
 
 
-def preprocess_mask(mask: Image.Image, *, image_size: int, crop_size: int) -> Bool[np.ndarray, "H W"]:
-    """The same for a mask, with the nearest neighbour.
-
-    Args:
-        mask: of mode L, from `decode_mask`.
-        image_size: side of the resized mask, in pixels.
-        crop_size: side of the part that is kept.
-
-    Returns:
-        (crop_size, crop_size), true for defective pixels.
-    """
-    resized = mask.resize((image_size, image_size), Image.Resampling.NEAREST)
-    return np.asarray(_crop(resized, crop_size)) > 0
+def preprocess_mask(mask: Image.Image, preprocessing: Preprocessing) -> Bool[np.ndarray, "crop_size crop_size"]:
+    """The same for a mask from `decode_mask`, with the nearest neighbour; true for defective pixels."""
+    side = preprocessing.image_size
+    resized = mask.resize((side, side), Image.Resampling.NEAREST)
+    return np.asarray(_crop(resized, preprocessing.crop_size)) > 0
 
 
 def _crop(image: Image.Image, size: int) -> Image.Image:

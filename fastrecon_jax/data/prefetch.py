@@ -1,4 +1,4 @@
-"""A function over many items by threads, in order, a limited number ahead of their use."""
+"""A function over many items by threads, its results in order and a limited number of them ready in advance."""
 
 import collections
 import os
@@ -10,28 +10,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def mapped(
-    function: Callable[[Item], Result], items: Iterable[Item], *, ahead: int, threads: int = 0
+def prefetch(
+    function: Callable[[Item], Result], items: Iterable[Item], *, buffer_size: int, threads: int = 0
 ) -> Iterator[Result]:
     """Results in the order of the items, computed by threads while the caller uses earlier ones.
 
-    Args:
-        function: of an item; what it raises is raised where its result would come.
-        items: read as they are needed.
-        ahead: results that are kept ready, at most.
-        threads: one a processor by default.
-
-    Yields:
-        The results.
+    Items are taken as they are needed: at most `buffer_size` results wait for the caller. What the function raises is
+    raised where its result would come. A caller that stops early cancels what has not begun. There is one thread a
+    processor unless `threads` says otherwise.
     """
     waiting: collections.deque[Future[Result]] = collections.deque()
     executor = ThreadPoolExecutor(threads or os.cpu_count() or 1)
     try:
         for item in items:
             waiting.append(executor.submit(function, item))
-            if len(waiting) > ahead:
+            if len(waiting) > buffer_size:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    finally:  # also when the caller stops early
+    finally:  # also when the caller stops early, or the user presses Ctrl-C
         executor.shutdown(cancel_futures=True)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, UInt8
 
 from fastrecon_jax import files
 from fastrecon_jax.data import images
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 
 GOOD = "good"
@@ -18,13 +19,13 @@ class Sample(NamedTuple):
     """One photograph, not read yet.
 
     Attributes:
-        name: of the file relative to its category, such as `test/broken_large/000.png`.
+        name: the file relative to its category, such as `test/broken_large/000.png`.
         path: where it is, for people.
         defective: the label.
         defect: the kind of defect; `good` for none.
         read: gives the encoded file.
         read_mask: gives the encoded mask; None for good images and where the data set has no masks.
-        files: that hold the image and its mask.
+        files: those that hold the image and its mask.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Category(NamedTuple):
     """One kind of part.
 
     Attributes:
-        name: of the category.
+        name: the category.
         train: good images, sorted by name.
         test: good and defective images, sorted by name.
         has_masks: whether every defective test image has a mask.
@@ -58,8 +59,8 @@ class Picture(NamedTuple):
     """One photograph, read.
 
     Attributes:
-        pixels: what the encoder sees of it, RGB, (crop_size, crop_size, 3).
-        size: of the file, (width, height) in pixels.
+        pixels: what the encoder sees of it, RGB, 0 to 255.
+        size: width and height of the file, in pixels.
     """
 
     pixels: UInt8[np.ndarray, "H W 3"]
@@ -67,20 +68,7 @@ class Picture(NamedTuple):
 
 
 def from_file(root: Path, path: Path, *, defect: str = GOOD, mask: Path | None = None) -> Sample:
-    """A photograph in a folder; it is not read.
-
-    Args:
-        root: of the category, to which names are relative.
-        path: of the image, under it.
-        defect: the kind of defect; `good` for none.
-        mask: of a defective image.
-
-    Returns:
-        The sample.
-
-    Raises:
-        InputError: the image lies elsewhere, or its name is not UTF-8.
-    """
+    """A photograph in the folder of its category, not read yet; InputError where it lies elsewhere or is not UTF-8."""
     if not path.is_relative_to(root):
         raise InputError(f"image {path} does not lie in {root}")
     return Sample(
@@ -95,17 +83,9 @@ def from_file(root: Path, path: Path, *, defect: str = GOOD, mask: Path | None =
 
 
 def fingerprints(category: Category) -> list[Any]:
-    """Names, sizes and times of the files of a category, which change when an image is replaced; none is read.
+    """What changes when an image of a category is replaced, without reading any; as JSON holds it.
 
-    Args:
-        category: with its images.
-
-    Returns:
-        For each image its name and, of each of its files, the size in bytes and the time of change in nanoseconds; as
-        JSON holds it.
-
-    Raises:
-        InputError: a file is not there any more.
+    For each image its name and, of each of its files, the size in bytes and the time of its last change in nanoseconds.
     """
     all_samples = (*category.train, *category.test)
     facts = {file: _facts(file) for file in {file for sample in all_samples for file in sample.files}}
@@ -114,74 +94,37 @@ def fingerprints(category: Category) -> list[Any]:
 
 def _facts(file: Path) -> list[int]:
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError as error:
         raise InputError(f"{file} cannot be read: {files.reason(error)}") from None
-    return [found.st_size, found.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns]
 
 
 def read(sample: Sample) -> bytes:
-    """The encoded image file.
-
-    Args:
-        sample: which.
-
-    Returns:
-        Its bytes.
-
-    Raises:
-        InputError: it cannot be read.
-    """
+    """The encoded image file; InputError where it cannot be read."""
     return _bytes(sample.read, sample.path)
 
 
-def load_image(
-    sample: Sample, data: bytes, *, image_size: int, crop_size: int, max_pixels: int = images.MAX_PIXELS
-) -> Picture:
-    """Decode and preprocess a photograph.
-
-    Args:
-        sample: which.
-        data: from `read`.
-        image_size: side of the resized image, in pixels.
-        crop_size: side of the part that is kept.
-        max_pixels: of the file up to which it is decoded.
-
-    Returns:
-        What the encoder sees of it, and its size.
-
-    Raises:
-        InputError: it cannot be decoded.
-    """
-    image = images.decode(data, sample.path, max_pixels=max_pixels)
-    return Picture(images.preprocess(image, image_size=image_size, crop_size=crop_size), image.size)
+def load_image(sample: Sample, data: bytes, preprocessing: Preprocessing) -> Picture:
+    """Decode and preprocess a photograph whose encoded file was read; InputError where it cannot be decoded."""
+    image = images.decode(data, sample.path, max_pixels=preprocessing.max_pixels)
+    return Picture(images.preprocess(image, preprocessing), image.size)
 
 
 def load_mask(
-    sample: Sample, size: tuple[int, int], *, image_size: int, crop_size: int, max_pixels: int = images.MAX_PIXELS
+    sample: Sample, size: tuple[int, int], preprocessing: Preprocessing
 ) -> Bool[np.ndarray, "crop_size crop_size"]:
-    """Read, decode and preprocess the mask of a photograph.
+    """Read, decode and preprocess the mask of a photograph; all false for good images and where there is no mask.
 
-    Args:
-        sample: which.
-        size: of the photograph, (width, height), which the mask must have too.
-        image_size: side of the resized mask, in pixels.
-        crop_size: side of the part that is kept.
-        max_pixels: of the file up to which it is decoded.
-
-    Returns:
-        True for defective pixels, (crop_size, crop_size); all false for good images and where there is no mask.
-
-    Raises:
-        InputError: it cannot be read or decoded, or it has another size than the image.
+    InputError where it cannot be used, or is of another (width, height) than `size`, the photograph's.
     """
     if sample.read_mask is None:
-        return np.zeros((crop_size, crop_size), bool)
+        return np.zeros((preprocessing.crop_size, preprocessing.crop_size), bool)
     name = f"the mask of {sample.path}"
-    mask = images.decode_mask(_bytes(sample.read_mask, name), name, max_pixels=max_pixels)
+    mask = images.decode_mask(_bytes(sample.read_mask, name), name, max_pixels=preprocessing.max_pixels)
     if mask.size != size:
         raise InputError(f"{name} is {mask.width}x{mask.height}, it must be of the image's size, {size[0]}x{size[1]}")
-    return images.preprocess_mask(mask, image_size=image_size, crop_size=crop_size)
+    return images.preprocess_mask(mask, preprocessing)
 
 
 def _bytes(read: Callable[[], bytes], name: str) -> bytes:
@@ -192,15 +135,7 @@ def _bytes(read: Callable[[], bytes], name: str) -> bytes:
 
 
 def check(category: Category, *, shots: int) -> None:
-    """Refuse a category that cannot be evaluated.
-
-    Args:
-        category: to check.
-        shots: the largest number of support images.
-
-    Raises:
-        InputError: too few good training images, or a test set without good or without defective images.
-    """
+    """Refuse a category with fewer good training images than shots, or without good or defective test images."""
     if len(category.train) < shots:
         raise InputError(
             f"category {category.name} has {len(category.train)} good training images, "
@@ -214,14 +149,9 @@ def check(category: Category, *, shots: int) -> None:
 
 
 def subset(test: Sequence[Sample], limit: int) -> tuple[Sample, ...]:
-    """At most `limit` test images, spread evenly over the good and over the defective ones.
+    """At most `limit` (at least 2; 0 for all) test images in their order, good and defective ones in their proportion.
 
-    Args:
-        test: good and defective images.
-        limit: how many, at least 2; 0 for all.
-
-    Returns:
-        The images kept, in their order, both kinds in their proportion and at least one of each.
+    They are spread evenly over either kind, and there is at least one of each.
     """
     if not 0 < limit < len(test):
         return tuple(test)

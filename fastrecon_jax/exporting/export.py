@@ -12,12 +12,13 @@ from jaxtyping import Float, UInt8
 
 from fastrecon_jax import exporting, files
 from fastrecon_jax.data import images as decoding
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import fit
 from fastrecon_jax.inspection.config import ExportConfig
 from fastrecon_jax.parts import part_file, photos
 from fastrecon_jax.parts.engine import open_engine
-from fastrecon_jax.parts.inspector import Inspector, create
+from fastrecon_jax.parts.inspector import PartInspector, create
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.version import __version__
 
@@ -111,10 +112,10 @@ def _remaining(part: Part) -> list:
 
 
 def _original(
-    inspector: Inspector, pictures: UInt8[np.ndarray, "n H W 3"]
+    inspector: PartInspector, pictures: UInt8[np.ndarray, "n H W 3"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n crop crop"]]:
     """What the part itself says, through Pillow."""
-    sizes = photos.Preprocessing(inspector.part.recipe.image_size, inspector.part.recipe.crop_size)
+    sizes = Preprocessing(inspector.part.recipe.image_size, inspector.part.recipe.crop_size)
     pixels = np.stack([photos.load(picture, sizes).pixels for picture in pictures])
     scores, maps = inspector.engine.inspect(inspector.arrays, jnp.asarray(pixels))
     return np.asarray(scores), np.asarray(maps)

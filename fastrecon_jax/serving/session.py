@@ -8,8 +8,6 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from fastrecon_jax import files
-from fastrecon_jax.data import images
 from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import calibration, inspector, part_file, photos, pictures
@@ -22,7 +20,6 @@ from fastrecon_jax.serving.engines import Opener
 
 _THUMBNAIL = 96
 _SHOWN = 5
-_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RATES = 1e-9, 1 - 1e-9
 Named = tuple[str, Image.Image]
 
@@ -96,7 +93,7 @@ def read(paths: Sequence[str | Path], bounds: Bounds) -> list[Named]:
     found, errors = [], []
     for path in map(Path, paths):
         try:
-            found.append((path.name, _decode(path, bounds.pixels)))
+            found.append((path.name, photos.decode(path, path.name, bounds.pixels)))
         except InputError as error:
             errors.append(str(error))
     if errors:
@@ -164,7 +161,7 @@ def look(session: Session, path: str | Path, bounds: Bounds) -> View:
     Raises:
         InputError: it cannot be used.
     """
-    return look_at(session, Path(path).name, _decode(Path(path), bounds.pixels))
+    return look_at(session, Path(path).name, photos.decode(path, Path(path).name, bounds.pixels))
 
 
 def look_at(session: Session, name: str, image: Image.Image) -> View:
@@ -267,18 +264,6 @@ def _multiple(value: float, step: float) -> float:
 
 def _sizes(engine: Engine) -> Preprocessing:
     return Preprocessing(engine.recipe.image_size, engine.recipe.crop_size)
-
-
-def _decode(path: Path, pixels: int) -> Image.Image:
-    """Of the formats that are allowed alone: for some of the others Pillow would start programs."""
-    try:
-        with path.open("rb") as opened:
-            known = opened.read(4).startswith(_BEGINNINGS)
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {files.reason(error)}") from None
-    if not known:
-        raise InputError(f"{path.name} is not an image: allowed are files of {', '.join(images.ENDINGS)}")
-    return photos.decode(path, path.name, pixels)
 
 
 def _thumbnail(image: Image.Image) -> Image.Image:

@@ -116,8 +116,8 @@ def _features(rows: int) -> np.ndarray:
     programs = detector.create(encoder, [], map_size=224)
     embed = jax.jit(jax.vmap(methods.create("fastrecon", methods.MethodSettings(), map_size=224).embed))
     config, found = EvalConfig(batch_size=options.BATCH_SIZE.value), []
-    sizes = {"image_size": config.image_size, "crop_size": config.crop_size, "threads": options.THREADS.value}
-    for batch in loader.batches(dataset.open_category(name).train, batch_size=config.batch_size, **sizes):
+    how = {"batch_size": config.batch_size, "threads": options.THREADS.value}
+    for batch in loader.batches(dataset.open_category(name).train, config.preprocessing, **how):
         features = np.asarray(embed(programs.encode(programs.params, jnp.asarray(batch.images))))
         found.append(features[: batch.count].reshape(-1, features.shape[-1]))
         if sum(map(len, found)) >= rows:

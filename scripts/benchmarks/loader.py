@@ -22,10 +22,10 @@ def run() -> None:
     programs = detector.create(encoder, [], map_size=224)
     config = EvalConfig(batch_size=options.BATCH_SIZE.value)
     batch = jnp.zeros((config.batch_size, config.crop_size, config.crop_size, 3), jnp.uint8)
-    sizes = {"image_size": config.image_size, "crop_size": config.crop_size, "threads": options.THREADS.value}
+    how = {"batch_size": config.batch_size, "threads": options.THREADS.value}
 
     def load() -> None:
-        for _ in loader.batches(images, batch_size=config.batch_size, **sizes):
+        for _ in loader.batches(images, config.preprocessing, **how):
             pass
 
     def encode() -> None:
@@ -33,7 +33,7 @@ def run() -> None:
             encoding.timed(programs.encode, programs.params, batch)
 
     def both() -> None:
-        for one in loader.batches(images, batch_size=config.batch_size, **sizes):
+        for one in loader.batches(images, config.preprocessing, **how):
             encoding.timed(programs.encode, programs.params, jnp.asarray(one.images))
 
     counts = {

@@ -9,7 +9,7 @@ from fastrecon_jax.data import images
 
 
 def pillow(pixels, image_size, crop_size):
-    return images.preprocess(Image.fromarray(pixels), image_size=image_size, crop_size=crop_size)
+    return images.preprocess(Image.fromarray(pixels), images.Preprocessing(image_size, crop_size))
 
 
 def ours(pixels, image_size, crop_size):

@@ -5,15 +5,16 @@ import pytest
 from PIL import Image
 
 from fastrecon_jax.data import datasets, folder, samples
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from tests.data.parts import forbid, write_category
 
-SIZES = {"image_size": 48, "crop_size": 40}
+SIZES = Preprocessing(48, 40)
 
 
 def load(sample):
-    picture = samples.load_image(sample, samples.read(sample), **SIZES)
-    return picture.pixels, samples.load_mask(sample, picture.size, **SIZES)
+    picture = samples.load_image(sample, samples.read(sample), SIZES)
+    return picture.pixels, samples.load_mask(sample, picture.size, SIZES)
 
 
 def test_categories_are_found_by_looking(tmp_path):

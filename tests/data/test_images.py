@@ -1,6 +1,7 @@
 import hashlib
 import io
 import struct
+import subprocess
 import zlib
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from fastrecon_jax.data import images
+from fastrecon_jax.data.images import Preprocessing
 
 
 def encoded(array, mode=None, kind="PNG", **options):
@@ -86,7 +88,7 @@ VIDEO = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(200)
         (b"these are words", "part.png is not an image: allowed are files of .png"),
         (b"", "part.png is not an image"),
         (VIDEO, "part.png is not an image"),
-        (b"\x00\x00\x01\xb3\x14\x00\xf0\x13" + bytes(200), "part.png cannot be decoded, it is damaged or not supp"),
+        (b"\x00\x00\x01\xb3\x14\x00\xf0\x13" + bytes(200), "part.png is not an image"),
         (encoded(COLOUR)[:60], "part.png cannot be decoded, it is damaged"),
         (encoded(GREY.astype(np.float32), kind="TIFF"), "part.png has floating-point pixels"),
     ],
@@ -94,6 +96,25 @@ VIDEO = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(200)
 def test_unusable_bytes_name_the_file(data, message):
     with pytest.raises(ValueError, match=message):
         images.decode(data, "part.png")
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PPM", "ICO"])
+def test_other_formats_are_no_images(kind):
+    with pytest.raises(ValueError, match=r"part.png is not an image: allowed are files of .png, .jpg"):
+        images.decode(encoded(COLOUR, kind=kind), "part.png")
+
+
+@pytest.mark.parametrize("read", [images.decode, images.decode_mask, images.size])
+def test_postscript_named_as_an_image_starts_no_program(read, monkeypatch):
+    """Pillow would start Ghostscript on it."""
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **options: started.append(arguments))
+    with pytest.raises(ValueError, match=r"part.png is not an image"):
+        read(POSTSCRIPT, "part.png")
+    assert not started
 
 
 def claiming(side):
@@ -133,20 +154,20 @@ def test_the_size_of_a_damaged_image_names_the_file():
 
 def test_preprocessing_is_pillows_lanczos_and_the_centre():
     source = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 90, 3), dtype=np.uint8))
-    ours = images.preprocess(source, image_size=32, crop_size=20)
+    ours = images.preprocess(source, Preprocessing(32, 20))
     np.testing.assert_array_equal(ours, np.asarray(source.resize((32, 32), Image.Resampling.LANCZOS))[6:26, 6:26])
 
 
 def test_a_tall_image_is_filtered_along_its_width_first_by_every_version_of_pillow():
     pixels = np.random.default_rng(0).integers(0, 256, (90, 60, 3), dtype=np.uint8)
-    ours = images.preprocess(Image.fromarray(pixels), image_size=32, crop_size=32)
+    ours = images.preprocess(Image.fromarray(pixels), Preprocessing(32, 32))
     assert hashlib.sha256(ours.tobytes()).hexdigest()[:16] == "b96d7aceca2d4c70"
 
 
 def test_preprocessing_equals_the_reference(shared):
     reference = np.load(shared / "reference" / "resnet50_v1_bottle.npz")["images"][0]
     path = shared / "data" / "mvtec_ad" / "bottle" / "test" / "broken_large" / "000.png"
-    pixels = images.preprocess(images.decode(path.read_bytes(), "x"), image_size=256, crop_size=224)
+    pixels = images.preprocess(images.decode(path.read_bytes(), "x"), Preprocessing(256, 224))
     normalised = (pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     assert np.abs(normalised - reference).max() < 1e-5
 
@@ -155,7 +176,7 @@ def test_masks_are_marked_where_above_zero_and_resized_by_the_nearest():
     mask = np.zeros((4, 4), np.uint8)
     mask[0, 0] = 1
     decoded = images.decode_mask(encoded(mask), "x")
-    resized = images.preprocess_mask(decoded, image_size=8, crop_size=8)
+    resized = images.preprocess_mask(decoded, Preprocessing(8, 8))
     assert resized[:2, :2].all()
     assert resized.sum() == 4
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastrecon_jax.data import datasets, demo, publishers, samples
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.data.publishers import PUBLISHERS, archives
 from fastrecon_jax.errors import InputError
 from tests.data.parts import forbid, write_category
@@ -53,9 +54,9 @@ def test_a_folder_is_listed(name):
         assert (sample.read_mask is not None) == (sample.defective and listed.has_masks)
         assert (sample.defect == "good") != sample.defective
         data = samples.read(sample)
-        picture = samples.load_image(sample, data, image_size=32, crop_size=32)
+        picture = samples.load_image(sample, data, Preprocessing(32, 32))
         assert picture.pixels.shape == (32, 32, 3)
-        assert samples.load_mask(sample, picture.size, image_size=32, crop_size=32).any() <= sample.defective
+        assert samples.load_mask(sample, picture.size, Preprocessing(32, 32)).any() <= sample.defective
 
 
 @pytest.mark.parametrize("name", dummies.ARCHIVES)

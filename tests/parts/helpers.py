@@ -5,10 +5,10 @@ import functools
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.methods.settings import MethodSettings
 from fastrecon_jax.parts import photos
 from fastrecon_jax.parts.engine import Recipe, open_engine
-from fastrecon_jax.parts.photos import Preprocessing
 
 SIZES = Preprocessing(72, 64)
 

@@ -1,14 +1,15 @@
-"""Surfaces cut from real photographs: brickwork and gravel of scikit-image, in colour.
+"""Surfaces cut from real photographs: brickwork and gravel, in colour.
 
-Both photographs are 512x512 and grey. Training images come from the left of a photograph, test images from the right,
-and no pixel of one is used by the other.
+Both photographs, `brick.png` and `gravel.png` beside this file, are 512x512 and grey; `LICENCE.txt` says where they
+come from. Training images are cut from the left of a photograph, test images from the right, and no pixel of one is
+used by the other.
 """
 
 import functools
 import math
+import pathlib
 
 import numpy as np
-import skimage.data
 from PIL import Image
 
 from fastrecon_jax.data.demo import canvas, defects
@@ -67,7 +68,8 @@ def gravel(rng: np.random.Generator, split: str, defect: canvas.Defect | None = 
 
 @functools.cache
 def _photograph(name: str) -> canvas.Plane:
-    return getattr(skimage.data, name)().astype(np.float32) / np.float32(255)
+    with Image.open(pathlib.Path(__file__).with_name(f"{name}.png")) as image:
+        return np.asarray(image, np.float32) / np.float32(255)
 
 
 def _cut(name: str, split: str, rng: np.random.Generator, *, side: tuple[float, float], turn: float) -> canvas.Plane:
