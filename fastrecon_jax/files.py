@@ -16,53 +16,27 @@ from jaxtyping import Shaped
 
 from fastrecon_jax.errors import InputError
 
-_ENDING = ".fastrecon_draft"  # of what is being written; nothing else has it
+_ENDING = ".fastrecon_draft"  # the name of what is being written ends so, and nothing else's does
 DRAFTS = f".*{_ENDING}"
-_STALE = 24 * 3600  # seconds after which a draft was left by a process that was killed
+_STALE = 24 * 3600  # seconds after which a draft must have been left by a process that was killed
+_SERVICE_FOLDERS = ("__MACOSX",)  # macOS puts it into archives
 
 
 def reason(error: OSError) -> str:
-    """Why the system refused, without the number and the path.
-
-    Args:
-        error: as raised.
-
-    Returns:
-        Such as `Permission denied`.
-    """
+    """Why the system refused, without the number and the path, such as `Permission denied`."""
     return error.strerror or str(error)
 
 
-def expanded(path: str) -> Path:
-    """A path with `~` replaced by the home directory.
-
-    Args:
-        path: as the user wrote it.
-
-    Returns:
-        The path.
-
-    Raises:
-        InputError: there is no such user, or no home directory.
-    """
+def expanded(path: str, flag: str = "") -> Path:
+    """A path as the user wrote it, with a leading `~` or `~user` replaced; InputError where there is no such home."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"--{flag}={path}: {error}" if flag else f"{path}: {error}") from None
 
 
 def text(path: Path) -> str:
-    """A path as it can be written into results.
-
-    Args:
-        path: of a file or a directory.
-
-    Returns:
-        Its text.
-
-    Raises:
-        InputError: it holds bytes that are not UTF-8.
-    """
+    """A path as results can hold it; InputError where its name has bytes that are not UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -72,78 +46,35 @@ def text(path: Path) -> str:
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there.
-
-    Args:
-        path: to look at.
-
-    Returns:
-        True if it is.
-
-    Raises:
-        InputError: it cannot be looked at: no permission, or a name that is too long.
-    """
+    """Whether anything is there; InputError where the system refuses to look, or the name is too long."""
     return _mode(path) != 0
 
 
 def is_dir(path: Path) -> bool:
-    """Whether a directory is there; see `exists`.
-
-    Args:
-        path: to look at.
-
-    Returns:
-        True if it is.
-
-    Raises:
-        InputError: it cannot be looked at.
-    """
+    """Whether a directory is there; see `exists`."""
     return stat.S_ISDIR(_mode(path))
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; see `exists`.
-
-    Args:
-        path: to look at.
-
-    Returns:
-        True if it is.
-
-    Raises:
-        InputError: it cannot be looked at.
-    """
+    """Whether a file is there; see `exists`."""
     return stat.S_ISREG(_mode(path))
 
 
-def forgiving(look: Callable[..., bool], *arguments: Any) -> bool:
-    """A question about files where what cannot be read counts as not there.
-
-    Args:
-        look: such as `is_dir`.
-        arguments: of it.
-
-    Returns:
-        Its answer; false where it raises InputError.
-    """
+def false_if_unreadable(question: Callable[..., bool], *arguments: Any) -> bool:
+    """The answer to a question such as `is_dir`, where what cannot be read counts as not there."""
     try:
-        return look(*arguments)
+        return question(*arguments)
     except InputError:
         return False
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a program put a file or folder there rather than the user: `.cache`, `__MACOSX` and the like."""
+    return path.name.startswith(".") or path.name in _SERVICE_FOLDERS
+
+
 def children(directory: Path) -> list[Path]:
-    """What a directory holds.
-
-    Args:
-        directory: to list.
-
-    Returns:
-        The paths, sorted.
-
-    Raises:
-        InputError: it cannot be listed.
-    """
+    """The sorted paths that a directory holds; InputError where it cannot be listed."""
     try:
         return sorted(directory.iterdir())
     except OSError as error:
@@ -153,12 +84,7 @@ def children(directory: Path) -> list[Path]:
 def write(file: Path, data: bytes) -> None:
     """Write a file whole or not at all: beside it, to the disk, then in its place.
 
-    Args:
-        file: to write; its directory exists. What is there is replaced.
-        data: its contents.
-
-    Raises:
-        InputError: it cannot be written; what was there stays.
+    InputError where it cannot be written; what was there stays. Its directory must exist.
     """
     draft = _draft(file)
     try:
@@ -175,15 +101,7 @@ def write(file: Path, data: bytes) -> None:
 
 
 def write_text(file: Path, contents: str) -> None:
-    """Write UTF-8 text; see `write`.
-
-    Args:
-        file: to write.
-        contents: text.
-
-    Raises:
-        InputError: it cannot be written, or the text holds what UTF-8 cannot.
-    """
+    """Write UTF-8 text; see `write`. InputError shows the line that UTF-8 cannot hold."""
     try:
         data = contents.encode()
     except UnicodeEncodeError as error:
@@ -193,32 +111,25 @@ def write_text(file: Path, contents: str) -> None:
     write(file, data)
 
 
-def write_arrays(file: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], known: Mapping[str, str]) -> None:
-    """Write arrays as safetensors; see `write`.
-
-    Args:
-        file: to write.
-        arrays: by name.
-        known: what the file says of itself, beside them.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+def write_arrays(file: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], metadata: Mapping[str, str]) -> None:
+    """Write named arrays and text about them as safetensors; see `write`."""
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    write(file, safetensors.numpy.save(contiguous, dict(known)))
+    write(file, safetensors.numpy.save(contiguous, dict(metadata)))
 
 
-def make_directory(directory: Path, fill: Callable[[Path], object]) -> None:
-    """Make a directory with its contents, whole or not at all.
+def make_directory(directory: Path, title: str = "") -> None:
+    """Make a directory and those above it, unless it is there; InputError says what cannot be made, by its title."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{title or directory} cannot be made: {reason(error)}") from None
 
-    If another process makes it meanwhile, that one is kept.
 
-    Args:
-        directory: to make; it is absent or empty.
-        fill: writes the contents into the directory that it is given, which takes this one's place afterwards.
+def build_directory(directory: Path, fill: Callable[[Path], object]) -> None:
+    """Make a directory, which is absent or empty, with its contents: whole or not at all.
 
-    Raises:
-        OSError: it cannot be written; nothing of it stays.
+    `fill` writes the contents into the directory that it is given, which takes this one's place afterwards. If another
+    process makes it meanwhile, that one is kept. OSError where it cannot be written; nothing of it stays.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     sweep(directory.parent)
@@ -232,11 +143,9 @@ def make_directory(directory: Path, fill: Callable[[Path], object]) -> None:
 
 
 def sweep(directory: Path, pattern: str = DRAFTS) -> None:
-    """Remove what processes that were killed left half written: drafts that have not changed for a day.
+    """Remove the drafts under a directory that have not changed for a day: processes that were killed left them.
 
-    Args:
-        directory: in which they lie; it may be absent.
-        pattern: of their paths under it; by default of the drafts of this module.
+    `pattern` says where they lie, by default the drafts of this module in the directory itself, which may be absent.
     """
     for draft in directory.glob(pattern):
         with contextlib.suppress(OSError):
@@ -250,7 +159,7 @@ def sweep(directory: Path, pattern: str = DRAFTS) -> None:
 
 
 def _mode(path: Path) -> int:
-    """Of the file that is there, 0 if there is none."""
+    """The mode of the file that is there, 0 if there is none."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a zero byte

@@ -1,6 +1,6 @@
 """`scripts/prepare_data.py --dataset=mvtec_ad --manual_dir=DOWNLOADS`: a published data set to array_record, once.
 
-Needs `pip install -e '.[data]'`, not TensorFlow. See docs/datasets.md.
+It needs no TensorFlow.
 """
 
 import sys
@@ -12,7 +12,7 @@ sys.path.append(str(ROOT))  # it runs from a checkout that is not installed, too
 from fastrecon_jax import files  # noqa: E402
 from fastrecon_jax.command_line import flags  # noqa: E402
 from fastrecon_jax.data.tfds import prepare  # noqa: E402
-from fastrecon_jax.evaluation.config import PrepareConfig  # noqa: E402
+from fastrecon_jax.data.tfds.config import PrepareConfig  # noqa: E402
 
 
 def main() -> None:

@@ -84,13 +84,13 @@ def test_a_directory_is_made_whole(tmp_path):
         assert not (tmp_path / "a/b").exists()
         (draft / "x").touch()
 
-    files.make_directory(tmp_path / "a/b", fill)
+    files.build_directory(tmp_path / "a/b", fill)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "x"]
 
 
 def test_an_empty_directory_is_filled(tmp_path):
     (tmp_path / "a").mkdir()
-    files.make_directory(tmp_path / "a", lambda draft: (draft / "x").touch())
+    files.build_directory(tmp_path / "a", lambda draft: (draft / "x").touch())
     assert (tmp_path / "a/x").exists()
 
 
@@ -100,16 +100,16 @@ def test_an_interrupted_directory_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        files.make_directory(tmp_path / "a", fill)
+        files.build_directory(tmp_path / "a", fill)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_faster_of_two_is_kept(tmp_path):
     def fill(draft):
         (draft / "slow").touch()
-        files.make_directory(tmp_path / "a", lambda other: (other / "fast").touch())
+        files.build_directory(tmp_path / "a", lambda other: (other / "fast").touch())
 
-    files.make_directory(tmp_path / "a", fill)
+    files.build_directory(tmp_path / "a", fill)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "fast"]
 
 
@@ -136,7 +136,7 @@ def test_questions_about_what_is_there(tmp_path):
                      "file/below": nothing, "zero\0byte": nothing}  # fmt: skip
 
 
-def test_what_cannot_be_read_is_named_or_forgiven(tmp_path, monkeypatch):
+def test_what_cannot_be_read_is_named_or_counts_as_absent(tmp_path, monkeypatch):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "secret").mkdir()
     forbid(monkeypatch, tmp_path / "secret")
@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_named_or_forgiven(tmp_path, monkeypatch):
     ):
         with pytest.raises(InputError, match=message):
             files.exists(path)
-        assert not files.forgiving(files.exists, path)
+        assert not files.false_if_unreadable(files.exists, path)
     with pytest.raises(InputError, match="secret cannot be listed: Permission denied"):
         files.children(tmp_path / "secret")
 
@@ -159,5 +159,23 @@ def test_names_that_are_not_utf8_are_shown():
 
 def test_the_home_directory():
     assert files.expanded("a/~b").as_posix() == "a/~b"
-    with pytest.raises(InputError, match=r"~no.such.user/x: Could not determine home directory"):
+    with pytest.raises(InputError, match=r"^~no.such.user/x: Could not determine home directory"):
         files.expanded("~no.such.user/x")
+    with pytest.raises(InputError, match=r"^--data_dir=~no.such.user/x: Could not determine home directory"):
+        files.expanded("~no.such.user/x", "data_dir")
+
+
+def test_a_directory_that_cannot_be_made_is_named_as_the_user_wrote_it(tmp_path):
+    for _ in range(2):
+        files.make_directory(tmp_path / "a/b")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^--output_dir=file/x cannot be made: Not a directory$"):
+        files.make_directory(tmp_path / "file/x", "--output_dir=file/x")
+    with pytest.raises(InputError, match=r"file cannot be made: File exists$"):
+        files.make_directory(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", [".ipynb_checkpoints", ".cache", ".DS_Store", "__MACOSX"])
+def test_what_programs_leave_is_hidden(name):
+    assert files.is_hidden(files.Path("data") / name)
+    assert not files.is_hidden(files.Path(name) / "part.one")

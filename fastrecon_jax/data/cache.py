@@ -7,12 +7,8 @@ from fastrecon_jax import files
 
 
 def directory() -> Path:
-    """The user's cache, `$XDG_CACHE_HOME/fastrecon_jax` or `~/.cache/fastrecon_jax`.
+    """The user's cache, `$XDG_CACHE_HOME/fastrecon_jax` or `~/.cache/fastrecon_jax`, which need not exist.
 
-    Returns:
-        The directory, which need not exist.
-
-    Raises:
-        InputError: there is no home directory.
+    InputError where there is no home directory.
     """
     return files.expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "fastrecon_jax"

@@ -15,7 +15,7 @@ NAMES = ("demo", "folder", *(name for name in PUBLISHERS if name != "demo"))
 
 
 class Dataset(NamedTuple):
-    """A data set that was found.
+    """A data set that is there.
 
     Attributes:
         name: for the results.
@@ -41,7 +41,7 @@ def open_dataset(name: str, data_dir: str) -> Dataset:
             it, by default the user's cache.
 
     Returns:
-        The data set; of a published one, the categories that are there.
+        The data set; if published, with the categories that are there.
 
     Raises:
         InputError: unknown name, no directory, or nothing in it that can be used.
@@ -49,30 +49,20 @@ def open_dataset(name: str, data_dir: str) -> Dataset:
     name = name or ("folder" if data_dir else "demo")
     if name not in NAMES:
         raise InputError(f"unknown dataset {name!r}: allowed are {', '.join(NAMES)}")
+    place = files.expanded(data_dir) if data_dir else None
     if name == "folder":
-        if not data_dir:
+        if place is None:
             raise InputError("--dataset=folder needs --data_dir, the directory that holds the categories")
-        return _folder("", Path(data_dir))
-    if data_dir and prepared.find(Path(data_dir), name):
-        return _prepared(name, Path(data_dir))
+        return _folder("", place)
+    if place is not None and prepared.find(place, name):
+        return _prepared(name, place)
     if name == "demo":
-        return _folder("demo", publishers.demo.built(Path(data_dir) if data_dir else None), synthetic=True)
-    return _published(PUBLISHERS[name], data_dir)
+        return _folder("demo", publishers.demo.built(place), synthetic=True)
+    return _published(PUBLISHERS[name], place)
 
 
 def select(dataset: Dataset, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The categories asked for.
-
-    Args:
-        dataset: to choose from.
-        wanted: names, or `all`.
-
-    Returns:
-        Their names, in the order asked for.
-
-    Raises:
-        InputError: an unknown name.
-    """
+    """The categories asked for, in that order; `all` stands for all. InputError for an unknown name."""
     if tuple(wanted) == ("all",):
         return dataset.categories
     for name in wanted:
@@ -84,28 +74,28 @@ def select(dataset: Dataset, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def _folder(name: str, directory: Path, *, synthetic: bool = False) -> Dataset:
-    found = folder.categories(directory)
+    categories = folder.categories(directory)
     return Dataset(
         name or Path(files.text(directory.resolve())).name,
         directory,
-        found,
+        categories,
         lambda category: folder.open_category(directory, category),
         synthetic,
     )
 
 
 def _prepared(name: str, directory: Path) -> Dataset:
-    found = prepared.find(directory, name)
+    places = prepared.find(directory, name)
     return Dataset(
-        name, directory, tuple(found), lambda category: prepared.open_category(found[category]), name == "demo"
+        name, directory, tuple(places), lambda category: prepared.open_category(places[category]), name == "demo"
     )
 
 
-def _published(publisher: publishers.Publisher, data_dir: str) -> Dataset:
-    if not data_dir and publisher.default is None:
+def _published(publisher: publishers.Publisher, place: Path | None) -> Dataset:
+    if place is None and publisher.default is None:
         raise InputError(
             f"--dataset={publisher.name} needs --data_dir: the prepared data, or the publisher's folder or archive"
         )
-    place = Path(data_dir) if data_dir else publisher.default()
-    found = tuple(publishers.find(publisher, place))
-    return Dataset(publisher.name, place, found, lambda category: publishers.open_category(publisher, place, category))
+    place = place or publisher.default()
+    names = tuple(publishers.find(publisher, place))
+    return Dataset(publisher.name, place, names, lambda category: publishers.open_category(publisher, place, category))

@@ -20,7 +20,6 @@ import safetensors
 from jaxtyping import Float
 
 from fastrecon_jax import files
-from fastrecon_jax.errors import InputError
 from fastrecon_jax.version import __version__
 
 # Goes up with every change of decoding, preprocessing or an encoder that changes a feature.
@@ -30,11 +29,11 @@ Stages = tuple[Float[np.ndarray, "_ _ _"], ...]
 
 
 class Entry(NamedTuple):
-    """Of one image.
+    """One image's features.
 
     Attributes:
         stages: (h_i, w_i, c_i) each.
-        size: of the image's file, (width, height) in pixels: without decoding it again, its mask is checked against it.
+        size: (width, height) of the image's file, in pixels: its mask is checked against it without decoding it again.
     """
 
     stages: Stages
@@ -45,7 +44,7 @@ class FeatureCache(NamedTuple):
     """A directory of entries.
 
     Attributes:
-        directory: that exists.
+        directory: exists.
         identity: everything but the image that decides the features, as JSON.
     """
 
@@ -54,11 +53,7 @@ class FeatureCache(NamedTuple):
 
 
 def versions() -> dict[str, str]:
-    """Of everything that decodes, preprocesses and encodes: a part of the name of every entry.
-
-    Returns:
-        By name.
-    """
+    """Versions of everything that decodes, preprocesses and encodes: a part of the name of every entry."""
     return {
         "features": str(FEATURES_VERSION),
         "fastrecon_jax": __version__,
@@ -71,80 +66,41 @@ def versions() -> dict[str, str]:
 
 
 def open_cache(directory: Path, identity: Mapping[str, Any]) -> FeatureCache:
-    """Make the directory if it is not there, and clear it of what processes that were killed left half written.
+    """Make the directory if it is not there, and remove what processes that were killed left half written in it.
 
-    Args:
-        directory: of the entries; it may hold those of other encoders and preprocessings too.
-        identity: encoder, hash of the weights, stages, type, preprocessing, platform; as JSON. `versions()` are
-            added to it.
-
-    Returns:
-        The cache.
-
-    Raises:
-        InputError: the directory cannot be made.
+    `identity` is what decides the features besides the image and `versions()`: encoder, hash of the weights, stages,
+    type, preprocessing, platform. Entries of other identities may lie in the same directory.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--feature_cache={directory} cannot be made: {files.reason(error)}") from None
+    files.make_directory(directory, f"--feature_cache={directory}")
     files.sweep(directory, f"*/{files.DRAFTS}")
     everything = {"identity": dict(identity), "versions": versions()}
     return FeatureCache(directory, json.dumps(everything, sort_keys=True).encode())
 
 
 def key(cache: FeatureCache, data: bytes) -> str:
-    """Name of the entry of an image.
-
-    Args:
-        cache: whose identity counts.
-        data: the encoded image file.
-
-    Returns:
-        Hexadecimal digits.
-    """
+    """The name of an image's entry, hexadecimal, from the bytes of its encoded file."""
     return hashlib.sha256(cache.identity + hashlib.sha256(data).digest()).hexdigest()
 
 
 def read(cache: FeatureCache, name: str) -> Entry | None:
-    """An entry.
-
-    Args:
-        cache: to read from.
-        name: from `key`.
-
-    Returns:
-        The entry, or None where there is none or it is damaged.
-    """
+    """The entry of that name, or None where there is none or it is damaged."""
     try:
         with safetensors.safe_open(_file(cache, name), framework="numpy") as entry:
             stages = tuple(entry.get_tensor(str(i)) for i in range(len(entry.keys())))
-            known = entry.metadata()
-        found = Entry(stages, (int(known["width"]), int(known["height"])))
-        return found if known["sha256"] == _digest(found) else None
+            metadata = entry.metadata()
+        whole = Entry(stages, (int(metadata["width"]), int(metadata["height"])))
+        return whole if metadata["sha256"] == _digest(whole) else None
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
         return None
 
 
 def write(cache: FeatureCache, name: str, entry: Entry) -> None:
-    """Add an entry, whole or not at all.
-
-    Args:
-        cache: to write to.
-        name: from `key`.
-        entry: of the image.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Add an entry, whole or not at all; InputError where it cannot be written."""
     file = _file(cache, name)
     width, height = entry.size
-    known = {"width": str(width), "height": str(height), "sha256": _digest(entry)}
-    try:
-        file.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--feature_cache: {file} cannot be written: {files.reason(error)}") from None
-    files.write_arrays(file, {str(i): stage for i, stage in enumerate(entry.stages)}, known)
+    metadata = {"width": str(width), "height": str(height), "sha256": _digest(entry)}
+    files.make_directory(file.parent, f"--feature_cache: {file.parent}")
+    files.write_arrays(file, {str(i): stage for i, stage in enumerate(entry.stages)}, metadata)
 
 
 def _file(cache: FeatureCache, name: str) -> Path:

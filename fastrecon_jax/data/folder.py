@@ -16,16 +16,9 @@ from fastrecon_jax.errors import InputError
 
 
 def categories(directory: Path) -> tuple[str, ...]:
-    """Names of the categories, found by looking for `train/good`; folders that cannot be read are left out.
+    """Names of the categories in a directory, sorted: the folders with `train/good`; unreadable ones are left out.
 
-    Args:
-        directory: that holds the categories.
-
-    Returns:
-        Their names, sorted.
-
-    Raises:
-        InputError: there is no such directory, it cannot be listed, there is no category in it, or a name is not UTF-8.
+    InputError where the directory is absent, cannot be listed, holds no category or is itself one.
     """
     if not files.is_dir(directory):
         raise InputError(f"data directory {directory} does not exist or is not a directory")
@@ -33,43 +26,25 @@ def categories(directory: Path) -> tuple[str, ...]:
         raise InputError(
             f"{directory} is itself a category: pass its parent {directory.resolve().parent} as --data_dir"
         )
-    found = tuple(Path(files.text(path)).name for path in files.children(directory) if holds(path, "."))
-    if not found:
+    names = tuple(Path(files.text(path)).name for path in _entries(directory) if holds(path, "."))
+    if not names:
         raise InputError(
             f"{directory} holds no category that can be read: expected folders CATEGORY/train/{GOOD} and "
             "CATEGORY/test/DEFECT"
         )
-    return found
+    return names
 
 
 def holds(directory: Path, name: str, *, good: str = GOOD) -> bool:
-    """Whether a category is there, with good training images.
-
-    Args:
-        directory: that holds the categories.
-        name: of the category.
-        good: name of the folders of good images.
-
-    Returns:
-        True if it is; false also where it cannot be read.
-    """
-    return files.forgiving(files.is_dir, directory / name / "train" / good)
+    """Whether a category with good training images is there; false also where it cannot be read."""
+    return files.false_if_unreadable(files.is_dir, directory / name / "train" / good)
 
 
 def open_category(directory: Path, name: str, *, good: str = GOOD) -> Category:
-    """List the images of a category; none is read.
+    """List the images of a category, whose folders of good images are named `good`; none is read.
 
-    Args:
-        directory: that holds the categories.
-        name: of the category.
-        good: name of the folders of good images.
-
-    Returns:
-        The category.
-
-    Raises:
-        InputError: a folder cannot be listed, a name is not UTF-8, or a defective image has no mask though the category
-            has a folder of masks.
+    InputError where a folder cannot be listed, a name is not UTF-8, or a defective image has no mask though there is a
+    folder of masks.
     """
     root = directory / name
     has_masks = files.is_dir(root / "ground_truth")
@@ -93,8 +68,9 @@ def _mask(root: Path, image: Path, masks: dict[str, Path]) -> Path:
 
 
 def _images(folder: Path) -> list[Path]:
-    return [p for p in _entries(folder) if p.suffix.lower() in ENDINGS and not p.name.startswith(".")]
+    return [path for path in _entries(folder) if path.suffix.lower() in ENDINGS]
 
 
 def _entries(folder: Path) -> list[Path]:
-    return files.children(folder) if files.is_dir(folder) else []
+    """What a folder holds, if it is there, without what is hidden."""
+    return [path for path in files.children(folder) if not files.is_hidden(path)] if files.is_dir(folder) else []

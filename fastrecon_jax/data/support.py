@@ -17,8 +17,8 @@ class Draw(NamedTuple):
     """The support images of one run.
 
     Attributes:
-        seed: of the draw, or the number of its round in a list; None for the first images or a list without rounds.
-        indices: into the training images of the category.
+        seed: the draw's, or the number of its round in a list; None for the first images or a list without rounds.
+        indices: which training images of the category.
     """
 
     seed: int | None
@@ -28,19 +28,16 @@ class Draw(NamedTuple):
 def draws(
     dataset: str, category: str, names: Sequence[str], *, shots: int, support: str, seeds: Sequence[int]
 ) -> tuple[Draw, ...]:
-    """The draws of a category.
+    """The draws of a category: one for `first`, otherwise one for each seed or each round of a list.
 
     Args:
         dataset: name of the data set.
-        category: its name.
-        names: of its training images relative to the category, sorted, such as `train/good/000.png`.
+        category: name of the category.
+        names: its training images relative to the category, sorted, such as `train/good/000.png`.
         shots: k, images in a draw.
         support: `first` (by name), `random` (without replacement, one draw for each seed; the draw for more shots
-            contains the draw for fewer), or the path of a list, see `support_list`.
-        seeds: of the random draws.
-
-    Returns:
-        One draw for `first`, otherwise one for each seed or each round of the list.
+            contains the draw for fewer), or the path of a list.
+        seeds: those of the random draws.
 
     Raises:
         InputError: the list cannot be used, see `support_list.read`.
@@ -49,7 +46,7 @@ def draws(
         return (Draw(None, tuple(range(shots))),)
     if support == RANDOM:
         return tuple(Draw(seed, _random(category, len(names), shots, seed)) for seed in seeds)
-    return tuple(Draw(*one) for one in support_list.read(Path(support), dataset, category, names, shots))
+    return tuple(Draw(*listed) for listed in support_list.read(Path(support), dataset, category, names, shots))
 
 
 def _random(category: str, count: int, shots: int, seed: int) -> tuple[int, ...]:

@@ -34,8 +34,8 @@ class Round(NamedTuple):
     """One list of support images.
 
     Attributes:
-        number: of the round; None where the list has no rounds.
-        indices: into the training images of the category.
+        number: the round's; None where the list has no rounds.
+        indices: which training images of the category.
     """
 
     number: int | None
@@ -43,21 +43,10 @@ class Round(NamedTuple):
 
 
 def read(path: Path, dataset: str, category: str, names: Sequence[str], shots: int) -> tuple[Round, ...]:
-    """The rounds that a list holds for a category and a number of shots.
+    """The rounds of k = `shots` different images that a list, a file or published directory, holds for a category.
 
-    Args:
-        path: of a file, or of a directory in the published form.
-        dataset: name of the data set.
-        category: name of the category.
-        names: of its training images relative to the category, sorted.
-        shots: k.
-
-    Returns:
-        At least one round of k different images.
-
-    Raises:
-        InputError: the list cannot be read, holds nothing for the category and shots, names an image that is not there
-            or one image twice, or a round has more or fewer than k images.
+    `names` are its training images relative to the category, sorted. InputError where the list cannot be read, holds
+    nothing for the category and shots, names an image that is not there or one twice, or a round has not k images.
     """
     file = path / category / PUBLISHED if files.is_dir(path) else path
     lines = _lines(file)

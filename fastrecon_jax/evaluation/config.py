@@ -1,17 +1,15 @@
-"""The settings of each command: frozen dataclasses, one comment a field, which `flags` turns into flags one to one."""
+"""The settings of `eval`: a frozen dataclass whose fields `command_line.flags` turns into flags one to one."""
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from fastrecon_jax import encoders, methods
+from fastrecon_jax import encoders, files, methods
 from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import check_list, require, setting
 from fastrecon_jax.core.scoring import IMAGE_SCORES
 from fastrecon_jax.data.images import MAX_PIXELS, Preprocessing
 from fastrecon_jax.data.support import FIRST, RANDOM
-from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.runtime import devices
 
@@ -34,7 +32,7 @@ class EvalConfig:
     shots: tuple[int, ...] = setting((8,), "numbers of support images, each at least 1")
     support: str = setting(
         "",
-        "first (by name), random (one draw a seed), or the path of a list, see docs/protocol.md; by default first, or "
+        "first (by name), random (one draw a seed), or the path of a list, see docs/reference/protocol.md; by default first, or "
         "random where --seeds are given",
     )
     seeds: tuple[int, ...] = setting((), "seeds of the random draws; by default 0 with --support=random")
@@ -66,11 +64,14 @@ class EvalConfig:
         0, "at most this many test images a category, spread evenly; 0 for all, otherwise from 2"
     )
     mesh: str = setting("auto", "auto: each batch is split over all devices of this process; none: one device computes")
-    coordinator: str = setting("", "with several processes: HOST:PORT of process 0, the same for all")
-    num_processes: int = setting(
-        0, "number of processes; by default found out on SLURM and TPU pods; 1: this process alone, there too"
+    distributed: str = setting(
+        "auto", "auto: several processes where a cluster or --coordinator_address says so; off: this one alone, there too"
     )
-    process_index: int = setting(-1, "of this process, from 0 to --num_processes - 1; process 0 writes the results")
+    coordinator_address: str = setting(
+        "", "with several processes and no cluster that jax knows: HOST:PORT of process 0, the same for all"
+    )
+    num_processes: int = setting(0, "number of processes, with --coordinator_address")
+    process_id: int = setting(-1, "which of them this is, from 0; process 0 writes the results")
 
     settings: Mapping[str, Any] = method_settings.field()
     plugin: tuple[str, ...] = setting((), plugins.HELP)
@@ -101,26 +102,27 @@ class EvalConfig:
         object.__setattr__(self, "support", support)
         object.__setattr__(self, "seeds", self.seeds or ((0,) if support == RANDOM else ()))
         for name in ("data_dir", "feature_cache", "output_dir"):
-            object.__setattr__(self, name, _expand(getattr(self, name)))
+            if path := getattr(self, name):
+                object.__setattr__(self, name, str(files.expanded(path, name)))
 
     def _check_processes(self) -> None:
-        """Several processes need all three flags; a process alone or a cluster that jax knows needs none."""
-        if not self.coordinator:
-            require(
-                self, "num_processes", self.num_processes in (0, 1), "it needs --coordinator=HOST:PORT of process 0"
-            )
-            require(self, "process_index", self.process_index == -1, "it belongs to --coordinator=HOST:PORT")
+        """The three flags that name the processes stand together or not at all."""
+        require(self, "distributed", self.distributed in ("auto", "off"), "it must be one of auto, off")
+        if not self.coordinator_address:
+            for name, default in (("num_processes", 0), ("process_id", -1)):
+                alone = getattr(self, name) == default
+                require(self, name, alone, "it needs --coordinator_address=HOST:PORT of process 0")
             return
-        host, _, port = self.coordinator.rpartition(":")
+        host, _, port = self.coordinator_address.rpartition(":")
         allowed = bool(host) and port.isdecimal() and 0 < int(port) < 2**16
-        require(self, "coordinator", allowed, "it must be HOST:PORT")
-        require(self, "num_processes", self.num_processes >= 1, "--coordinator needs it, at least 1")
-        allowed = 0 <= self.process_index < self.num_processes
-        require(self, "process_index", allowed, f"it must be from 0 to {self.num_processes - 1}")
+        require(self, "coordinator_address", allowed, "it must be HOST:PORT")
+        require(self, "num_processes", self.num_processes >= 1, "--coordinator_address needs it, at least 1")
+        allowed = 0 <= self.process_id < self.num_processes
+        require(self, "process_id", allowed, f"it must be from 0 to {self.num_processes - 1}")
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How photographs are made fit for the encoder."""
+        """How images are resized and cropped for the encoder."""
         return Preprocessing(self.image_size, self.crop_size, self.max_pixels)
 
     def method_names(self) -> tuple[str, ...]:
@@ -130,34 +132,3 @@ class EvalConfig:
     def method_settings(self) -> dict[str, Any]:
         """The settings of each method, instances of their dataclasses."""
         return method_settings.bind(self.method_names(), self.settings)
-
-
-def _expand(path: str) -> str:
-    """A leading ~ to the home directory, as a shell does it only where the word begins with it."""
-    return str(Path(path).expanduser()) if path else path
-
-
-@dataclasses.dataclass(frozen=True)
-class PrepareConfig:
-    """Settings of `scripts/prepare_data.py`."""
-
-    dataset: str = setting(
-        "", "mvtec_ad, mpdd, visa, btad, kolektor_sdd, magnetic_tile, elpv, demo, or all that are there"
-    )
-    manual_dir: str = setting(
-        "", "the publisher's folder or archive, or a folder that holds it; not needed for demo and the package of elpv"
-    )
-    data_dir: str = setting("~/tensorflow_datasets", "where the prepared data go, TFDS's directory")
-    category: tuple[str, ...] = setting(("all",), "categories, or all")
-    allow_partial: bool = setting(False, "prepare what is there though images or categories are missing")
-
-    def __post_init__(self):
-        """Refuse what cannot be meant, naming the flag."""
-        if not self.dataset:
-            raise InputError("--dataset is missing: pass the name of a data set, or all")
-        if not self.data_dir:
-            raise InputError("--data_dir is empty: pass the directory for the prepared data")
-        if not self.category:
-            raise InputError("--category is empty: pass categories, or all")
-        if self.dataset == "all" and self.category != ("all",):
-            raise InputError("--category goes with one data set, not with --dataset=all")

@@ -79,7 +79,7 @@ def listed(patterns: str) -> Iterator[Path]:
     Yields:
         Paths, sorted within each pattern.
     """
-    whole = files.forgiving(files.exists, files.expanded(patterns))
+    whole = files.false_if_unreadable(files.exists, files.expanded(patterns))
     for pattern in [patterns] if whole else patterns.split(","):
         path = str(files.expanded(pattern))
         try:

@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -203,3 +204,22 @@ def test_places_that_cannot_be_looked_at(tmp_path, monkeypatch, name, place):
     forbid(monkeypatch, tmp_path / "secret")
     with pytest.raises(InputError, match=r"cannot be read: (File name too long|Too many levels|Permission denied)"):
         datasets.open_dataset(name, str(tmp_path / place))
+
+
+@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", "__MACOSX"])
+@pytest.mark.parametrize("masks", [True, False])
+def test_hidden_folders_are_no_defects(tmp_path, hidden, masks):
+    root = write_category(tmp_path, masks=masks) / "part"
+    names = [sample.name for sample in folder.open_category(tmp_path, "part").test]
+    for place in (root / "test", root / "test/scratch", root / "train/good"):
+        shutil.copytree(root / "test/good", place / hidden)
+    category = folder.open_category(tmp_path, "part")
+    assert [sample.name for sample in category.test] == names
+    assert len(category.train) == 4
+
+
+@pytest.mark.parametrize("hidden", [".cache", "__MACOSX"])
+def test_hidden_folders_are_no_categories(tmp_path, hidden):
+    write_category(tmp_path, "bolt")
+    shutil.copytree(tmp_path / "bolt", tmp_path / hidden)
+    assert datasets.open_dataset("", str(tmp_path)).categories == ("bolt",)

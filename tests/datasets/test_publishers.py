@@ -333,3 +333,12 @@ def test_the_package_of_elpv_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install -e '\.\[elpv\]'"):
         datasets.open_dataset("elpv", "")
+
+
+@pytest.mark.parametrize("hidden", [".cache", "__MACOSX"])
+def test_hidden_folders_are_not_searched(tmp_path, hidden):
+    shutil.copytree(dummies.folder("mpdd"), tmp_path / hidden / "MPDD")
+    with pytest.raises(InputError, match="holds nothing of MPDD"):
+        publishers.find(PUBLISHERS["mpdd"], tmp_path)
+    shutil.copytree(dummies.folder("mpdd"), tmp_path / "MPDD")
+    assert set(publishers.find(PUBLISHERS["mpdd"], tmp_path).values()) == {tmp_path / "MPDD"}

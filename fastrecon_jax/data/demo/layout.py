@@ -78,7 +78,7 @@ def build(directory: pathlib.Path, *, seed: int = 0, categories: Sequence[str] =
     if files.is_dir(directory) and files.children(directory):
         return
     tasks = [task for category in categories for task in _tasks(seed, category)]
-    files.make_directory(directory, lambda draft: _write_all(draft, tasks))
+    files.build_directory(directory, lambda draft: _write_all(draft, tasks))
 
 
 def photograph(category: str, split: str, kind: str, index: int, *, seed: int = 0) -> UInt8[np.ndarray, "H W 3"]:

@@ -28,24 +28,16 @@ _DAMAGED = (
 
 
 def unpacked(archive: Path) -> Path:
-    """The folder with an archive's files, made on first use in the user's cache.
+    """The folder with a zip or tar archive's files, made on first use in the user's cache.
 
-    Two processes may unpack it at the same time; both then use what the faster one made.
-
-    Args:
-        archive: a zip or tar file, compressed or not; another one of the same name, size and time counts as the same.
-
-    Returns:
-        The folder.
-
-    Raises:
-        InputError: the archive cannot be read or is damaged, or the cache cannot be written.
+    An archive of the same path, size and time counts as the same. Two processes may unpack it at the same time; both
+    then use what the faster one made. InputError where it cannot be read or is damaged, or the cache cannot be written.
     """
     directory = _directory(archive)
     if files.is_dir(directory):
         return directory
     try:
-        files.make_directory(directory, lambda draft: _extract_all(archive, draft))
+        files.build_directory(directory, lambda draft: _extract_all(archive, draft))
     except _DAMAGED as error:
         raise InputError(f"archive {archive} is damaged or not of a kind that can be read: {error}") from None
     except OSError as error:

@@ -11,16 +11,9 @@ from fastrecon_jax.errors import InputError
 
 
 def built(directory: Path | None = None) -> Path:
-    """The folder of the built-in set, made on first use.
+    """The folder of the built-in set, made on first use, by default in the user's cache.
 
-    Args:
-        directory: where to keep it, absent, empty or holding it; by default in the user's cache.
-
-    Returns:
-        The folder.
-
-    Raises:
-        InputError: it cannot be written, or the directory holds something else.
+    The directory may be absent, empty or hold the set. InputError where it cannot be written or holds something else.
     """
     directory = directory or cache.directory() / f"demo-{demo.VERSION}"
     if not files.exists(directory) or (files.is_dir(directory) and not files.children(directory)):

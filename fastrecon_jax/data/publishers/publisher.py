@@ -34,12 +34,12 @@ class Publisher(NamedTuple):
     """A published data set.
 
     Attributes:
-        name: of the data set, as in `--dataset`.
+        name: as in `--dataset`.
         title: for people.
         layout: what is expected in the folder, for messages.
         homepage: where it can be had.
         licence: as its publisher states it.
-        counts: of each category; its keys are all the categories.
+        counts: numbers of images; its keys are all the categories.
         archives: patterns of the archives' names; `{category}` stands for an archive of one category.
         holds: whether a folder holds a category as published.
         open: lists a category of such a folder.
@@ -65,68 +65,43 @@ class Publisher(NamedTuple):
 
 
 def find(publisher: Publisher, place: Path) -> dict[str, Path]:
-    """The folder or the archive that holds each category.
+    """The folder as published, or the archive not opened yet, of each category that is there, in the published order.
 
-    Args:
-        publisher: of the data set.
-        place: its folder, its archive, or a folder that holds either.
-
-    Returns:
-        For each category that is there, in the published order, a folder as published or an archive not opened yet.
-
-    Raises:
-        InputError: nothing of the data set is there, or the place cannot be listed.
+    `place` is the folder or archive of the data set, or a folder that holds either. InputError where nothing of the
+    data set is there, or the place cannot be listed.
     """
     if not files.exists(place):
         raise InputError(f"data directory {place} does not exist")
     if files.is_file(place):
-        found = _archived(publisher, [place]) or _any_archive(publisher, place)
+        holders = _archived(publisher, [place]) or _any_archive(publisher, place)
     else:
-        found = _archived(publisher, files.children(place)) | _roots(publisher, place)
-    if found:
-        return {category: found[category] for category in publisher.counts if category in found}
+        holders = _archived(publisher, files.children(place)) | _roots(publisher, place)
+    if holders:
+        return {category: holders[category] for category in publisher.counts if category in holders}
     above, name = place.resolve().parent, place.resolve().name
-    if name in publisher.counts and files.forgiving(publisher.holds, above, name):
+    if name in publisher.counts and files.false_if_unreadable(publisher.holds, above, name):
         raise InputError(f"{place} is itself a category: pass its parent {above}")
     raise InputError(f"{place} holds nothing of {publisher.title}: expected {publisher.layout}")
 
 
 def root(publisher: Publisher, place: Path, category: str) -> Path:
-    """The folder that holds a category as published, after its archive is unpacked.
+    """The folder that holds a category as published, after its archive is unpacked; see `find` for the place.
 
-    Args:
-        publisher: of the data set.
-        place: see `find`.
-        category: its name.
-
-    Returns:
-        The folder.
-
-    Raises:
-        InputError: the category is not there, or its archive cannot be used.
+    InputError where the category is not there, or its archive cannot be used.
     """
-    found = find(publisher, place).get(category)
-    if found is not None and files.is_file(found):
-        archive, found = found, _roots(publisher, archives.unpacked(found)).get(category)
-        place = archive
-    if found is None:
+    folder = find(publisher, place).get(category)
+    if folder is not None and files.is_file(folder):
+        place = folder  # an archive
+        folder = _roots(publisher, archives.unpacked(place)).get(category)
+    if folder is None:
         raise InputError(f"{place} does not hold {category} of {publisher.title}: expected {publisher.layout}")
-    return found
+    return folder
 
 
 def open_category(publisher: Publisher, place: Path, category: str) -> Category:
-    """List the images of a category, whole or not; none is decoded.
+    """List the images of a category, whole or not; none is decoded. See `find` for the place.
 
-    Args:
-        publisher: of the data set.
-        place: see `find`.
-        category: its name.
-
-    Returns:
-        The category.
-
-    Raises:
-        InputError: the category is not there, its archive cannot be used, or a defective image has no mask.
+    InputError where the category is not there, its archive cannot be used, or a defective image has no mask.
     """
     opened = publisher.open(root(publisher, place, category), category)
     whole = counts(opened) == publisher.counts[category] and opened.has_masks >= publisher.masks
@@ -134,15 +109,9 @@ def open_category(publisher: Publisher, place: Path, category: str) -> Category:
 
 
 def check_complete(publisher: Publisher, place: Path, category: Category) -> None:
-    """Compare a category with what was published.
+    """Compare a category, listed from a place, with what was published; see `find` for the place.
 
-    Args:
-        publisher: of the data set.
-        place: see `find`.
-        category: listed from there.
-
-    Raises:
-        InputError: other numbers of images, or files that are missing; it says which.
+    InputError says which numbers of images differ and which files are missing.
     """
     folder = root(publisher, place, category.name)
     names = ("training images", "good test images", "defective test images")
@@ -162,26 +131,15 @@ def check_complete(publisher: Publisher, place: Path, category: Category) -> Non
 
 
 def counts(category: Category) -> Counts:
-    """The numbers of images of a category.
-
-    Args:
-        category: listed.
-
-    Returns:
-        The numbers.
-    """
+    """The numbers of images of a category."""
     defective = sum(sample.defective for sample in category.test)
     return Counts(len(category.train), len(category.test) - defective, defective)
 
 
 def hold_out(good: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """A split for data sets that come without one: every fifth good image by name is a test image.
+    """Training images and good test images of sets that come without a split.
 
-    Args:
-        good: all good images, sorted by name.
-
-    Returns:
-        Training images and good test images.
+    Every fifth of the good images, which are sorted by name, is a test image.
     """
     return (
         tuple(sample for i, sample in enumerate(good) if i % 5 != 4),
@@ -190,32 +148,16 @@ def hold_out(good: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample, 
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """Files of a folder by their names.
-
-    Args:
-        folder: which may be absent.
-        pattern: as in a shell, upper and lower case told apart.
-
-    Returns:
-        Their paths, sorted.
-
-    Raises:
-        InputError: the folder cannot be listed.
-    """
+    """Sorted files of a folder, if it is there, whose names match a pattern as in a shell, case told apart."""
     if not files.is_dir(folder):
         return []
-    return [path for path in files.children(folder) if fnmatch.fnmatchcase(path.name, pattern)]
+    return [
+        path for path in files.children(folder) if fnmatch.fnmatchcase(path.name, pattern) and not files.is_hidden(path)
+    ]
 
 
 def by_name(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """Samples in the order of their names.
-
-    Args:
-        samples: in any order.
-
-    Returns:
-        The same, sorted.
-    """
+    """Samples in the order of their names."""
     return tuple(sorted(samples, key=lambda sample: sample.name))
 
 
@@ -236,14 +178,14 @@ def _range(names: Sequence[str]) -> str:
 def _roots(publisher: Publisher, place: Path) -> dict[str, Path]:
     """The categories of the topmost level that holds any."""
     for level in _levels(place):
-        found = {
+        categories = {
             name: folder
             for name in publisher.counts
             for folder in level
-            if files.forgiving(publisher.holds, folder, name)
+            if files.false_if_unreadable(publisher.holds, folder, name)
         }
-        if found:
-            return found
+        if categories:
+            return categories
     return {}
 
 
@@ -256,23 +198,23 @@ def _levels(place: Path) -> Iterator[list[Path]]:
 
 def _children(folder: Path) -> list[Path]:
     try:
-        found = files.children(folder)
+        paths = files.children(folder)
     except InputError:
         return []
-    return [path for path in found if not path.name.startswith(".") and files.forgiving(files.is_dir, path)]
+    return [path for path in paths if not files.is_hidden(path) and files.false_if_unreadable(files.is_dir, path)]
 
 
 def _archived(publisher: Publisher, candidates: Sequence[Path]) -> dict[str, Path]:
     """Archives by the categories that they should hold, going by their names."""
-    found = {}
+    archived: dict[str, Path] = {}
     for file in candidates:
         if not (file.name.lower().endswith(archives.ENDINGS) and files.is_file(file)):
             continue
         for category in publisher.counts:
             patterns = [pattern.format(category=category) for pattern in publisher.archives]
             if any(fnmatch.fnmatch(file.name.lower(), pattern.lower()) for pattern in patterns):
-                found.setdefault(category, file)
-    return found
+                archived.setdefault(category, file)
+    return archived
 
 
 def _any_archive(publisher: Publisher, file: Path) -> dict[str, Path]:

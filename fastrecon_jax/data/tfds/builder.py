@@ -81,26 +81,12 @@ class AnomalyBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
 
 def configs(publisher: Publisher) -> list[tfds.core.BuilderConfig]:
-    """One config a category.
-
-    Args:
-        publisher: of the data set.
-
-    Returns:
-        The configs.
-    """
+    """One config for each category."""
     return [tfds.core.BuilderConfig(name=name, description=f"{publisher.title}, {name}.") for name in publisher.counts]
 
 
 def instructions(publisher: Publisher) -> str:
-    """What to put into `manual_dir`.
-
-    Args:
-        publisher: of the data set.
-
-    Returns:
-        Text.
-    """
+    """What to put into `manual_dir`, for people."""
     return f"Get {publisher.title} from {publisher.homepage}; manual_dir holds {publisher.layout}."
 
 

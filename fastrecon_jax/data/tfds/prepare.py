@@ -14,22 +14,14 @@ from fastrecon_jax import files
 from fastrecon_jax.data import publishers
 from fastrecon_jax.data.publishers import PUBLISHERS, Publisher
 from fastrecon_jax.data.tfds import prepared
+from fastrecon_jax.data.tfds.config import PrepareConfig
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.evaluation.config import PrepareConfig
 
 
 def builder_class(name: str, builders: Path) -> Any:
-    """The TFDS builder of a data set, loaded from its file: the folder `datasets` is no package, by intent.
+    """The TFDS builder of a data set, loaded from its file in the folder of builders, which is no package by intent.
 
-    Args:
-        name: of the data set.
-        builders: the folder with a folder for each data set.
-
-    Returns:
-        A class.
-
-    Raises:
-        InputError: TFDS is not installed, or there is no such file.
+    InputError where there is no such file.
     """
     module = f"{name}_dataset_builder"
     if module not in sys.modules:
@@ -38,12 +30,7 @@ def builder_class(name: str, builders: Path) -> Any:
             raise InputError(f"there is no builder {file}")
         spec = importlib.util.spec_from_file_location(module, file)
         loaded = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(loaded)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"preparing data needs {error.name}, which is not installed: pip install -e '.[data]'"
-            ) from None
+        spec.loader.exec_module(loaded)
         sys.modules[module] = loaded
     return sys.modules[module].Builder
 
@@ -83,20 +70,20 @@ def run(config: PrepareConfig, *, builders: Path, tell: Callable[[str], object])
 def _choose(publisher: Publisher, config: PrepareConfig) -> tuple[Path, Sequence[str]]:
     """Where a data set is, and which of its categories to prepare."""
     place = _place(publisher, config)
-    found = publishers.find(publisher, place)
+    present = publishers.find(publisher, place)
     wanted = tuple(publisher.counts) if config.category == ("all",) else config.category
     for category in wanted:
         if category not in publisher.counts:
             raise InputError(
                 f"unknown --category={category} of {publisher.name}: allowed are all, {', '.join(publisher.counts)}"
             )
-    missing = [category for category in wanted if category not in found]
+    missing = [category for category in wanted if category not in present]
     if missing and not (config.allow_partial or config.dataset == "all"):
         raise InputError(
-            f"{place} holds {len(found)} of {len(publisher.counts)} categories of {publisher.title}; missing are "
+            f"{place} holds {len(present)} of {len(publisher.counts)} categories of {publisher.title}; missing are "
             f"{', '.join(missing)}: name those that are there as --category, or pass --allow_partial"
         )
-    return place, [category for category in wanted if category in found]
+    return place, [category for category in wanted if category in present]
 
 
 def _place(publisher: Publisher, config: PrepareConfig) -> Path:

@@ -12,37 +12,22 @@ from fastrecon_jax.errors import InputError
 
 
 def find(directory: Path, name: str) -> dict[str, Path]:
-    """The prepared categories of a data set, each in its newest version.
+    """The newest version of each prepared category in TFDS's `data_dir`, `directory/name/CATEGORY/VERSION`, sorted.
 
-    Args:
-        directory: TFDS's `data_dir`.
-        name: of the data set.
-
-    Returns:
-        `directory/name/CATEGORY/VERSION` by category, sorted; empty where nothing is prepared.
-
-    Raises:
-        InputError: it cannot be listed.
+    Empty where nothing is prepared; InputError where it cannot be listed.
     """
-    found = {}
+    newest = {}
     for category in _folders(directory / name):
         versions = [path for path in _folders(category) if files.is_file(path / "dataset_info.json")]
         if versions:
-            found[category.name] = max(versions, key=_version)
-    return found
+            newest[category.name] = max(versions, key=_version)
+    return newest
 
 
 def open_category(directory: Path) -> Category:
-    """The images of a prepared category; none is read.
+    """The images of a prepared category, from the directory of one version; none is read.
 
-    Args:
-        directory: of one version, from `find`.
-
-    Returns:
-        The category; its samples give the very bytes that were published.
-
-    Raises:
-        InputError: TFDS is not installed, or the directory was not written by the builders of this project.
+    Its samples give the very bytes that were published. InputError where the builders of this project did not write it.
     """
     index, sources = _index(directory), _sources(directory)
     records = tuple(path for path in files.children(directory) if "array_record" in path.name)
@@ -60,17 +45,7 @@ def open_category(directory: Path) -> Category:
 
 
 def is_partial(directory: Path) -> bool:
-    """Whether a prepared category lacks something of what was published.
-
-    Args:
-        directory: of one version, from `find`.
-
-    Returns:
-        True if it does.
-
-    Raises:
-        InputError: the directory was not written by the builders of this project.
-    """
+    """Whether a prepared category, in the directory of one version, lacks something of what was published."""
     return _index(directory)["partial"]
 
 
@@ -87,12 +62,8 @@ def _index(directory: Path) -> dict[str, Any]:
 
 
 def _sources(directory: Path) -> dict[str, Any]:
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError:
-        raise InputError(
-            f"{directory} was prepared by TFDS, which is not installed: pip install -e '.[data]'"
-        ) from None
+    import tensorflow_datasets as tfds  # here, so that only those who read prepared data wait for it
+
     encoded = {"image": tfds.decode.SkipDecoding(), "mask": tfds.decode.SkipDecoding()}
     try:
         return tfds.builder_from_directory(directory).as_data_source(decoders=encoded)
@@ -128,7 +99,7 @@ def _folders(directory: Path) -> list[Path]:
     return [
         path
         for path in files.children(directory)
-        if not path.name.startswith((".", "incomplete")) and files.is_dir(path)
+        if not files.is_hidden(path) and not path.name.startswith("incomplete") and files.is_dir(path)
     ]
 
 

@@ -1,0 +1,32 @@
+"""The settings of `scripts/prepare_data.py`."""
+
+import dataclasses
+
+from fastrecon_jax.command_line.fields import setting
+from fastrecon_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareConfig:
+    """Settings of `scripts/prepare_data.py`."""
+
+    dataset: str = setting(
+        "", "mvtec_ad, mpdd, visa, btad, kolektor_sdd, magnetic_tile, elpv, demo, or all that are there"
+    )
+    manual_dir: str = setting(
+        "", "the publisher's folder or archive, or a folder that holds it; not needed for demo and the package of elpv"
+    )
+    data_dir: str = setting("~/tensorflow_datasets", "where the prepared data go, TFDS's directory")
+    category: tuple[str, ...] = setting(("all",), "categories, or all")
+    allow_partial: bool = setting(False, "prepare what is there though images or categories are missing")
+
+    def __post_init__(self):
+        """Refuse what cannot be meant, naming the flag."""
+        if not self.dataset:
+            raise InputError("--dataset is missing: pass the name of a data set, or all")
+        if not self.data_dir:
+            raise InputError("--data_dir is empty: pass the directory for the prepared data")
+        if not self.category:
+            raise InputError("--category is empty: pass categories, or all")
+        if self.dataset == "all" and self.category != ("all",):
+            raise InputError("--category goes with one data set, not with --dataset=all")
