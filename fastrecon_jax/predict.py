@@ -10,7 +10,7 @@ from fastrecon_jax.runtime import compilation_cache
 
 
 def main() -> int:
-    """Build the settings from the flags and inspect; see docs/inspection.md for the exit codes."""
+    """Build the settings from the flags and inspect; see docs/reference/commands.md for the exit codes."""
     config = flags.read(PredictConfig)
     compilation_cache.enable()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a service manager is as by Ctrl-C

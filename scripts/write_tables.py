@@ -10,7 +10,7 @@ A table stands between two comments:
 
 The first word names docs/figures/methods.json, the second one of its layouts (`table` if there is none). The rest picks
 the records whose field has one of these values, in this order. `<!-- source: methods -->` writes the command, the date
-and the machine instead.
+and the machine instead, and `<!-- settings: patchcore -->` the settings of a registered method, or of `all`.
 
 A file of figures holds `what`, `command`, `date`, `machine`, `unit`, `layouts` and `records`, or `records_from`, the
 path of a CSV file. A layout has `columns`, a template for each column, and takes one line for each record; or it names
@@ -19,6 +19,7 @@ share a cell, with a slash between them.
 """
 
 import csv
+import dataclasses
 import json
 import re
 import shlex
@@ -39,7 +40,7 @@ from fastrecon_jax.errors import InputError  # noqa: E402
 FIGURES = ROOT / "docs" / "figures"
 _CHECK = flags.DEFINE_bool("check", False, "change nothing, and fail if a file differs")
 _BLOCK = re.compile(
-    r"(?P<start><!-- (?P<kind>table|source): (?P<words>[^\n]*?) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.S
+    r"(?P<start><!-- (?P<kind>table|source|settings): (?P<words>[^\n]*?) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.S
 )
 _NUMBER = re.compile(r"[-+±/ \d.,()%x]*\d[-+±/ \d.,()%x]*|-|")
 
@@ -119,6 +120,8 @@ def _crossed(layout: Mapping[str, Any], records: Sequence[Record]) -> list[list[
     text, side, top, join = _Template(), layout["rows"], layout["columns"], layout.get("join", "")
     cells = layout.get("cells") or {"": layout["cell"]}
     across = list(dict.fromkeys(record[top] for record in records))
+    if all(isinstance(value, int | float) for value in across):
+        across.sort()
     head = [layout.get("title", side), *(" ".join(f"{cell} {value}".split()) for cell in cells for value in across)]
     lines = [head]
     for row in dict.fromkeys(record[side] for record in records):
@@ -135,7 +138,7 @@ def _crossed(layout: Mapping[str, Any], records: Sequence[Record]) -> list[list[
 
 def _lines(cells: Sequence[Sequence[str]]) -> list[str]:
     """Markdown; columns of numbers are aligned to the right."""
-    rows = [[cell or "-" for cell in row] for row in cells[1:]]
+    rows = [[cell if re.search(r"\w", cell) else "-" for cell in row] for row in cells[1:]]
     right = [all(_NUMBER.fullmatch(row[i].replace("*", "")) for row in rows) for i in range(len(cells[0]))]
     rule = ["---:" if numbers else "---" for numbers in right]
     return [f"| {' | '.join(row)} |" for row in (cells[0], rule, *rows)]
@@ -150,11 +153,31 @@ def source(words: Sequence[str]) -> list[str]:
     return [*lines, "", "```bash", *commands, "```"] if commands else lines
 
 
+def settings(words: Sequence[str]) -> list[str]:
+    """The settings of a registered method, or of all, as its file declares them."""
+    from fastrecon_jax import methods  # it takes a second, and only these tables need it
+
+    names = methods.names() if words[0] == "all" else words
+    cells = [
+        [f"`{name}`", f"`--{field.name}`", _default(field.default), field.metadata["help"]]
+        for name in names
+        for field in dataclasses.fields(methods.registration(name).settings)
+    ]
+    if not cells:
+        return ["None."]
+    head = ["method", "flag", "default", "meaning"]
+    return _lines([head, *cells] if words[0] == "all" else [line[1:] for line in (head, *cells)])
+
+
+def _default(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "-" if value is None else f"{value}"
+
+
 def rewritten(text: str) -> str:
     """A document with its tables made anew."""
 
     def block(match: re.Match[str]) -> str:
-        write = table if match["kind"] == "table" else source
+        write = {"table": table, "source": source, "settings": settings}[match["kind"]]
         return "\n".join([match["start"], *write(shlex.split(match["words"])), "", match["end"]])
 
     return _BLOCK.sub(block, text)
