@@ -226,9 +226,6 @@ def save(figure: Figure, config: ExampleConfig, name: str) -> Path:
         InputError: it cannot be written.
     """
     directory = files.expanded(config.output_dir)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output_dir={config.output_dir} cannot be made: {files.reason(error)}") from None
+    files.make_directory(directory, f"--output_dir={config.output_dir}")
     plots.save(figure, directory / name)
     return directory / name

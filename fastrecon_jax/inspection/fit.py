@@ -7,6 +7,7 @@ import jax
 from tqdm import tqdm
 
 from fastrecon_jax import files
+from fastrecon_jax.command_line.console import count, percent
 from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection.config import ExtendConfig, FitConfig
@@ -38,7 +39,7 @@ def fit(config: FitConfig, *, tell: Tell) -> Part:
     paths = _limited(photos.find(config.images), config.max_images)
     engine = open_engine(_recipe(config))
     tell(introduction(engine))
-    tell(f"part {config.name or file.stem}, {_count(len(paths))}\n")
+    tell(f"part {config.name or file.stem}, {count(len(paths), 'image')}\n")
     read = _read(paths, Preprocessing(config.image_size, config.crop_size, config.max_pixels))
     settled = auto_settings.resolve(engine, read)
     if settled is not engine:
@@ -68,7 +69,7 @@ def extend(config: ExtendConfig, *, tell: Tell) -> Part:
     old, engine = part_file.load(model, lambda recipe: open_engine(recipe, weights=config.weights))
     paths = _limited(photos.find(config.images), config.max_images, known=len(old.good))
     tell(introduction(engine))
-    tell(f"part {old.name}, {_count(len(old.good))} and {len(paths)} more\n")
+    tell(f"part {old.name}, {count(len(old.good), 'image')} and {len(paths)} more\n")
     read = _read(paths, Preprocessing(engine.recipe.image_size, engine.recipe.crop_size, config.max_pixels))
     fitted = parts.extend(engine, old, read)
     part_file.save(fitted.part, file)
@@ -116,8 +117,8 @@ def summary(fitted: Fitted) -> str:
     )
     lines = [
         held_out,
-        f"threshold {limits.threshold:.4g} for {_percent(limits.rate)} false positives, borderline from "
-        f"{limits.borderline:.4g}; with so few images the true rate may be {_percent(low)} to {_percent(high)} "
+        f"threshold {limits.threshold:.4g} for {percent(limits.rate)} false positives, borderline from "
+        f"{limits.borderline:.4g}; with so few images the true rate may be {percent(low)} to {percent(high)} "
         "(90 % interval)\n",
         *(f"warning: {warning}\n" for warning in fitted.warnings),
     ]
@@ -138,7 +139,7 @@ def changes(old: Part, new: Part) -> str:
     return (
         f"{len(old.good)} -> {len(new.good)} images: threshold {before.threshold:.4g} -> {after.threshold:.4g}, "
         f"borderline {before.borderline:.4g} -> {after.borderline:.4g}, "
-        f"spread of the scores {_percent(before.scores.spread)} -> {_percent(after.scores.spread)}\n"
+        f"spread of the scores {percent(before.scores.spread)} -> {percent(after.scores.spread)}\n"
     )
 
 
@@ -199,11 +200,3 @@ def _read(paths: Sequence[Path], preprocessing: Preprocessing) -> list[Photo]:
         more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
         raise InputError(f"{len(errors)} of {len(paths)} images cannot be used: {'; '.join(errors[:_SHOWN])}{more}")
     return found
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share >= 1e-4 else "under 0.01 %"
-
-
-def _count(images: int) -> str:
-    return f"{images} image{'s' if images > 1 else ''}"

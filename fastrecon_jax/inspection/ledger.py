@@ -137,10 +137,7 @@ def open_ledger(directory: Path, run: Mapping[str, Any]) -> Ledger:
 
 
 def _prepare(directory: Path, run: Mapping[str, Any]) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output_dir={directory} cannot be made: {files.reason(error)}") from None
+    files.make_directory(directory, f"--output_dir={directory}")
     files.sweep(directory)
     known = directory / RUN
     if files.exists(known):

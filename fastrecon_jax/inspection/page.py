@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from fastrecon_jax import files
+from fastrecon_jax.command_line import console
 from fastrecon_jax.inspection import routing
 from fastrecon_jax.inspection.ledger import Row
 from fastrecon_jax.parts import pictures
@@ -74,7 +75,7 @@ def html(directory: Path, parts: Sequence[Part], rows: Sequence[Row]) -> str:
 {_beside("page.css")}</style>
 </head>
 <body>
-<h1>{len(rows)} image{"" if len(rows) == 1 else "s"}: {_counts(rows)}</h1>
+<h1>{console.count(len(rows), "image")}: {_counts(rows)}</h1>
 <div>written {now}. A click opens an image, the keys left and right go on, Escape closes it.</div>
 {_facts(parts)}
 {_form(parts, rows)}

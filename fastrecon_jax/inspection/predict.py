@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from fastrecon_jax import files
+from fastrecon_jax.command_line import console
 from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import fit, models, page, reading, routing, watching
@@ -99,7 +100,7 @@ def _facts(config: PredictConfig, loaded: Sequence[Model]) -> dict:
 def _inspect(work: _Work, found: Sequence[Path]) -> int:
     start = time.perf_counter()
     if work.config.overlays != NONE:
-        _make(work.directory / runs.OVERLAYS)
+        files.make_directory(work.directory / runs.OVERLAYS)
     orders, taken_up = _orders(work, found)
     work.tell(_introduction(work, len(orders), len(taken_up)))
     with tqdm(total=len(orders), unit="image", disable=work.config.watch or None, leave=False) as progress:
@@ -134,13 +135,6 @@ def _until_interrupted(
     except KeyboardInterrupt as error:
         return error
     return None
-
-
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{directory} cannot be made: {files.reason(error)}") from None
 
 
 def _orders(work: _Work, found: Iterable[Path]) -> tuple[list[Order], list[Order]]:
@@ -241,7 +235,7 @@ def _introduction(work: _Work, new: int, taken_up: int) -> str:
     of_engines = [fit.introduction(model.inspector.engine).splitlines() for model in work.models]
     lines = [*dict.fromkeys(line for text in of_engines for line in text), *map(_of, work.models)]
     already = f", {taken_up} more were inspected before" if taken_up else ""
-    return "\n".join([*lines, f"{new} image{'' if new == 1 else 's'} to inspect{already}"]) + "\n"
+    return "\n".join([*lines, f"{console.count(new, 'image')} to inspect{already}"]) + "\n"
 
 
 def _of(model: Model) -> str:

@@ -6,6 +6,7 @@ import io
 
 from PIL import Image
 
+from fastrecon_jax.command_line.console import count, percent
 from fastrecon_jax.parts import calibration, pictures
 from fastrecon_jax.parts.inspector import BORDERLINE, DEFECTIVE, GOOD, Finding
 from fastrecon_jax.parts.part import Part
@@ -36,9 +37,9 @@ def part(session: Session) -> str:
     return (
         f'<div class="part"><h3>{_safe(known.name)}</h3>'
         f'<div class="thumbs">{"".join(map(_thumbnail, session.thumbnails))}</div>'
-        f"<p>Fitted on <b>{_count(len(known.good))}</b> with {recipe.method} on {recipe.encoder}. "
-        f"Threshold <b>{limits.threshold:.4g}</b>, set for {_percent(limits.rate)} false alarms among good parts; "
-        f"with so few photographs it may really be {_percent(low)} to {_percent(high)}.</p>"
+        f"<p>Fitted on <b>{count(len(known.good), 'good photograph')}</b> with {recipe.method} on {recipe.encoder}. "
+        f"Threshold <b>{limits.threshold:.4g}</b>, set for {percent(limits.rate)} false alarms among good parts; "
+        f"with so few photographs it may really be {percent(low)} to {percent(high)}.</p>"
         f"{_doubts(session.warnings)}</div>"
     )
 
@@ -116,7 +117,7 @@ def picture(session: Session, view: View, finding: Finding, overlay: Image.Image
         HTML.
     """
     found = len(finding.regions)
-    marked = "no region marked" if not found else f"{found} region{'s' if found > 1 else ''} marked"
+    marked = "no region marked" if not found else f"{count(found, 'region')} marked"
     return (
         f'<div class="pictures" data-regions="{found}">'
         f"<figure>{_image(view.small, 'the photograph')}<figcaption>Photograph, {view.size[0]}x{view.size[1]}"
@@ -163,7 +164,7 @@ def rate(known: Part, threshold: float) -> str:
     """
     own = " (as calibrated)" if threshold == known.limits.threshold else ""
     share = calibration.p_value(known.limits.scores, threshold)
-    return f"{_percent(share)} of good parts would be judged defective at {threshold:.4g}{own}"
+    return f"{percent(share)} of good parts would be judged defective at {threshold:.4g}{own}"
 
 
 def _doubts(sentences: tuple[str, ...]) -> str:
@@ -219,13 +220,5 @@ def _safe(text: str) -> str:
     return html.escape(text)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share >= 1e-4 else "less than 0.01 %"
-
-
 def _probability(value: float) -> str:
     return f"{value:.2g}" if value >= 1e-6 else "< 1e-6"
-
-
-def _count(images: int) -> str:
-    return f"{images} good photograph{'s' if images > 1 else ''}"
