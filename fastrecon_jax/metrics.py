@@ -1,7 +1,8 @@
-"""How well scores separate anomalous from normal, exact with ties: AUROC, AP, F1-max and AUPRO from one sort.
+"""How well scores separate anomalous from normal, exact with ties: AUROC, AP, F1-max and AUPRO.
 
-Every figure here is a function of a few counts: at each distinct score of a positive, how many positives lie at or
-above it and how many negatives above it, and at or above it. `rank` counts them once, the figures read them.
+The figures of images, of which there are hundreds, are scikit-learn's. Those of pixels, of which there are millions,
+come from one sort, since each is a function of a few counts: at each distinct score of a positive, how many positives
+lie at or above it and how many negatives above it, and at or above it. `rank` counts them once, the figures read them.
 """
 
 from typing import NamedTuple
@@ -205,8 +206,24 @@ def image_metrics(labels: Bool[np.ndarray, "..."], scores: Float[np.ndarray, "..
     Raises:
         InputError: if scores are NaN or infinite.
         ValueError: if shapes differ or labels are not bool.
+
+    References:
+        scikit-learn, `sklearn.metrics`: `roc_auc_score`, `average_precision_score`, `precision_recall_curve`.
     """
-    return _figures("image", rank(labels, scores))
+    _check(labels, scores)
+    if labels.all() or not labels.any():
+        return {"image_auroc": None, "image_ap": None, "image_f1max": None}
+    # here, since importing it takes most of a second
+    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    # F1 = 2 P R / (P + R), and 0 where both are 0
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
+    return {
+        "image_auroc": float(roc_auc_score(labels, scores)),
+        "image_ap": float(average_precision_score(labels, scores)),
+        "image_f1max": float(f1.max()),
+    }
 
 
 def pixel_metrics(
@@ -231,14 +248,11 @@ def pixel_metrics(
         ValueError: if shapes differ or are not (n, H, W), masks are not bool, or limit is outside (0, 1].
     """
     ranking = rank(masks, maps)
-    return {**_figures("pixel", ranking), "aupro": aupro(ranking, region_weights(masks), limit=limit)}
-
-
-def _figures(level: str, ranking: Ranking) -> dict[str, float | None]:
     return {
-        f"{level}_auroc": auroc(ranking),
-        f"{level}_ap": average_precision(ranking),
-        f"{level}_f1max": f1_max(ranking),
+        "pixel_auroc": auroc(ranking),
+        "pixel_ap": average_precision(ranking),
+        "pixel_f1max": f1_max(ranking),
+        "aupro": aupro(ranking, region_weights(masks), limit=limit),
     }
 
 
