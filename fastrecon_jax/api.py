@@ -1,44 +1,109 @@
-"""For notebooks: `FastRecon.fit(images).score(images)`."""
+"""For Python programs and notebooks: `Inspector.fit("good/*.png").predict("line3/")`."""
 
-from collections.abc import Sequence
+import dataclasses
+import io
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from fastrecon_jax import files
-from fastrecon_jax.data.images import Preprocessing
-from fastrecon_jax.methods.settings import MethodSettings
-from fastrecon_jax.parts import auto_settings, inspector, part_file, photos
-from fastrecon_jax.parts import part as parts
+from fastrecon_jax import files, methods
+from fastrecon_jax.inspection import reading
+from fastrecon_jax.parts import auto_settings, fitting, inspector, part_file, photos, pictures
 from fastrecon_jax.parts.engine import Recipe, open_engine
-from fastrecon_jax.parts.inspector import Finding, Inspector
-from fastrecon_jax.parts.photos import Photo, Source
+from fastrecon_jax.parts.inspector import PartInspector
+from fastrecon_jax.parts.part import Part
+from fastrecon_jax.parts.photos import Source
+from fastrecon_jax.parts.regions import Region
+
+Images: TypeAlias = Source | Sequence[Source]
+_BATCH = 8  # photographs that are decoded and inspected together
 
 
-class FastRecon:
-    """A part, fitted on a few good images.
-
-    Images are paths, NumPy arrays (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16, or Pillow's images, in any mix; a
-    single one of them, or an array (n, H, W, 3), does too.
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What was found on one photograph.
 
     Attributes:
-        warnings: what the good images gave cause to doubt, sentences; empty for a part from a file.
+        name: the photograph's path, or `image N` for one that came as an array or a Pillow image.
+        verdict: `good`, `borderline` or `defective`.
+        score: image score, the higher the more anomalous, in the method's unit.
+        threshold: score above which a photograph of this part is defective.
+        p_value: probability that a good photograph scores at least as high, by the part's calibration, 0 to 1.
+        regions: defect regions in pixels of the photograph, the highest peak first.
+        map: anomaly map of the inspected centre, (crop_size, crop_size), float32, in the unit of the patch scores.
+        source: the photograph as it was given.
     """
 
-    def __init__(self, fitted: Inspector, warnings: Sequence[str] = ()):
+    name: str
+    verdict: str
+    score: float
+    threshold: float
+    p_value: float
+    regions: tuple[Region, ...]
+    map: Float[np.ndarray, "H W"] = dataclasses.field(repr=False)
+    source: Source = dataclasses.field(repr=False)
+    _part: Part = dataclasses.field(repr=False)
+    _found: inspector.Finding = dataclasses.field(repr=False)
+
+    def overlay(self, *, side: int = pictures.SIDE) -> Image.Image:
+        """Draw the anomaly map and the regions over the photograph, which is decoded again for it.
+
+        Args:
+            side: longest side of the picture in pixels, at least 1; photographs are never enlarged.
+
+        Returns:
+            An RGB image. Colours mean the same on all pictures of a part.
+
+        Raises:
+            InputError: the photograph's file cannot be read any more.
+            ValueError: the side is below 1.
+        """
+        if side < 1:
+            raise ValueError(f"side is {side}, expected at least 1 pixel")
+        photograph = photos.decode(self.source, self.name)
+        small = photograph.copy()
+        small.thumbnail((side, side), Image.Resampling.BILINEAR)
+        limits = self._part.limits
+        return pictures.draw(
+            small, self._found, self._part.recipe, photograph.size, low=limits.floor, high=limits.ceiling
+        )
+
+    def _repr_png_(self) -> bytes:
+        """The overlay, which notebooks show."""
+        png = io.BytesIO()
+        self.overlay().save(png, "PNG")
+        return png.getvalue()
+
+
+class Inspector:
+    """A part, fitted and calibrated on a few photographs of good ones.
+
+    Wherever photographs are taken, they may be a path, a pattern such as `good/*.png`, a folder, `demo:gear` for
+    built-in ones, an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or bool (of NumPy, JAX, PyTorch or anything
+    with `__array__`), a Pillow image, a sequence of any of these, or an array (n, H, W, 3).
+
+    Attributes:
+        warnings: what the good photographs leave in doubt, sentences; empty for a part from a file.
+    """
+
+    def __init__(self, fitted: PartInspector, warnings: Sequence[str] = ()):
         self._inspector = fitted
         self.warnings = tuple(warnings)
 
     @classmethod
     def fit(
         cls,
-        images: Source | Sequence[Source],
+        images: Images,
         *,
         name: str = "part",
-        method: str = "fastrecon+",
-        settings: MethodSettings | None = None,
+        method: str | methods.Method = "fastrecon+",
+        settings: Mapping[str, Any] | Any = None,
         target_fpr: float = 0.01,
         encoder: str = "efficientnet_lite0",
         weights: str = "",
@@ -47,29 +112,34 @@ class FastRecon:
         image_size: int = 256,
         crop_size: int = 224,
         image_score: str = "",
-    ) -> "FastRecon":
+    ) -> "Inspector":
         """Fit and calibrate a part.
 
         Args:
-            images: good ones, at least one.
-            name: of the part.
-            method: fastrecon+, fastrecon, patchcore, padim, spade, subspace or nearest.
-            settings: of the method; its authors' by default.
-            target_fpr: share of good images that may be judged defective.
-            encoder: its name.
-            weights: a file, `package://NAME`, `hf://OWNER/REPOSITORY`; the encoder's pretrained ones by default.
-            stages: of the encoder; those of the method's strides by default.
-            dtype: of the encoder, float32, tfloat32 or bfloat16.
-            image_size: side in pixels to which images are resized.
-            crop_size: side in pixels of the centre that is inspected.
-            image_score: `max` or `top1p`; the method's own by default.
+            images: photographs of good parts, at least one; exact copies count once.
+            name: what the part is called in files and results.
+            method: name of a registered method (`methods.names()`), or a method from `methods.create`, whose name and
+                settings are taken.
+            settings: for a method by name: a mapping of its settings to values, or an instance of its `Settings`; the
+                method's defaults by default.
+            target_fpr: share of good photographs that may be judged defective, above 0 and below 1.
+            encoder: name of a registered encoder (`encoders.names()`).
+            weights: path of a weights file, `package://NAME` or `hf://OWNER/REPOSITORY`; the encoder's pretrained ones
+                by default.
+            stages: names of encoder stages; those of the method's strides by default.
+            dtype: float32, tfloat32 or bfloat16, for the encoder.
+            image_size: side in pixels of the square to which photographs are resized, 32 to 4096.
+            crop_size: side in pixels of its centre, which is inspected, 32 to image_size.
+            image_score: `max` or `top1p`, how patch scores become one number; the method's own by default.
 
         Returns:
-            The part.
+            The part, ready to inspect.
 
         Raises:
-            InputError: an image or a setting cannot be used; it is a ValueError.
+            InputError: a photograph or a setting cannot be used; it is a ValueError.
         """
+        if isinstance(method, methods.Method):
+            method, settings = method.name, method.settings
         recipe = Recipe(
             encoder=encoder,
             stages=tuple(stages),
@@ -79,27 +149,27 @@ class FastRecon:
             image_size=image_size,
             crop_size=crop_size,
             method=method,
-            settings=settings or MethodSettings(),
+            settings=methods.create(method, settings).settings,
             image_score=image_score,
         )
-        read = _read(images, recipe)
-        engine = auto_settings.settle(open_engine(recipe), read)
-        fitted = parts.fit(engine, read, name=name, rate=target_fpr)
+        good = _load(images, recipe)
+        engine = auto_settings.resolve(open_engine(recipe), good)
+        fitted = fitting.fit(engine, good, name=name, rate=target_fpr)
         return cls(inspector.create(fitted.part, engine), fitted.warnings)
 
     @classmethod
-    def load(cls, path: str | Path, *, weights: str = "") -> "FastRecon":
-        """A part from its file.
+    def load(cls, path: str | Path, *, weights: str = "") -> "Inspector":
+        """Open a part's file.
 
         Args:
-            path: that `save` or `python -m fastrecon_jax.fit` wrote.
+            path: file that `save` or `python -m fastrecon_jax.fit` wrote.
             weights: where the encoder's weights are, if not where they were at the fit.
 
         Returns:
-            The part.
+            The part, ready to inspect.
 
         Raises:
-            InputError: the file is missing, damaged or too new, or the weights are others.
+            InputError: the file is missing, damaged or too new, or the weights are not those of the fit.
         """
         part, engine = part_file.load(files.expanded(str(path)), lambda recipe: open_engine(recipe, weights=weights))
         return cls(inspector.create(part, engine))
@@ -108,82 +178,118 @@ class FastRecon:
         """Write the part into one file.
 
         Args:
-            path: ends in .safetensors.
+            path: ends in .safetensors; a file that is there is replaced.
 
         Raises:
             InputError: it cannot be written.
         """
         part_file.save(self.part, files.expanded(str(path)))
 
-    def extend(self, images: Source | Sequence[Source]) -> "FastRecon":
-        """The part with more good images.
+    def extend(self, images: Images) -> "Inspector":
+        """Fit again with more good photographs.
 
         Args:
-            images: at least one that is new.
+            images: photographs of good parts, at least one of them new.
 
         Returns:
-            Another part, the same as one fitted on all images.
+            Another part, the same as one fitted on all photographs together.
 
         Raises:
-            InputError: an image cannot be used, or none is new.
+            InputError: a photograph cannot be used, or none is new.
         """
         engine = self._inspector.engine
-        fitted = parts.extend(engine, self.part, _read(images, self.part.recipe, after=len(self.part.good)))
-        return FastRecon(inspector.create(fitted.part, engine), fitted.warnings)
+        more = _load(images, self.part.recipe, first=len(self.part.good))
+        fitted = fitting.extend(engine, self.part, more)
+        return type(self)(inspector.create(fitted.part, engine), fitted.warnings)
 
-    def score(self, images: Source | Sequence[Source]) -> Float[np.ndarray, " n"]:
-        """One number for each image, the higher the more anomalous.
-
-        Args:
-            images: to score.
-
-        Returns:
-            (n,), float32.
-
-        Raises:
-            InputError: an image cannot be used.
-        """
-        return np.array([finding.score for finding in self.inspect(images)], np.float32)
-
-    def inspect(self, images: Source | Sequence[Source]) -> list[Finding]:
-        """Scores with p-values, verdicts, regions and maps.
+    def predict(self, images: Images) -> list[Finding]:
+        """Inspect photographs.
 
         Args:
-            images: to inspect.
+            images: photographs to inspect; none gives an empty list.
 
         Returns:
-            A finding for each.
+            A finding for each: score, verdict, regions, anomaly map, and a picture by `finding.overlay()`.
 
         Raises:
-            InputError: an image cannot be used.
+            InputError: a photograph cannot be used.
         """
-        read = _read(images, self.part.recipe)
-        return inspector.inspect(self._inspector, read) if read else []
+        sources = _sources(images)
+        findings: list[Finding] = []
+        for start in range(0, len(sources), _BATCH):  # decoded by the batch, so that memory does not grow with them
+            batch = sources[start : start + _BATCH]
+            read = [_photo(source, self.part.recipe, start + i) for i, source in enumerate(batch)]
+            inspected = inspector.inspect(self._inspector, read, batch_size=min(_BATCH, len(sources)))
+            findings += [self._finding(*pair) for pair in zip(inspected, batch, strict=True)]
+        return findings
+
+    inspect = predict  # an older name
+
+    def score(self, images: Images) -> Float[np.ndarray, " n"]:
+        """Image scores alone.
+
+        Args:
+            images: photographs to score.
+
+        Returns:
+            (n,), float32, the higher the more anomalous.
+
+        Raises:
+            InputError: a photograph cannot be used.
+        """
+        return np.array([finding.score for finding in self.predict(images)], np.float32)
+
+    def _finding(self, found: inspector.Finding, source: Source) -> Finding:
+        return Finding(
+            name=found.name,
+            verdict=found.verdict,
+            score=found.score,
+            threshold=self.threshold,
+            p_value=found.p_value,
+            regions=found.regions,
+            map=found.map,
+            source=source,
+            _part=self.part,
+            _found=found,
+        )
 
     @property
-    def part(self) -> parts.Part:
-        """All that is known of the part: recipe, state, good images, limits."""
+    def part(self) -> Part:
+        """All that is known of the part: recipe, state, good photographs, limits."""
         return self._inspector.part
 
     @property
     def threshold(self) -> float:
-        """The score above which an image is defective."""
+        """The score above which a photograph is defective."""
         return self.part.limits.threshold
 
     def __repr__(self) -> str:
         recipe, limits = self.part.recipe, self.part.limits
         return (
-            f"FastRecon({self.part.name!r}, {recipe.method}, {recipe.encoder}, {len(self.part.good)} good images, "
-            f"threshold {limits.threshold:.4g} for {100 * limits.rate:g} % false positives)"
+            f"{type(self).__name__}({self.part.name!r}, {recipe.method}, {recipe.encoder}, {len(self.part.good)} good "
+            f"images, threshold {limits.threshold:.4g} for {100 * limits.rate:g} % false positives)"
         )
 
 
-def _read(images: Source | Sequence[Source], recipe: Recipe, *, after: int = 0) -> list[Photo]:
-    single = images.ndim < 4 if isinstance(images, np.ndarray) else isinstance(images, str | Path | Image.Image)
-    if single:
-        images = [images]
-    preprocessing = Preprocessing(recipe.image_size, recipe.crop_size)
-    return [
-        photos.load(image, preprocessing, name="" if isinstance(image, str | Path) else f"image {i}")
-        for i, image in enumerate(images, after)
-    ]
+FastRecon = Inspector  # by the name of the method that it began with
+
+
+def _sources(images: Images) -> list[Source]:
+    """The single photographs of what a caller gave; folders and patterns are listed."""
+    if isinstance(images, str | os.PathLike):
+        return list(reading.find(os.fspath(images)))
+    if isinstance(images, Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray | jax.Array) or hasattr(images, "__array__"):
+        array = np.asarray(images)
+        return list(array) if array.ndim == 4 else [array]
+    return [source for entry in images for source in _sources(entry)]
+
+
+def _load(images: Images, recipe: Recipe, *, first: int = 0) -> list[photos.Photo]:
+    return [_photo(source, recipe, first + i) for i, source in enumerate(_sources(images))]
+
+
+def _photo(source: Source, recipe: Recipe, number: int) -> photos.Photo:
+    name = str(source) if isinstance(source, str | os.PathLike) else f"image {number}"
+    return photos.load(source, recipe.preprocessing, name=name)

@@ -1,25 +1,19 @@
 """A page for trying it out: `python -m fastrecon_jax.demo`, then http://127.0.0.1:7860."""
 
-import sys
-
-from fastrecon_jax.command_line import flags
-from fastrecon_jax.inspection.config import DemoConfig
+from fastrecon_jax.command_line import commands, flags
 from fastrecon_jax.runtime import compilation_cache
 from fastrecon_jax.serving import server
+from fastrecon_jax.serving.config import DemoConfig
+
+CONFIG = DemoConfig
 
 
 def main() -> None:
     """Build the settings from the flags and serve the page."""
-    config = flags.read(DemoConfig)
+    config = flags.read(CONFIG)
     compilation_cache.enable()
-    server.serve(config, tell=_tell)
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(line)
-    sys.stdout.flush()
+    server.serve(config, tell=commands.tell)
 
 
 if __name__ == "__main__":
-    flags.define(DemoConfig)
-    flags.run(main)
+    commands.run(CONFIG, main)

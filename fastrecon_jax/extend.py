@@ -1,20 +1,19 @@
 """Add good photographs: `python -m fastrecon_jax.extend --model=part.safetensors --images='parts/more/*.png'`."""
 
-import sys
-
-from fastrecon_jax.command_line import flags
+from fastrecon_jax.command_line import commands, flags
 from fastrecon_jax.inspection import fit
 from fastrecon_jax.inspection.config import ExtendConfig
 from fastrecon_jax.runtime import compilation_cache
 
+CONFIG = ExtendConfig
+
 
 def main() -> None:
     """Build the settings from the flags and extend the part."""
-    config = flags.read(ExtendConfig)
+    config = flags.read(CONFIG)
     compilation_cache.enable()
-    fit.extend(config, tell=sys.stdout.write)
+    fit.extend(config, tell=commands.tell)
 
 
 if __name__ == "__main__":
-    flags.define(ExtendConfig)
-    flags.run(main)
+    commands.run(CONFIG, main)

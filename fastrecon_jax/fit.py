@@ -1,20 +1,19 @@
 """Fit a part: `python -m fastrecon_jax.fit --images='parts/good/*.png' --model=part.safetensors`."""
 
-import sys
-
-from fastrecon_jax.command_line import flags
+from fastrecon_jax.command_line import commands, flags
 from fastrecon_jax.inspection import fit
 from fastrecon_jax.inspection.config import FitConfig
 from fastrecon_jax.runtime import compilation_cache
 
+CONFIG = FitConfig
+
 
 def main() -> None:
     """Build the settings from the flags and fit the part."""
-    config = flags.read(FitConfig)
+    config = flags.read(CONFIG)
     compilation_cache.enable()
-    fit.fit(config, tell=sys.stdout.write)
+    fit.fit(config, tell=commands.tell)
 
 
 if __name__ == "__main__":
-    flags.define(FitConfig)
-    flags.run(main)
+    commands.run(CONFIG, main)

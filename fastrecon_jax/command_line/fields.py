@@ -28,9 +28,9 @@ def require_number(
     settings: Any,
     name: str,
     *,
-    above: float | None = None,
-    at_least: float | None = None,
-    at_most: float = math.inf,
+    above: int | float | None = None,
+    at_least: int | float | None = None,
+    at_most: int | float = math.inf,
     also: tuple[Any, ...] = (),
 ) -> None:
     """Refuse a field that is no finite number of a range, nor one of the values that are allowed `also`."""

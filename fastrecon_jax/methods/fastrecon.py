@@ -159,6 +159,7 @@ def method(settings: Settings, *, map_size: int) -> Method:
             f"coreset {rows} rows" if rows else f"coreset {_text(ratio)}",
             f"projection {projection}" if projection else "",
         ),
+        order_matters=True,
         choose=functools.partial(_choose, settings) if auto else None,
         settle=functools.partial(_settle, settings) if auto else None,
     )

@@ -118,7 +118,8 @@ def fit(
         ValueError: the ratio is not in (0, 1].
 
     References:
-        Ours. It generalises Fang et al., FastRecon, ICCV 2023, and the nearest-neighbour methods, see docs/method.md.
+        Ours. It generalises Fang et al., FastRecon, ICCV 2023, and the nearest-neighbour methods, see
+        docs/explanation/fastrecon-plus.md.
     """
     del key
     levels: list[Level] = []
@@ -197,4 +198,5 @@ def method(settings: Settings, *, map_size: int) -> Method:
         rows=functools.partial(rows, ratio=ratio),
         note=note(f"length {length:g}", f"spectrum {spectrum:g}", f"coreset {ratio:g}" if ratio else ""),
         strides=STRIDES,
+        order_matters=ratio is not None,
     )

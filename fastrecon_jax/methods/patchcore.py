@@ -212,6 +212,7 @@ def method(settings: Settings, *, map_size: int) -> Method:
         score=functools.partial(score, neighbours_count=settings.neighbours),
         image_score=functools.partial(image_score, reweighting=settings.reweighting),
         rows=functools.partial(coreset.size, ratio=ratio),
+        order_matters=True,
         note=note(
             f"coreset {ratio:g}",
             "" if settings.approximate else "exact",

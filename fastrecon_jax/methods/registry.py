@@ -36,6 +36,7 @@ class Method(NamedTuple):
         choose: where a setting is `auto`, (features, features of defective copies) to what was chosen, arrays; None
             where nothing is to be chosen.
         settle: what `choose` gave to settings with numbers in place of `auto`.
+        order_matters: whether scores depend on the order of the support images: a greedy coreset begins with the first.
         export_tolerance: largest relative difference between an exported file and the program that is rounding.
     """
 
@@ -50,6 +51,7 @@ class Method(NamedTuple):
     strides: tuple[int, ...] = (8, 16)
     choose: Callable[[Features, Features], Any] | None = None
     settle: Callable[[Any], Any] | None = None
+    order_matters: bool = False
     export_tolerance: float = 1e-4
 
 

@@ -3,11 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fastrecon_jax.methods import MethodSettings, fastrecon, tuning
+from fastrecon_jax import methods
+from fastrecon_jax.methods import fastrecon, tuning
 from tests.helpers import assert_close
 
 KEY = jax.random.key(0)
-AUTO = MethodSettings(lam="auto", coreset_ratio="auto")
+AUTO = methods.create("fastrecon", {"lam": "auto", "coreset_ratio": "auto"})
 
 
 def parts(seed, count, *, moved, channels=24, rank=6):
@@ -61,25 +62,27 @@ def test_separation_by_the_definition():
     assert_close(found.separation, [[expected]], 1e-4)
 
 
-@pytest.mark.parametrize("settings", [AUTO, MethodSettings(lam="auto"), MethodSettings(coreset_ratio="auto")])
+@pytest.mark.parametrize("given", [("lam", "coreset_ratio"), ("lam",), ("coreset_ratio",)], ids="+".join)
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_the_fit_is_that_of_the_numbers_chosen(settings, count):
+def test_the_fit_is_that_of_the_numbers_chosen(given, count):
     support, copies = parts(3, count, moved=True)
-    choice = tuning.choose(support, copies, **tuning.asked(settings, shape=(count, 6, 6)))
-    state = tuning.fit(support, KEY, copies, settings=settings)
-    rows = int(choice.rows) if settings.coreset_ratio == "auto" else 0
-    expected = fastrecon.fit(support, KEY, lam=float(choice.lam), rows=rows)
+    method = methods.create("fastrecon", dict.fromkeys(given, "auto"))
+    choice = method.choose(support, copies)
+    state = method.fit(support, KEY, copies)
+    numbers = method.settle(choice)
+    assert "auto" not in (numbers.lam, numbers.coreset_ratio)
+    expected = methods.create("fastrecon", numbers).fit(support, KEY)
     assert_close(fastrecon.score(state, copies[0, 0]), fastrecon.score(expected, copies[0, 0]), 1e-4)
-    assert float(choice.lam) == (2.0 if settings.lam == 2.0 else float(state.regression.lam))
+    assert float(choice.lam) == (float(state.regression.lam) if "lam" in given else 2.0)
     assert (np.asarray(state.coreset) >= 0).sum() == expected.coreset.shape[0]
 
 
 def test_draws_are_batched_without_changing_a_choice():
     draws = [tuple(parts(seed, 3, moved=bool(seed % 2))) for seed in (4, 5)]
     supports, copies = (jnp.stack(x) for x in zip(*draws, strict=True))
-    states = jax.jit(jax.vmap(lambda s, c: tuning.fit(s, KEY, c, settings=AUTO)))(supports, copies)
+    states = jax.jit(jax.vmap(lambda s, c: AUTO.fit(s, KEY, c)))(supports, copies)
     for i, (support, defective) in enumerate(draws):
-        alone = tuning.fit(support, KEY, defective, settings=AUTO)
+        alone = AUTO.fit(support, KEY, defective)
         assert_close(states.regression.lam[i], alone.regression.lam)
         assert_close(states.coreset[i], alone.coreset)
 
