@@ -1,4 +1,4 @@
-"""One category: encode each image once, fit every draw of the support, score the queries against all of them."""
+"""One category: encode each image once, fit every draw of the support, score the test images against all of them."""
 
 import functools
 import itertools
@@ -10,44 +10,57 @@ import numpy as np
 from jaxtyping import Bool, Float
 from tqdm import tqdm
 
-from fastrecon_jax import detector as detectors
+from fastrecon_jax import detector
 from fastrecon_jax.data import samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.support import Draw, draws
-from fastrecon_jax.detector import Scores
-from fastrecon_jax.evaluation.programs import MethodPrograms, Programs
-from fastrecon_jax.evaluation import encoding, shares
+from fastrecon_jax.detector import Scores, Stages
+from fastrecon_jax.evaluation import encoding
 from fastrecon_jax.evaluation.config import EvalConfig
-from fastrecon_jax.evaluation.shares import Share
-from fastrecon_jax.methods import Method
+from fastrecon_jax.evaluation.programs import MethodPrograms, Programs
 from fastrecon_jax.runtime import devices
 
+Draws = dict[int, tuple[Draw, ...]]  # of the support, by the number of shots
 
-class Run(NamedTuple):
-    """The scores of one category, method, number of shots and draw.
+
+class Key(NamedTuple):
+    """What a result belongs to: the name of a method, and the number of support images."""
+
+    method: str
+    shots: int
+
+
+class Scored(NamedTuple):
+    """The scores of n test images by one method and number of shots, for d draws of the support.
 
     Attributes:
-        method: which.
-        shots: number of support images.
-        draw: which.
-        images: image scores, (n,).
-        patches: patch scores, (n, h, w).
-        fit_seconds: to encode the support and fit, without compilation, decoding and resizing; None if all features
-            came from the cache.
-        score_seconds: to encode and score all queries, likewise.
+        patches: patch scores, (d, n, h, w).
+        images: image scores, (d, n).
+        fit_seconds: to encode the support of one draw and fit it, without compilation, decoding and resizing; None if
+            all features came from the cache.
+        score_seconds: likewise, to encode and score the n images.
     """
 
-    method: Method
-    shots: int
-    draw: Draw
-    images: Float[np.ndarray, " n"]
-    patches: Float[np.ndarray, "n h w"]
+    patches: Float[np.ndarray, "d n h w"]
+    images: Float[np.ndarray, "d n"]
     fit_seconds: float | None
     score_seconds: float | None
 
 
+class Share(NamedTuple):
+    """What was found out about some test images of a category, or all of them.
+
+    Attributes:
+        masks: true for defective pixels, (n, H, W).
+        scored: the scores of the n images, by method and number of shots.
+    """
+
+    masks: Bool[np.ndarray, "n H W"]
+    scored: dict[Key, Scored]
+
+
 class Fitted(NamedTuple):
-    """The states of all draws of one method and number of shots, stacked."""
+    """The states of all draws of one method and number of shots, stacked along a first axis."""
 
     programs: MethodPrograms
     draws: int
@@ -55,34 +68,8 @@ class Fitted(NamedTuple):
     seconds: float | None
 
 
-class Evaluated(NamedTuple):
-    """All of a category.
-
-    Attributes:
-        queries: the test images, in order.
-        masks: (n, H, W).
-        runs: one for each method, number of shots and draw.
-    """
-
-    queries: tuple[samples.Sample, ...]
-    masks: Bool[np.ndarray, "n H W"]
-    runs: list[Run]
-
-
-def choose(dataset: str, category: samples.Category, config: EvalConfig) -> dict[int, tuple[Draw, ...]]:
-    """The support draws of a category for each number of shots.
-
-    Args:
-        dataset: name of the data set, for support lists.
-        category: whose training images are drawn from.
-        config: shots, support, seeds.
-
-    Returns:
-        Draws by number of shots.
-
-    Raises:
-        InputError: the support list does not fit.
-    """
+def choose(dataset: str, category: samples.Category, config: EvalConfig) -> Draws:
+    """The support draws of a category for each number of shots; InputError where a support list does not fit."""
     names = [sample.name for sample in category.train]
     return {
         shots: draws(dataset, category.name, names, shots=shots, support=config.support, seeds=config.seeds)
@@ -90,134 +77,132 @@ def choose(dataset: str, category: samples.Category, config: EvalConfig) -> dict
     }
 
 
+def keys(programs: Programs, chosen: Draws) -> list[Key]:
+    """What there is a result for, in the order of the tables."""
+    return [Key(compiled.method.name, shots) for compiled, shots in itertools.product(programs.methods, chosen)]
+
+
+def queries(category: samples.Category, config: EvalConfig) -> tuple[samples.Sample, ...]:
+    """The test images that are scored."""
+    return samples.subset(category.test, config.max_queries)
+
+
 def score(
     programs: Programs,
     category: samples.Category,
-    chosen: dict[int, tuple[Draw, ...]],
+    chosen: Draws,
     config: EvalConfig,
     cache: FeatureCache | None = None,
     *,
-    member: int = 0,
-    members: int = 1,
+    part: slice = slice(None),
     progress: bool = True,
-) -> Share | None:
+) -> Share:
     """Score test images of a category by every method, number of shots and draw; each image is encoded once.
 
     Args:
-        detector: encoder and methods.
+        programs: of the encoder and the methods.
         category: checked, see `samples.check`.
-        chosen: the support draws for each number of shots, from `choose`.
-        config: sizes of images and batches, number of queries.
+        chosen: the support draws, from `choose`.
+        config: sizes of images and batches, number of test images.
         cache: of features, or None.
-        member: which part of the images this process has, from 0.
-        members: how many processes divide them; each of them fits.
+        part: which of the test images, at least one; by default all.
         progress: show it on a terminal.
 
     Returns:
-        The scores of this part; None if there are fewer images than members and none is left for this one.
+        The scores of this part.
 
     Raises:
         InputError: an image or a mask cannot be used.
     """
-    queries = samples.subset(category.test, config.max_queries)
-    queries = queries[shares.part(len(queries), member, members)]
-    if not queries:
-        return None
-    fitted = _fit(detector, category, chosen, config, cache)
-    stream = encoding.stream(detector, queries, config, cache)
-    bar = tqdm(total=len(queries), desc=category.name, unit="image", disable=None if progress else True, leave=False)
-    with bar:
+    images = queries(category, config)[part]
+    fitted = _fit(programs, category, chosen, config, cache)
+    stream = encoding.stream(programs, images, config, cache)
+    with tqdm(
+        total=len(images), desc=category.name, unit="image", disable=None if progress else True, leave=False
+    ) as bar:
         return _score(fitted, stream, bar.update)
 
 
-def together(
-    programs: Programs,
-    category: samples.Category,
-    chosen: dict[int, tuple[Draw, ...]],
-    config: EvalConfig,
-    parts: Sequence[Share | None],
-) -> Evaluated:
-    """The evaluation of a category from the scores of all its test images.
+def joined(shares: Sequence[Share]) -> Share:
+    """Shares of one category, in the order of its images, as if one process had computed them all.
 
-    Args:
-        detector: as for `score`.
-        category: likewise.
-        chosen: likewise.
-        config: likewise.
-        parts: what `score` returned for each member, in order.
-
-    Returns:
-        All of it.
+    The time to score is that of the slowest share; each share was fitted by itself, and the first one's time counts.
     """
-    whole = shares.joined([share for share in parts if share is not None])
-    runs = [
-        Run(method, shots, draw, images, patches, fit_seconds, score_seconds)
-        for (method, shots, of_shots), scores, fit_seconds, score_seconds in zip(
-            _tasks(detector, chosen), whole.scores, whole.fit_seconds, whole.score_seconds, strict=True
+
+    def join(scored: Sequence[Scored]) -> Scored:
+        return Scored(
+            np.concatenate([x.patches for x in scored], axis=1),
+            np.concatenate([x.images for x in scored], axis=1),
+            scored[0].fit_seconds,
+            max((x.score_seconds for x in scored if x.score_seconds is not None), default=None),
         )
-        for draw, patches, images in zip(of_shots, *scores, strict=True)
-    ]
-    return Evaluated(samples.subset(category.test, config.max_queries), whole.masks, runs)
 
-
-def _tasks(programs: Programs, chosen: dict[int, tuple[Draw, ...]]) -> list[tuple[Method, int, tuple[Draw, ...]]]:
-    """Method, number of shots and draws that are fitted in one program, in order."""
-    return [
-        (programs.method, shots, of_shots)
-        for programs, (shots, of_shots) in itertools.product(detector.methods, chosen.items())
-    ]
+    masks = np.concatenate([share.masks for share in shares])
+    return Share(masks, {key: join([share.scored[key] for share in shares]) for key in shares[0].scored})
 
 
 def _fit(
-    programs: Programs,
-    category: samples.Category,
-    chosen: dict[int, tuple[Draw, ...]],
-    config: EvalConfig,
-    cache: FeatureCache | None,
-) -> list[Fitted]:
-    """Encode the union of all supports, then fit the draws of each method and number of shots in one program."""
+    programs: Programs, category: samples.Category, chosen: Draws, config: EvalConfig, cache: FeatureCache | None
+) -> dict[Key, Fitted]:
+    """Encode the union of all supports once, then fit the draws of each method and number of shots in one program."""
     union = sorted({index for of_shots in chosen.values() for draw in of_shots for index in draw.indices})
     place = {index: i for i, index in enumerate(union)}
-    encoded = list(encoding.stream(detector, [category.train[i] for i in union], config, cache))
-    batches = [[x[: e.count] for x in devices.first(programs.mesh, e.stages)] for e in encoded]
-    stages = [jnp.concatenate(parts) for parts in zip(*batches, strict=True)]
-    clock = _Clock.of(encoded)
-    painted = any(of_method.method.copies for of_method in programs.methods)
-    copies = encoding.defective_copies(detector, [category.train[i] for i in union], config) if painted else ()
-    fitted = []
-    for programs, (shots, of_shots) in itertools.product(detector.methods, chosen.items()):
-        rows = jnp.asarray([[place[i] for i in draw.indices] for draw in of_shots])
-        supports = tuple(stage[rows] for stage in stages)
-        more = (tuple(jnp.asarray(stage[np.asarray(rows)]) for stage in copies),) if of_method.method.copies else ()
-        keys = detector.keys([draw.seed for draw in of_shots])
-        states, seconds = encoding.timed(programs.fit, supports, keys, *more)
+    images = [category.train[i] for i in union]
+    stages, clock = _encoded(programs, images, config, cache)
+    painted = any(compiled.method.choose for compiled in programs.methods)
+    copies = encoding.defective_copies(programs, images, config) if painted else ()
+    fitted = {}
+    for compiled, (shots, of_shots) in itertools.product(programs.methods, chosen.items()):
+        rows = np.asarray([[place[i] for i in draw.indices] for draw in of_shots])  # (d, k)
+        supports = tuple(stage[jnp.asarray(rows)] for stage in stages)
+        arguments = (supports, detector.keys([draw.seed for draw in of_shots]))
+        if compiled.method.choose:  # it tries settings on defective copies of the support
+            arguments += (tuple(jnp.asarray(stage[rows]) for stage in copies),)
+        states, seconds = encoding.timed(compiled.fit, *arguments)
         states = devices.put(programs.mesh, states, devices.COPIED)
-        fitted.append(Fitted(programs, len(of_shots), states, clock.seconds(shots, seconds / len(of_shots))))
+        seconds = clock.seconds(shots, seconds / len(of_shots))
+        fitted[Key(compiled.method.name, shots)] = Fitted(compiled, len(of_shots), states, seconds)
     return fitted
 
 
-def _score(fitted: Sequence[Fitted], stream: Iterable[encoding.Encoded], advance: Callable[[int], object]) -> Share:
-    """Score each batch of queries against all states as it comes; only patch scores are kept."""
-    masks, scores, seconds, clock = [], [[] for _ in fitted], [0.0] * len(fitted), _Clock()
+def _encoded(
+    programs: Programs, images: Sequence[samples.Sample], config: EvalConfig, cache: FeatureCache | None
+) -> tuple[Stages, "_Clock"]:
+    """The stages of images on the first device, and what the encoder took."""
+    batches = list(encoding.stream(programs, images, config, cache))
+    # The last batch is padded.
+    parts = [[stage[: batch.count] for stage in devices.first(programs.mesh, batch.stages)] for batch in batches]
+    return tuple(jnp.concatenate(stage) for stage in zip(*parts, strict=True)), _Clock.of(batches)
+
+
+def _score(fitted: dict[Key, Fitted], stream: Iterable[encoding.Encoded], advance: Callable[[int], object]) -> Share:
+    """Score each batch of images against all states as it comes; of their features nothing is kept."""
+    masks, clock = [], _Clock()
+    scores: dict[Key, list[Scores]] = {key: [] for key in fitted}
+    seconds = dict.fromkeys(fitted, 0.0)
     for encoded in stream:
         clock = clock.add(encoded)
-        for i, one in enumerate(fitted):
-            result, elapsed = encoding.timed(one.programs.score, one.states, encoded.stages)
-            scores[i].append([np.asarray(x)[:, : encoded.count] for x in result])
-            seconds[i] += elapsed / one.draws
+        for key, of_key in fitted.items():
+            result, elapsed = encoding.timed(of_key.programs.score, of_key.states, encoded.stages)
+            scores[key].append(Scores(*(np.asarray(x)[:, : encoded.count] for x in result)))
+            seconds[key] += elapsed / of_key.draws
         masks.append(encoded.masks)
         advance(encoded.count)
-    images = sum(map(len, masks))
-    return Share(
-        np.concatenate(masks),
-        tuple(Scores(*(np.concatenate(x, axis=1) for x in zip(*batches, strict=True))) for batches in scores),
-        tuple(one.seconds for one in fitted),
-        tuple(clock.seconds(images, elapsed) for elapsed in seconds),
-    )
+    count = sum(map(len, masks))
+    scored = {
+        key: Scored(
+            np.concatenate([batch.patches for batch in scores[key]], axis=1),
+            np.concatenate([batch.image for batch in scores[key]], axis=1),
+            of_key.seconds,
+            clock.seconds(count, seconds[key]),
+        )
+        for key, of_key in fitted.items()
+    }
+    return Share(np.concatenate(masks), scored)
 
 
 class _Clock(NamedTuple):
-    """Seconds and images of the encoder."""
+    """How long the encoder took for the images that went through it."""
 
     total: float = 0.0
     passed: int = 0
@@ -232,17 +217,3 @@ class _Clock(NamedTuple):
     def seconds(self, images: int, more: float) -> float | None:
         """Time to encode so many images and to do more; None if no image went through the encoder."""
         return images * self.total / self.passed + more if self.passed else None
-
-
-def maps(programs: Programs, patches: Float[np.ndarray, "n h w"], *, batch_size: int) -> Float[np.ndarray, "n H W"]:
-    """Anomaly maps of many images, in batches of one shape.
-
-    Args:
-        detector: whose maps.
-        patches: patch scores, (n, h, w).
-        batch_size: images at a time.
-
-    Returns:
-        (n, H, W), float32.
-    """
-    return devices.in_batches(detector.maps, patches, over=programs.mesh, batch_size=batch_size)

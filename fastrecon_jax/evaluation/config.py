@@ -32,8 +32,8 @@ class EvalConfig:
     shots: tuple[int, ...] = setting((8,), "numbers of support images, each at least 1")
     support: str = setting(
         "",
-        "first (by name), random (one draw a seed), or the path of a list, see docs/reference/protocol.md; by default first, or "
-        "random where --seeds are given",
+        "first (by name), random (one draw a seed), or the path of a list, see docs/reference/protocol.md; by default "
+        "first, or random where --seeds are given",
     )
     seeds: tuple[int, ...] = setting((), "seeds of the random draws; by default 0 with --support=random")
     method: tuple[str, ...] = setting(("fastrecon",), lambda: f"methods, of {', '.join(methods.names())}, or all")
@@ -65,7 +65,8 @@ class EvalConfig:
     )
     mesh: str = setting("auto", "auto: each batch is split over all devices of this process; none: one device computes")
     distributed: str = setting(
-        "auto", "auto: several processes where a cluster or --coordinator_address says so; off: this one alone, there too"
+        "auto",
+        "auto: several processes where a cluster or --coordinator_address says so; off: this one alone, there too",
     )
     coordinator_address: str = setting(
         "", "with several processes and no cluster that jax knows: HOST:PORT of process 0, the same for all"

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 from fastrecon_jax.data import feature_cache, loader, samples, synthetic
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.detector import Stages
-from fastrecon_jax.evaluation.programs import Programs
 from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.evaluation.programs import Programs
 from fastrecon_jax.runtime import devices
 
 
@@ -24,8 +24,8 @@ class Encoded(NamedTuple):
         stages: (b, h_i, w_i, c_i) each, padded behind the last image, split over the devices of the mesh.
         masks: true for defective pixels, (n, H, W).
         count: n, how many images there are.
-        passed: how many of them went through the encoder.
-        seconds: that the encoder took, without compilation.
+        passed: how many of them went through the encoder rather than came from the cache.
+        seconds: how long the encoder took, without compilation.
     """
 
     stages: Stages
@@ -38,19 +38,9 @@ class Encoded(NamedTuple):
 def stream(
     programs: Programs, chosen: Sequence[samples.Sample], config: EvalConfig, cache: FeatureCache | None
 ) -> Iterator[Encoded]:
-    """Encode images in order; the next ones are decoded meanwhile.
+    """Encode images in order, batch by batch; the next ones are decoded meanwhile.
 
-    Args:
-        programs: whose encoder.
-        chosen: the images.
-        config: sizes of images and batches.
-        cache: of features, or None.
-
-    Yields:
-        Batches in order.
-
-    Raises:
-        InputError: an image or a mask cannot be used, or the cache cannot be written.
+    InputError where an image or a mask cannot be used, or the cache cannot be written.
     """
     mesh = programs.mesh
     batch_size = devices.rounded(mesh, config.batch_size)
@@ -66,19 +56,7 @@ def stream(
 def defective_copies(
     programs: Programs, chosen: Sequence[samples.Sample], config: EvalConfig
 ) -> tuple[Float[np.ndarray, "n m _ _ _"], ...]:
-    """Encode defective copies of good images; they are made anew each time and never cached.
-
-    Args:
-        programs: whose encoder.
-        chosen: the images.
-        config: sizes of images and batches.
-
-    Returns:
-        Stages (n, m, h_i, w_i, c_i) of m copies each.
-
-    Raises:
-        InputError: an image cannot be used.
-    """
+    """The stages of m defective copies of each of n good images; they are made anew each time and never cached."""
     photos = (samples.load_image(sample, samples.read(sample), config.preprocessing).pixels for sample in chosen)
     copies = np.stack([synthetic.defective_copies(pixels) for pixels in photos])
     encode = functools.partial(programs.encode, programs.encoder)
@@ -91,7 +69,7 @@ def defective_copies(
 def _through_cache(
     cache: FeatureCache, batch: loader.Batch, encoded: Stages, batch_size: int
 ) -> tuple[Float[np.ndarray, "b _ _ _"], ...]:
-    """Write what was encoded and put it between what was cached."""
+    """The stages of a batch, those from the cache among those that were encoded; the latter are written to it."""
     encoded = tuple(np.asarray(stage) for stage in encoded)
     missing = [i for i, cached in enumerate(batch.cached) if cached is None]
     for i, *stages in zip(missing, *encoded, strict=False):
@@ -100,15 +78,7 @@ def _through_cache(
 
 
 def timed(program: Callable, *arguments: Any) -> tuple[Any, float]:
-    """Run a jitted program, compiled beforehand, once for each shape.
-
-    Args:
-        program: jitted.
-        arguments: its arguments.
-
-    Returns:
-        Its result, and the seconds it took without compilation.
-    """
+    """The result of a jitted program, and the seconds that it took without compilation."""
     compiled = program.lower(*arguments).compile()
     start = time.perf_counter()
     result = jax.block_until_ready(compiled(*arguments))

@@ -1,29 +1,31 @@
-"""The figures of one category: rows, scores and contact sheets, computed from its scores."""
+"""The figures of one category, computed from its scores: rows, image scores and contact sheets."""
 
-import base64
 import io
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from fastrecon_jax import metrics, overlay
 from fastrecon_jax.data import samples
-from fastrecon_jax.evaluation import category as experiment
+from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import tables
-from fastrecon_jax.evaluation.setup import Context
+from fastrecon_jax.evaluation.category import Key, Scored, Share
+from fastrecon_jax.evaluation.setup import Setup
 from fastrecon_jax.evaluation.tables import Row
+from fastrecon_jax.runtime import devices
+
+Maps = Float[np.ndarray, "n H W"]  # anomaly maps
 
 
 class Measured(NamedTuple):
     """What goes into the results of a category.
 
     Attributes:
-        rows: of figures, one for each run.
-        scores: one for each run and test image.
-        sheets: contact sheets, PNG, by name of the file.
+        rows: the metrics, one row for each method, number of shots and draw.
+        scores: the image scores, one row for each of those and each test image.
+        sheets: contact sheets, PNG, by the name of their file.
     """
 
     rows: list[Row]
@@ -31,112 +33,83 @@ class Measured(NamedTuple):
     sheets: dict[str, bytes]
 
 
-def measure(context: Context, category: samples.Category, evaluated: experiment.Evaluated) -> Measured:
-    """Compute the figures of all runs of a category.
+def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
+    """The figures of a category from the scores of all its test images.
 
-    Args:
-        context: of the evaluation.
-        category: that was evaluated.
-        evaluated: its scores.
-
-    Returns:
-        The figures.
-
-    Raises:
-        InputError: an image for the contact sheets cannot be read again.
+    InputError where an image for the contact sheets cannot be read again.
     """
-    rows, scores, sheets = [], [], {}
-    labels = np.array([sample.defective for sample in evaluated.queries])
-    for one in evaluated.runs:
-        maps = experiment.maps(context.programs, one.patches, batch_size=context.config.batch_size)
-        key = {"dataset": context.dataset.name, "category": category.name, "seed": one.draw.seed, "shots": one.shots}
-        figures = metrics.image_metrics(labels, one.images)
-        figures |= metrics.pixel_metrics(evaluated.masks, maps) if category.has_masks else _no_pixel_metrics()
-        rows.append(key | _facts(context, one, evaluated) | figures)
-        scores += [
-            key
-            | {"path": sample.name, "label": int(sample.defective), "score": float(score), "method": one.method.name}
-            for sample, score in zip(evaluated.queries, one.images, strict=True)
-        ]
-        name = f"{category.name}_{one.shots}shot_{one.method.name}.png"
-        if context.config.save_maps and name not in sheets:
-            sheets[name] = _sheet(context, evaluated, one, maps)
-    return Measured(rows, scores, sheets)
+    measured = Measured([], [], {})
+    queries = scoring.queries(category, setup.config)
+    labels = np.array([sample.defective for sample in queries])
+    for key in scoring.keys(setup.programs, setup.draws[category.name]):
+        scored = share.scored[key]
+        for i, draw in enumerate(setup.draws[category.name][key.shots]):
+            maps = _maps(setup, scored.patches[i])
+            common = {"dataset": setup.dataset.name, "category": category.name, "seed": draw.seed, "shots": key.shots}
+            figures = metrics.image_metrics(labels, scored.images[i])
+            figures |= metrics.pixel_metrics(share.masks, maps) if category.has_masks else _no_pixel_metrics()
+            measured.rows.append(common | _facts(setup, key, scored) | figures)
+            measured.scores.extend(
+                common
+                | {"path": sample.name, "label": int(sample.defective), "score": float(score), "method": key.method}
+                for sample, score in zip(queries, scored.images[i], strict=True)
+            )
+            if setup.config.save_maps and i == 0:  # the sheets show the first draw
+                name = f"{category.name}_{key.shots}shot_{key.method}.png"
+                measured.sheets[name] = _sheet(setup, queries, share.masks, maps, scored.images[i])
+    return measured
+
+
+def _maps(setup: Setup, patches: Float[np.ndarray, "n h w"]) -> Maps:
+    programs = setup.programs
+    return devices.in_batches(programs.maps, patches, over=programs.mesh, batch_size=setup.config.batch_size)
 
 
 def _no_pixel_metrics() -> dict[str, None]:
     return dict.fromkeys(metric for metric in tables.METRICS if not metric.startswith("image_"))
 
 
-def _facts(context: Context, one: experiment.Run, evaluated: experiment.Evaluated) -> Row:
-    positions = one.patches[0].size
+def _facts(setup: Setup, key: Key, scored: Scored) -> Row:
+    """What a row says besides the metrics."""
+    _, count, height, width = scored.patches.shape
+    (method,) = (compiled.method for compiled in setup.programs.methods if compiled.method.name == key.method)
     return {
-        "support": context.config.support,
-        "method": one.method.name,
-        "encoder": context.encoder.name,
-        "weights": context.encoder.weights,
-        "coreset_rows": one.method.rows(one.shots * positions),
-        "support_images": one.shots,
-        "query_images": len(evaluated.queries),
-        "fit_seconds": one.fit_seconds,
-        "score_images_per_second": one.score_seconds and len(evaluated.queries) / one.score_seconds,
+        "support": setup.config.support,
+        "method": key.method,
+        "encoder": setup.encoder.name,
+        "weights": setup.encoder.weights,
+        "coreset_rows": method.rows(key.shots * height * width),
+        "support_images": key.shots,
+        "query_images": count,
+        "fit_seconds": scored.fit_seconds,
+        "score_images_per_second": scored.score_seconds and count / scored.score_seconds,
     }
 
 
 def _sheet(
-    context: Context, evaluated: experiment.Evaluated, one: experiment.Run, maps: Float[np.ndarray, "n H W"]
+    setup: Setup,
+    queries: Sequence[samples.Sample],
+    masks: Bool[np.ndarray, "n H W"],
+    maps: Maps,
+    scores: Float[np.ndarray, " n"],
 ) -> bytes:
-    shown = overlay.choose([sample.defect for sample in evaluated.queries])
-    preprocessing = context.config.preprocessing
+    """A contact sheet of a few images of each kind of defect, as PNG."""
     tiles = [
         overlay.Tile(
-            image=samples.load_image(evaluated.queries[i], samples.read(evaluated.queries[i]), preprocessing).pixels,
-            mask=evaluated.masks[i],
+            image=samples.load_image(queries[i], samples.read(queries[i]), setup.config.preprocessing).pixels,
+            mask=masks[i],
             map=maps[i],
-            caption=f"{evaluated.queries[i].name.removeprefix('test/')}  {one.images[i]:.3g}",
+            caption=f"{queries[i].name.removeprefix('test/')}  {scores[i]:.3g}",
         )
-        for i in shown
+        for i in overlay.choose([sample.defect for sample in queries])
     ]
     png = io.BytesIO()
     overlay.contact_sheet(tiles, low=float(np.median(maps)), high=float(maps.max())).save(png, "png")
     return png.getvalue()
 
 
-def pack(measured: Measured) -> bytes:
-    """The figures to send.
-
-    Args:
-        measured: of a category.
-
-    Returns:
-        JSON.
-    """
-    sheets = {name: base64.b64encode(png).decode() for name, png in measured.sheets.items()}
-    return json.dumps([measured.rows, measured.scores, sheets]).encode()
-
-
-def unpack(data: bytes) -> Measured:
-    """The figures as they were sent.
-
-    Args:
-        data: from `pack`.
-
-    Returns:
-        The figures.
-    """
-    rows, scores, sheets = json.loads(data)
-    return Measured(rows, scores, {name: base64.b64decode(text) for name, text in sheets.items()})
-
-
 def lines(rows: Sequence[Row]) -> str:
-    """A line for each method and number of shots of a category that has just ended.
-
-    Args:
-        rows: of the category.
-
-    Returns:
-        The lines.
-    """
+    """A line for each method and number of shots of a category that has just ended."""
     groups = tables.grouped(rows, "category", "method", "shots")
     return "".join(f"{' '.join(map(str, key))} shots: {_summary(group)}\n" for key, group in groups.items())
 

@@ -1,9 +1,10 @@
-"""Results of an evaluation: rows and scores, and their files."""
+"""Results of an evaluation and their files; a category that another process finished waits as a file of its own."""
 
 import csv
 import io
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from fastrecon_jax.evaluation import tables
 from fastrecon_jax.evaluation.tables import Row
 
 BASELINE = "fastrecon"
+SHARES = "shares"  # the folder of what several processes have finished and process 0 has not gathered yet
 COLUMNS = (
     *("dataset", "category", "shots", "support", "seed", "method", "encoder", "weights"),
     *tables.METRICS,
@@ -42,14 +44,7 @@ class Results(NamedTuple):
 def write(directory: Path, results: Results) -> None:
     """Write results.json, results.csv, results.md and scores.csv, each whole or not at all.
 
-    results.json comes last: what it lists is in the other files too.
-
-    Args:
-        directory: that exists.
-        results: all so far.
-
-    Raises:
-        InputError: a file cannot be written.
+    results.json comes last: what it lists is in the other files too. InputError where a file cannot be written.
     """
     pairs = tables.paired(results.rows, baseline=BASELINE)
     summary = {"config": results.config, "rows": results.rows, "mean": tables.means(results.rows), "paired": pairs}
@@ -57,6 +52,42 @@ def write(directory: Path, results: Results) -> None:
     files.write_text(directory / "results.csv", _csv(COLUMNS, results.rows))
     files.write_text(directory / "results.md", _markdown(results, pairs))
     files.write_text(directory / "results.json", json.dumps(summary, indent=1, allow_nan=False))
+
+
+def add(results: Results, rows: Sequence[Row], scores: Sequence[Row]) -> Results:
+    """The results with those of one more category, all in the order of the categories."""
+    place = {name: i for i, name in enumerate(results.config["category"])}
+    ordered = (
+        sorted([*before, *more], key=lambda row: place[row["category"]])
+        for before, more in ((results.rows, rows), (results.scores, scores))
+    )
+    return Results(results.config, *ordered)
+
+
+def finished(results: Results) -> set[str]:
+    """The categories that are in the results."""
+    return {row["category"] for row in results.rows}
+
+
+def leave(directory: Path, category: str, rows: Sequence[Row], scores: Sequence[Row]) -> None:
+    """Write the results of one category for process 0 to gather."""
+    contents = json.dumps({"rows": rows, "scores": scores}, allow_nan=False)
+    files.write_text(directory / SHARES / f"{category}.json", contents)
+
+
+def gather(directory: Path, results: Results, categories: Iterable[str]) -> Results:
+    """The results with those of the given categories that other processes have finished and left meanwhile."""
+    for category in categories:
+        file = directory / SHARES / f"{category}.json"
+        if category not in finished(results) and files.exists(file):
+            contents = _parse(file, _left)
+            results = add(results, contents["rows"], contents["scores"])
+    return results
+
+
+def clear_shares(directory: Path) -> None:
+    """Remove what several processes left, once everything is in the results."""
+    shutil.rmtree(directory / SHARES, ignore_errors=True)
 
 
 def _markdown(results: Results, pairs: Sequence[Row]) -> str:
@@ -70,39 +101,42 @@ def _markdown(results: Results, pairs: Sequence[Row]) -> str:
 
 
 def start(directory: Path, config: Row) -> Results:
-    """Begin in an empty directory, or take up what an interrupted run of the same settings left.
+    """Begin in a directory, or resume there what an interrupted run of the same settings left.
 
-    Args:
-        directory: made if it is not there.
-        config: the settings, as JSON.
-
-    Returns:
-        The results so far.
-
-    Raises:
-        InputError: the directory cannot be written, or holds results of other settings, or damaged or incomplete ones.
+    InputError where the directory cannot be written, or holds results of other settings, or damaged or incomplete ones.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"output directory {directory} cannot be made: {files.reason(error)}") from None
+    files.make_directory(directory, f"output directory {directory}")
     files.sweep(directory)
-    known, results = directory / "config.json", directory / "results.json"
-    if files.exists(known):
-        _same(directory, _parse(known, _object), config)
+    settings, results = directory / "config.json", directory / "results.json"
+    if files.exists(settings):
+        _same(directory, _parse(settings, _object), config)
     elif files.exists(results):
         raise InputError(f"output directory {directory} holds results without their config.json: choose another")
     else:
-        files.write_text(known, json.dumps(config, indent=1))
+        files.write_text(settings, json.dumps(config, indent=1))
     rows = _parse(results, _rows) if files.exists(results) else []
-    return Results(config, rows, _scores(directory, {row["category"] for row in rows}))
+    before = Results(config, rows, _scores(directory, {row["category"] for row in rows}))
+    gathered = gather(directory, before, config["category"])
+    if gathered is not before:
+        write(directory, gathered)
+    return gathered
 
 
-def _same(directory: Path, known: Row, config: Row) -> None:
-    differing = [key for key in known | config if known.get(key) != config.get(key) and key != "description"]
+def _same(directory: Path, before: Row, config: Row) -> None:
+    before, config = _flat(before), _flat(config)
+    differing = [key for key in before | config if before.get(key) != config.get(key) and key != "description"]
     if differing:
-        changes = "; ".join(f"{key} was {known.get(key)!r} and is {config.get(key)!r}" for key in differing)
+        changes = "; ".join(f"{key} was {before.get(key)!r} and is {config.get(key)!r}" for key in differing)
         raise InputError(f"output directory {directory} holds results of other settings, choose another: {changes}")
+
+
+def _flat(config: Row) -> Row:
+    """The settings with those of the methods one by one, as `METHOD SETTING`."""
+    flat = {key: value for key, value in config.items() if key != "settings"}
+    methods = config.get("settings")
+    for method, values in methods.items() if isinstance(methods, dict) else ():
+        flat |= {f"{method} {name}": value for name, value in (values if isinstance(values, dict) else {}).items()}
+    return flat
 
 
 def _parse(file: Path, parse: Callable[[str], Any]) -> Any:
@@ -115,10 +149,19 @@ def _parse(file: Path, parse: Callable[[str], Any]) -> Any:
 
 
 def _object(text: str) -> Row:
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    value = json.loads(text)
+    if not isinstance(value, dict):
         raise ValueError("it does not hold an object")
-    return found
+    return value
+
+
+def _left(text: str) -> Row:
+    """What `leave` wrote."""
+    _rows(text)
+    contents = _object(text)
+    if not isinstance(contents.get("scores"), list):
+        raise ValueError("it has no list of scores")
+    return contents
 
 
 def _rows(text: str) -> list[Row]:
@@ -142,18 +185,18 @@ def _fits(column: str, value: Any) -> bool:
     return value is None or (type(value) in (int, float) and math.isfinite(value))
 
 
-def _scores(directory: Path, finished: set[str]) -> list[Row]:
-    """Those of the finished categories, each of which has some."""
+def _scores(directory: Path, categories: set[str]) -> list[Row]:
+    """The image scores of the finished categories, each of which has some."""
     file = directory / "scores.csv"
-    if not finished:
+    if not categories:
         return []
     if not files.exists(file):
         raise InputError(
             f"{file} is missing though results.json lists finished categories: remove that too, or choose another "
             "output directory"
         )
-    scores = [score for score in _parse(file, _score_rows) if score["category"] in finished]
-    without = finished - {score["category"] for score in scores}
+    scores = [score for score in _parse(file, _score_rows) if score["category"] in categories]
+    without = categories - {score["category"] for score in scores}
     if without:
         raise InputError(
             f"{file} has no scores of {', '.join(sorted(without))}, which results.json lists as finished: remove both, "
@@ -170,7 +213,7 @@ def _score_rows(text: str) -> list[Row]:
     for i, row in enumerate(rows, 2):
         if None in row or None in row.values() or row["label"] not in ("0", "1"):
             raise ValueError(f"line {i} does not hold the columns {', '.join(SCORE_COLUMNS)}")
-        float(row["score"])  # says what it cannot read
+        float(row["score"])  # its ValueError quotes what is no number
     return rows
 
 
@@ -183,30 +226,7 @@ def _csv(columns: Sequence[str], rows: Iterable[Row]) -> str:
 
 
 def read(directory: Path) -> Row:
-    """The summary that `write` left.
-
-    Args:
-        directory: of the results.
-
-    Returns:
-        config, rows, mean and paired, of which the rows are checked.
-
-    Raises:
-        InputError: there is none, or it is damaged.
-    """
+    """The summary that `write` left: config, rows, mean and paired; InputError where it is missing or damaged."""
     file = directory / "results.json"
     _parse(file, _rows)
     return _parse(file, _object)
-
-
-def replace(file: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Args:
-        file: to write.
-        text: its contents.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    files.write_text(file, text)

@@ -4,68 +4,79 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-from fastrecon_jax import detector as detectors
-from fastrecon_jax import encoders, methods
+from fastrecon_jax import detector, encoders, methods
+from fastrecon_jax.command_line.console import count
 from fastrecon_jax.data import datasets, feature_cache, samples
 from fastrecon_jax.data.feature_cache import FeatureCache
-from fastrecon_jax.data.support import Draw
-from fastrecon_jax.evaluation import category as experiment
+from fastrecon_jax.evaluation import category as scoring
+from fastrecon_jax.evaluation import programs
+from fastrecon_jax.evaluation.category import Draws
 from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.evaluation.programs import Programs
 from fastrecon_jax.evaluation.tables import Row
 from fastrecon_jax.runtime import devices
 from fastrecon_jax.version import __version__
 
-PLACEMENT = ("mesh", "coordinator", "num_processes", "process_index")  # settings that do not decide a figure
+# Fields of EvalConfig that do not decide a figure.
+_PLACES = ("output_dir", "feature_cache", "mesh", "distributed", "coordinator_address", "num_processes", "process_id")
+_LOCAL = ("data_dir", "files_sha256", "weights", "description", "plugin")  # may differ from host to host
 
 
-class Context(NamedTuple):
-    """All that is opened before the first image is read."""
+class Setup(NamedTuple):
+    """All that is opened before the first image is read.
+
+    Attributes:
+        config: the user's settings.
+        dataset: where the images are.
+        categories: those that are evaluated, checked.
+        draws: the support draws of each category, by its name.
+        encoder: with its weights.
+        programs: of the encoder and the methods, to be compiled at their first use.
+        cache: of features, or None.
+    """
 
     config: EvalConfig
     dataset: datasets.Dataset
     categories: tuple[samples.Category, ...]
-    draws: dict[str, dict[int, tuple[Draw, ...]]]
+    draws: dict[str, Draws]
     encoder: encoders.Encoder
     programs: Programs
     cache: FeatureCache | None
 
 
-def open_context(config: EvalConfig) -> Context:
-    """Open everything and check all that can be checked before anything is computed.
+def open_setup(config: EvalConfig) -> Setup:
+    """Open everything, and check all that can be checked before anything is computed.
 
-    Args:
-        config: the settings.
-
-    Returns:
-        What the evaluation needs.
-
-    Raises:
-        InputError: something that the user gave cannot be used.
+    InputError where something that the user gave cannot be used.
     """
-    chosen = [methods.create(name, config, map_size=config.crop_size) for name in config.method_names()]
+    made = [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     categories = tuple(dataset.open_category(name) for name in datasets.select(dataset, config.category))
     draws = {}
     for category in categories:
         samples.check(category, shots=max(config.shots))
-        draws[category.name] = experiment.choose(dataset.name, category, config)
-    stages = config.stages or encoders.stages_of(config.encoder, [s for method in chosen for s in method.strides])
+        draws[category.name] = scoring.choose(dataset.name, category, config)
+    stages = config.stages or encoders.stages_of(config.encoder, [s for method in made for s in method.strides])
     encoder = encoders.create(config.encoder, stages=stages, weights=config.weights, dtype=config.dtype)
     if not config.stages:
-        chosen = [_on_its_stages(method, encoder) for method in chosen]
-    detector = detectors.create(
-        encoder, chosen, image_score=config.image_score, map_size=config.crop_size, mesh=devices.mesh(config.mesh)
+        made = [_on_its_stages(method, encoder) for method in made]
+    compiled = programs.create(
+        encoder,
+        made,
+        map_size=config.crop_size,
+        image_score=config.image_score,
+        mesh=devices.mesh(config.mesh),
     )
     cache = _open_cache(config, encoder) if config.feature_cache else None
-    return Context(config, dataset, categories, draws, encoder, detector, cache)
+    return Setup(config, dataset, categories, draws, encoder, compiled, cache)
 
 
 def _on_its_stages(method: methods.Method, encoder: encoders.Encoder) -> methods.Method:
-    """The method on the stages of its own strides among those that the encoder gives for all methods."""
+    """The method on the stages of its own strides, among those that the encoder gives for all methods."""
     own = [encoder.stages.index(stage) for stage in encoders.stages_of(encoder.name, method.strides)]
     return method._replace(embed=lambda stages: method.embed([stages[i] for i in own]))
 
@@ -83,128 +94,96 @@ def _open_cache(config: EvalConfig, encoder: encoders.Encoder) -> FeatureCache:
     return feature_cache.open_cache(Path(config.feature_cache), identity)
 
 
-def settings(context: Context) -> Row:
-    """Everything that decides a figure; two runs may share a directory only if it is equal.
-
-    Args:
-        context: of the run.
-
-    Returns:
-        As JSON holds it.
-    """
-    config, encoder = context.config, context.encoder
+def settings(setup: Setup) -> Row:
+    """Everything that decides a figure, as JSON holds it; two runs may share a directory only if it is equal."""
+    config, encoder, used = setup.config, setup.encoder, _methods(setup)
     files = [
-        [category.name, samples.fingerprints(category), context.draws[category.name]] for category in context.categories
+        [category.name, samples.fingerprints(category), setup.draws[category.name]] for category in setup.categories
     ]
-    found = dataclasses.asdict(config) | {
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    values |= {
         "version": __version__,
-        "dataset": context.dataset.name,
-        "data_dir": str(context.dataset.directory.resolve()),
-        "category": [category.name for category in context.categories],
-        "partial": [category.name for category in context.categories if category.partial],
-        "files_sha256": hashlib.sha256(json.dumps(files).encode()).hexdigest(),
+        "dataset": setup.dataset.name,
+        "data_dir": str(setup.dataset.directory.resolve()),
+        "category": [category.name for category in setup.categories],
+        "partial": [category.name for category in setup.categories if category.partial],
+        "files_sha256": _digest(files),
         "stages": encoder.stages,
         "weights": encoder.weights,
         "weights_sha256": encoder.sha256,
-        "draws": max(len(draws) for shots in context.draws.values() for draws in shots.values()),
-        "method": [of_method.method.name for of_method in context.programs.methods],
-        "description": description(context),
+        "draws": max(len(draws) for shots in setup.draws.values() for draws in shots.values()),
+        "method": [method.name for method in used],
+        "settings": {method.name: dataclasses.asdict(method.settings) for method in used},
+        "description": description(setup),
     }
-    for name in ("output_dir", "feature_cache", *PLACEMENT):
-        del found[name]
-    return json.loads(json.dumps(found))
+    return json.loads(json.dumps({name: value for name, value in values.items() if name not in _PLACES}))
 
 
-def agreed(context: Context) -> Row:
-    """What several processes must have in common; where their data lie, and when they were copied, may differ.
+def shared_settings(setup: Setup) -> Row:
+    """What several processes must have in common: the settings, and the names of the images.
 
-    Args:
-        context: of the run.
-
-    Returns:
-        As JSON holds it.
+    Where the files lie, and when they were copied there, may differ from host to host.
     """
     files = [
-        [category.name, [sample.name for sample in (*category.train, *category.test)], context.draws[category.name]]
-        for category in context.categories
+        [category.name, [sample.name for sample in (*category.train, *category.test)], setup.draws[category.name]]
+        for category in setup.categories
     ]
-    local = ("data_dir", "files_sha256", "weights", "description")
-    common = {key: value for key, value in settings(context).items() if key not in local}
-    return common | {"names_sha256": hashlib.sha256(json.dumps(files).encode()).hexdigest()}
+    common = {name: value for name, value in settings(setup).items() if name not in _LOCAL}
+    return common | {"names_sha256": _digest(files)}
 
 
-def description(context: Context) -> str:
-    """Methods, data, encoder and support in a line.
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    Args:
-        context: of the run.
 
-    Returns:
-        A sentence.
-    """
-    config, encoder = context.config, context.encoder
-    data = f"{context.dataset.name}{' (synthetic images)' if context.dataset.synthetic else ''}"
+def _methods(setup: Setup) -> list[methods.Method]:
+    return [compiled.method for compiled in setup.programs.methods]
+
+
+def description(setup: Setup) -> str:
+    """Methods, data, encoder with its weights, and support, in one line."""
+    config, encoder = setup.config, setup.encoder
+    data = f"{setup.dataset.name}{' (synthetic images)' if setup.dataset.synthetic else ''}"
     random = " RANDOM WEIGHTS: the figures mean nothing." if encoder.weights == "random" else ""
-    chosen = [of_method.method for of_method in context.programs.methods]
-    named = ", ".join(f"{method.name} ({method.note})" if method.note else method.name for method in chosen)
+    named = ", ".join(f"{method.name} ({method.note})" if method.note else method.name for method in _methods(setup))
     return (
         f"{named} on {data}, encoder {encoder.name} "
         f"{'+'.join(encoder.stages)} ({encoder.dtype}, {encoder.weights}), support {config.support}.{random}"
     )
 
 
-def default_directory(found: Row) -> Path:
-    """Where results go unless the user says so: the same for the same settings.
-
-    Args:
-        found: from `settings`.
-
-    Returns:
-        A path relative to the working directory.
-    """
-    identity = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:8]
-    return Path("results") / f"{found['dataset']}_{found['encoder']}_{identity}"
+def default_directory(settings: Row) -> Path:
+    """Where results go unless the user says so, relative to the working directory: the same for the same settings."""
+    identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    return Path("results") / f"{settings['dataset']}_{settings['encoder']}_{identity}"
 
 
-def introduction(context: Context, directory: Path, *, processes: int = 1) -> str:
-    """What the run works on, and a warning if its settings cannot work.
-
-    Args:
-        context: of the run.
-        directory: where results go.
-        processes: that work together.
-
-    Returns:
-        A few lines.
-    """
+def introduction(setup: Setup, directory: Path, *, processes: int = 1) -> str:
+    """What the run works on and where its results go, and a warning if its settings cannot work."""
     among = f" in each of {processes} processes" if processes > 1 else ""
-    queries = [samples.subset(category.test, context.config.max_queries) for category in context.categories]
+    queries = [scoring.queries(category, setup.config) for category in setup.categories]
     return (
-        f"fastrecon_jax {__version__}, jax {jax.__version__}, {devices.count(context.programs.mesh)} x "
+        f"fastrecon_jax {__version__}, jax {jax.__version__}, {devices.count(setup.programs.mesh)} x "
         f"{jax.local_devices()[0].device_kind}{among}\n"
-        f"{description(context)}\n"
-        f"{_count(len(queries), 'category', 'categories')}, {_count(sum(map(len, queries)), 'test image')} "
-        f"in {context.dataset.directory}\n{_partial(context)}"
-        f"results go to {directory}\n{_warning(context)}\n"
+        f"{description(setup)}\n"
+        f"{count(len(queries), 'category', 'categories')}, {count(sum(map(len, queries)), 'test image')} "
+        f"in {setup.dataset.directory}\n{_partial(setup)}"
+        f"results go to {directory}\n{_warning(setup)}\n"
     )
 
 
-def _partial(context: Context) -> str:
-    names = [category.name for category in context.categories if category.partial]
+def _partial(setup: Setup) -> str:
+    names = [category.name for category in setup.categories if category.partial]
     return f"not complete: {', '.join(names)}; the figures are not those of the published set\n" if names else ""
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _warning(context: Context) -> str:
-    """FastRecon without its distribution term on a coreset that spans all channels explains everything."""
-    fastrecon = [one.method for one in context.programs.methods if one.method.name == "fastrecon"]
-    if not fastrecon or fastrecon[0].copies or context.config.lam > 0:
+def _warning(setup: Setup) -> str:
+    """FastRecon without its distribution term, on a coreset that spans all channels, explains everything."""
+    fastrecon = [method for method in _methods(setup) if method.name == "fastrecon"]
+    if not fastrecon or fastrecon[0].choose or fastrecon[0].settings.lam > 0:
         return ""
-    h, w, c = detector.feature_shape(context.encoder, fastrecon[0], context.config.crop_size)
-    spanning = [shots for shots in context.config.shots if fastrecon[0].rows(shots * h * w) >= c]
+    h, w, c = detector.feature_shape(setup.encoder, fastrecon[0], setup.config.crop_size)
+    spanning = [shots for shots in setup.config.shots if fastrecon[0].rows(shots * h * w) >= c]
     if not spanning:
         return ""
     return (
