@@ -2,6 +2,8 @@
 
     python scripts/write_tables.py            # rewrites the files that differ
     python scripts/write_tables.py --check    # changes nothing, and fails if a file differs
+    python scripts/write_tables.py --take=results/DIR --into=methods --field=data=bottle
+                                              # first takes the means of an evaluation into docs/figures/methods.json
 
 A table stands between two comments:
 
@@ -39,6 +41,10 @@ from fastrecon_jax.errors import InputError  # noqa: E402
 
 FIGURES = ROOT / "docs" / "figures"
 _CHECK = flags.DEFINE_bool("check", False, "change nothing, and fail if a file differs")
+_TAKE = flags.DEFINE_string("take", "", "output directory of an evaluation, whose means are taken into --into")
+_INTO = flags.DEFINE_string("into", "", "name of the file of figures that takes them")
+_FIELD = flags.DEFINE_multi_string("field", [], "FIELD=VALUE of the records taken, instead of the results' own")
+_KEYS = ("encoder", "method", "data", "shots")  # which record of a file of figures a result replaces
 _BLOCK = re.compile(
     r"(?P<start><!-- (?P<kind>table|source|settings): (?P<words>[^\n]*?) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.S
 )
@@ -183,8 +189,39 @@ def rewritten(text: str) -> str:
     return _BLOCK.sub(block, text)
 
 
+def take(directory: Path, name: str, fields: Mapping[str, Any]) -> None:
+    """Take the means of an evaluation into a file of figures, in percent, in place of records of the same keys."""
+    path = directory / "results.json"
+    if not path.is_file():
+        raise InputError(f"--take={directory} holds no results.json")
+    figures = load(name)
+    if "records_from" in figures:
+        raise InputError(f"--into={name} is kept in {figures['records_from']}: change that file")
+    records = {tuple(record.get(key) for key in _KEYS): record for record in figures["records"]}
+    wanted = {key for record in figures["records"] for key in record} - set(_KEYS)
+    for mean in json.loads(path.read_text(encoding="utf-8"))["mean"]:
+        record = {key: ({**mean, **fields}).get(key) for key in _KEYS}
+        metrics = {key: round(100 * mean[key], 1) for key in mean if key in wanted and mean[key] is not None}
+        key = tuple(record.values())
+        records[key] = {**records.get(key, {}), **record, **metrics}
+    (FIGURES / f"{name}.json").write_text(_written({**figures, "records": list(records.values())}), encoding="utf-8")
+
+
+def _written(figures: Mapping[str, Any]) -> str:
+    """JSON with one record a line, so that a change of figures is a change of few lines."""
+    head = {key: value for key, value in figures.items() if key not in ("layouts", "records")}
+    lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in head.items()]
+    layouts = json.dumps(figures["layouts"], ensure_ascii=False, indent=2).replace("\n", "\n  ")
+    records = ",\n".join(f"    {json.dumps(record, ensure_ascii=False)}" for record in figures["records"])
+    return "\n".join(["{", *lines, f'  "layouts": {layouts},', '  "records": [', records, "  ]", "}", ""])
+
+
 def main() -> None:
     """Rewrite the documents that differ, or name them."""
+    if _TAKE.value:
+        if not _INTO.value:
+            raise InputError("--into is missing: pass the name of a file of docs/figures, without .json")
+        take(Path(_TAKE.value), _INTO.value, dict(field.partition("=")[::2] for field in _FIELD.value))
     differing = []
     for path in documents():
         text = path.read_text(encoding="utf-8")
