@@ -14,13 +14,13 @@ from absl import flags
 from jaxtyping import Bool, Float
 from tqdm import tqdm
 
+from fastrecon_jax import methods
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets, samples, support
 from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import tables
-from fastrecon_jax.methods.settings import MethodSettings
-from fastrecon_jax.parts import inspector, part
+from fastrecon_jax.parts import fitting, inspector, limits
 from fastrecon_jax.parts.engine import Engine, Recipe, open_engine
 from fastrecon_jax.parts.photos import Photo
 
@@ -80,15 +80,15 @@ def judge(
     Returns:
         For each rate the shares of good images judged defective and at least borderline, then of defective ones.
     """
-    fitted = part.fit(engine, [photos.train[i] for i in chosen], name="part", rate=rates[0]).part
+    fitted = fitting.fit(engine, [photos.train[i] for i in chosen], name="part", rate=rates[0]).part
     rest = [photo for i, photo in enumerate(photos.train) if i not in chosen]
     labels = np.concatenate([photos.labels, np.zeros(len(rest), bool)])
     pixels = np.stack([photo.pixels for photo in (*photos.test, *rest)])
     scores, _ = inspector.score(inspector.create(fitted, engine), pixels)
     found = []
     for rate in rates:
-        limits = part.limits_at(fitted.limits, rate)
-        found.append(_shares(scores, labels, limits.threshold, limits.borderline))
+        other = limits.at_rate(fitted.limits, rate)
+        found.append(_shares(scores, labels, other.threshold, other.borderline))
     return found
 
 
@@ -107,7 +107,8 @@ def main() -> None:
         raise InputError("--shots takes whole numbers and --target_fpr numbers, with commas between them") from None
     if min(shots) < 1 or not all(0 < rate < 1 for rate in rates):
         raise InputError("--shots must be at least 1, --target_fpr above 0 and below 1")
-    recipe = Recipe(_ENCODER.value, (), _WEIGHTS.value, None, "float32", 256, 224, _METHOD.value, MethodSettings(), "")
+    settings = methods.registration(_METHOD.value).settings()
+    recipe = Recipe(_ENCODER.value, (), _WEIGHTS.value, None, "float32", 256, 224, _METHOD.value, settings, "")
     engine = open_engine(recipe)
     dataset = datasets.open_dataset(_DATASET.value, _DATA_DIR.value)
     lines = [

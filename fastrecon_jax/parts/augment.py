@@ -4,18 +4,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageEnhance
 
-_SHIFT, _TURN, _SCALE, _LIGHT = 0.02, 2.0, 0.02, 0.1
+_SHIFT, _TURN, _SCALE, _LIGHT = 0.02, 2.0, 0.02, 0.1  # sides, degrees, shares of the size and of the brightness
 
 
 def changed_copies(pixels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "8 H W 3"]:
     """Copies as another photograph of the same part might be: moved, turned, nearer or farther, darker or lighter.
 
-    Args:
-        pixels: RGB, (H, W, 3).
-
-    Returns:
-        Eight copies: shifted by 2 % of the side, turned by 2 degrees, scaled by 2 %, 10 % darker or lighter. Edges are
-        mirrored.
+    Each of the eight has one change: 2 % of the side, 2 degrees, 2 % of the size, or 10 % of the brightness.
     """
     image = Image.fromarray(pixels)
     moved = [
@@ -42,8 +37,10 @@ def _moved(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """An affine change about the centre; `shift` in sides, `turn` in degrees."""
     height, width, _ = pixels.shape
+    # What moves into the picture is its mirror image: black edges would score as defects.
     margin = max(height, width) // 8
     padded = Image.fromarray(np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric"))
+    # Pillow asks where each output pixel comes from: (x', y') = R (x - c) / scale + c - shift, R a rotation.
     centre = padded.width / 2, padded.height / 2
     cosine, sine = np.cos(np.deg2rad(turn)) / scale, np.sin(np.deg2rad(turn)) / scale
     x = centre[0] - cosine * centre[0] - sine * centre[1] - shift[0] * width

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fastrecon_jax.data import synthetic
-from fastrecon_jax.parts import part
+from fastrecon_jax.parts import fitting
 from fastrecon_jax.parts.engine import Engine, make_engine
 from fastrecon_jax.parts.photos import Photo
 
@@ -18,15 +18,14 @@ def resolve(engine: Engine, photos: Sequence[Photo]) -> Engine:
     Calibration, file, extension and export of the part then know nothing of the choice. The held-out scores of the
     calibration come from models that use the chosen numbers, which the held-out image helped to choose.
 
-    Raises:
-        InputError: there is no photograph.
+    InputError if there is no photograph.
     """
     if engine.choose is None:
         return engine
-    pixels = np.stack([photo.pixels for photo in part.distinct(photos)])  # (k, H, W, 3)
+    pixels = np.stack([photo.pixels for photo in fitting.distinct(photos)])  # (k, H, W, 3)
     copies = np.stack([synthetic.defective_copies(image) for image in pixels])  # (k, n, H, W, 3)
-    support = part.encode(engine, pixels)
-    painted = part.encode(engine, copies.reshape(-1, *copies.shape[2:]))
+    support = fitting.encode(engine, pixels)
+    painted = fitting.encode(engine, copies.reshape(-1, *copies.shape[2:]))
     choice = engine.choose(
         tuple(map(jnp.asarray, support)),
         tuple(jnp.asarray(stage.reshape(*copies.shape[:2], *stage.shape[1:])) for stage in painted),

@@ -9,18 +9,20 @@ from jaxtyping import Float
 from scipy import special
 
 TYPICAL_SPREAD, TYPICAL_DEGREES = 0.1, 4
-_MEASURABLE = 4
-_MINIMUM, _DRAWS, _CONFIDENCE = 1e-12, 20_000, 0.9
+_MEASURABLE = 4  # scores whose spread is taken as it is
+_MINIMUM = 1e-12  # a score of zero has no logarithm
+_DRAWS, _CONFIDENCE = 20_000, 0.9  # of the simulated interval
+_LARGEST = 700.0  # exp(709.8) is the largest double
 
 
 class Calibration(NamedTuple):
     """The logarithm of a good image's score, as far as the held-out scores tell: a t distribution.
 
     Attributes:
-        centre: of the logarithms.
+        centre: mean of the logarithms.
         spread: their standard deviation.
-        degrees: of freedom of the spread, at least 1.
-        count: held-out scores that these come from.
+        degrees: degrees of freedom of the spread, at least 1.
+        count: number of held-out scores that these come from.
     """
 
     centre: float
@@ -30,21 +32,12 @@ class Calibration(NamedTuple):
 
 
 def fit(scores: Sequence[float]) -> Calibration:
-    """Calibrate on scores of good images, each by a model that has not seen it.
+    """Calibrate on at least 2 scores of good images, each by a model that has not seen it.
 
-    Scores are positive, and their logarithms are taken as normal. The models know an image less than the one whose
+    Scores are positive, and their logarithms are taken as normal. The models know one image less than the one whose
     scores will be judged, which makes the threshold a little too high rather than too low. The spread of fewer than 4
     scores is hardly known, and two images score each other alike: there it is drawn to `TYPICAL_SPREAD` with the weight
-    of `TYPICAL_DEGREES` more scores.
-
-    Args:
-        scores: at least 2, none negative.
-
-    Returns:
-        The calibration.
-
-    Raises:
-        ValueError: fewer than 2 scores, or scores that are negative or not finite.
+    of `TYPICAL_DEGREES` more scores. ValueError if scores are negative or not finite.
 
     References:
         Prediction intervals of a normal sample: Hahn and Meeker, Statistical Intervals, 1991, chapter 4.
@@ -52,6 +45,7 @@ def fit(scores: Sequence[float]) -> Calibration:
     logs = _logarithms(scores)
     if len(logs) < 2:
         raise ValueError(f"a calibration needs at least 2 scores, got {len(logs)}")
+    # s^2 = sum (x - mean)^2 / (n - 1); for few scores pooled with the typical spread, by degrees of freedom.
     degrees, squares = len(logs) - 1, float(np.sum(np.square(logs - logs.mean())))
     if len(logs) < _MEASURABLE:
         degrees += TYPICAL_DEGREES
@@ -62,15 +56,8 @@ def fit(scores: Sequence[float]) -> Calibration:
 def fit_single(changed: Sequence[float], halves: Sequence[float]) -> Calibration:
     """A guess from one image: good images score higher than its changed copies and lower than its other half.
 
-    Args:
-        changed: scores of slightly changed copies of the image, which are too low.
-        halves: scores of halves of the image by models of the other half, which are too high.
-
-    Returns:
-        A calibration between the two, as wide as they are apart, with the weight of 2 scores.
-
-    Raises:
-        ValueError: one of them is empty, or scores that are negative or not finite.
+    It is centred between the scores of the copies and those of the halves (each half by a model of the other), as wide
+    as they are apart, with the weight of 2 scores. ValueError if one of them is empty, negative or not finite.
     """
     low, high = (float(_logarithms(scores).mean()) for scores in (changed, halves))
     return fit([math.exp(low), math.exp(high)])
@@ -84,59 +71,39 @@ def _logarithms(scores: Sequence[float]) -> Float[np.ndarray, " n"]:
 
 
 def threshold(calibration: Calibration, rate: float) -> float:
-    """The score that a good image exceeds with a given probability, on average over what else the few images may mean.
+    """The score that a good image exceeds with a probability of `rate`, averaged over what few images may mean.
 
-    Args:
-        calibration: from `fit`.
-        rate: of false positives, in (0, 1).
-
-    Returns:
-        The threshold, in units of the scores.
+    The end of the prediction interval of one more score: exp(centre + t_(1 - rate, degrees) spread sqrt(1 + 1 / n)).
     """
     return _score(calibration, _deviations(rate, calibration.degrees) * _widening(calibration))
 
 
 def lower_threshold(calibration: Calibration, rate: float) -> float:
-    """The same if the few images told the mean and the spread of all good images exactly.
+    """The same if the few images told the mean and the spread of all good images exactly, as a normal quantile.
 
-    Args:
-        calibration: from `fit`.
-        rate: of false positives, in (0, 1).
-
-    Returns:
-        A score, lower than `threshold`; between them it is the number of images that decides.
+    It is lower than `threshold`; between them more good images may decide either way.
     """
     return _score(calibration, -float(special.ndtri(rate)))
 
 
 def p_value(calibration: Calibration, score: float) -> float:
-    """Probability that a good image scores at least as high.
-
-    Args:
-        calibration: from `fit`.
-        score: of an image.
-
-    Returns:
-        In [0, 1]; below the rate exactly where the score is above its `threshold`.
-    """
+    """Probability that a good image scores at least as high; below a rate exactly above that rate's `threshold`."""
     distance = math.log(max(score, _MINIMUM)) - calibration.centre
     scale = calibration.spread * _widening(calibration)
-    if scale == 0:
+    if scale == 0:  # all held-out scores are equal
         return float(distance <= 0)
     return float(special.stdtr(calibration.degrees, -distance / scale))
 
 
 def rate_interval(calibration: Calibration, rate: float) -> tuple[float, float]:
-    """What the false-positive rate may really be at the threshold for a given one, with 90 % confidence.
+    """What the false-positive rate may really be at the threshold for `rate`, with 90 % confidence.
 
-    Args:
-        calibration: from `fit`.
-        rate: that was asked for.
-
-    Returns:
-        The 5 % and 95 % quantiles of the true rate over repeated samples of as many images, by simulation with a
-        fixed seed.
+    These are the 5 % and 95 % quantiles of the true rate over repeated samples of as many images, by simulation with a
+    fixed seed.
     """
+    # In units of the true spread, with the true mean at 0: the mean of n scores is N(0, 1/n), their spread
+    # sqrt(chi^2_d / d), and a good image exceeds the threshold t_(1 - rate) spread sqrt(1 + 1/n) + mean at the rate of
+    # the normal tail beyond it.
     rng = np.random.default_rng(0)
     mean = rng.standard_normal(_DRAWS) / math.sqrt(calibration.count)
     spread = np.sqrt(rng.chisquare(calibration.degrees, _DRAWS) / calibration.degrees)
@@ -155,4 +122,4 @@ def _widening(calibration: Calibration) -> float:
 
 
 def _score(calibration: Calibration, deviations: float) -> float:
-    return math.exp(min(calibration.centre + deviations * calibration.spread, 700.0))
+    return math.exp(min(calibration.centre + deviations * calibration.spread, _LARGEST))

@@ -23,11 +23,11 @@ class Finding(NamedTuple):
     """What is found on one photograph.
 
     Attributes:
-        name: of the photograph: its path, or `image N`.
+        name: path of the photograph, or `image N`.
         score: image score.
         p_value: probability that a good photograph scores at least as high, by the part's calibration.
-        verdict: one of `VERDICTS`.
-        regions: the highest peak first; of a defective photograph at least one.
+        verdict: good, borderline or defective.
+        regions: defect regions, the highest peak first; a defective photograph has at least one.
         map: anomaly map of the inspected centre, (H, W).
     """
 
@@ -43,9 +43,9 @@ class PartInspector(NamedTuple):
     """A part ready for inspection.
 
     Attributes:
-        part: fitted.
-        engine: made from its recipe.
-        state: of the method, on the device.
+        part: the fitted part.
+        engine: made from the part's recipe.
+        state: the method's state, on the device.
     """
 
     part: Part
@@ -76,9 +76,7 @@ def inspect(inspector: PartInspector, photos: Sequence[Photo], *, batch_size: in
     ]
 
 
-def judge(
-    part: Part, name: str, score: float, anomaly_map: Float[np.ndarray, "H W"], size: tuple[int, int]
-) -> Finding:
+def judge(part: Part, name: str, score: float, anomaly_map: Float[np.ndarray, "H W"], size: tuple[int, int]) -> Finding:
     """What a score and the map of the inspected centre mean by the part's calibration.
 
     `size` is (width, height) of the photograph in pixels. The verdict is defective above the threshold, borderline

@@ -15,9 +15,10 @@ from jaxtyping import PyTree, Shaped
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts.engine import Engine, Recipe
 from fastrecon_jax.parts import part_settings
-from fastrecon_jax.parts.part import Good, Limits, Part
+from fastrecon_jax.parts.engine import Engine, Recipe
+from fastrecon_jax.parts.limits import Limits
+from fastrecon_jax.parts.part import GoodPhoto, Part
 from fastrecon_jax.parts.records import MalformedError, build
 from fastrecon_jax.version import __version__
 
@@ -33,88 +34,62 @@ class Header:
     """What the file holds beside arrays.
 
     Attributes:
-        format: of the file, a number that rises when older programs cannot read it.
-        name: of the part.
+        format: a number that rises when older programs cannot read the file.
+        name: name of the part.
         recipe: what decides scores beside the photographs.
-        good: the photographs.
+        good: the good photographs.
         limits: calibration and thresholds.
-        versions: of the packages that wrote it.
-        sha256: of all of the above and of the arrays.
+        versions: versions of the packages that wrote the file.
+        sha256: hash of all of the above and of the arrays.
     """
 
     format: int
     name: str
     recipe: Recipe
-    good: tuple[Good, ...]
+    good: tuple[GoodPhoto, ...]
     limits: Limits
     versions: dict[str, str]
     sha256: str
 
 
 def save(part: Part, file: Path) -> None:
-    """Write a part, whole or not at all; a part that is there is replaced.
-
-    Args:
-        part: to write.
-        file: ends in .safetensors.
-
-    Raises:
-        InputError: it cannot be written; what was there stays.
-    """
+    """Write a part whole or not at all; a file that is there is replaced, or stays where InputError is raised."""
     versions = {"fastrecon_jax": __version__, "jax": jax.__version__, "numpy": np.__version__}
     arrays = dict(_named(part.state)) | {f"{_STAGES}.{i}": stage for i, stage in enumerate(part.stages)}
-    known = {
+    contents = {
         "format": FORMAT,
         "name": part.name,
         "recipe": dataclasses.asdict(part.recipe),
-        "good": [one._asdict() for one in part.good],
+        "good": [photo._asdict() for photo in part.good],
         "limits": part.limits._asdict() | {key: getattr(part.limits, key)._asdict() for key in ("scores", "peaks")},
         "versions": versions,
     }
-    header = known | {"sha256": _digest(known, arrays)}
+    header = contents | {"sha256": _digest(contents, arrays)}
     files.write_arrays(file, arrays, {_KEY: json.dumps(header, allow_nan=False)})
 
 
 def load(file: Path, open_engine: Callable[[Recipe], Engine]) -> tuple[Part, Engine]:
-    """Read a part and open its engine.
+    """Read a part and open the engine of its recipe with `open_engine`.
 
-    Args:
-        file: that `save` wrote.
-        open_engine: of a recipe.
-
-    Returns:
-        The part and its engine.
-
-    Raises:
-        InputError: there is no such file, it is damaged, of a newer format or no part at all, or its weights are
-            missing or others.
+    InputError if there is no such file, if it is damaged, of a newer format or no part at all, or if its weights are
+    missing or others.
     """
     if not files.is_file(file):
         raise InputError(f"--model={file} is not a file; python -m fastrecon_jax.fit makes one")
     try:
         with safetensors.safe_open(file, framework="numpy") as opened:
-            header, known = _header(file, opened.metadata() or {})
+            header, contents = _header(file, opened.metadata() or {})
             engine = open_engine(header.recipe)
             arrays = {name: _array(file, name, opened) for name in opened.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise InputError(f"{file} cannot be read, it is damaged or no part: {error}") from None
-    if header.sha256 != _digest(known, arrays):
+    if header.sha256 != _digest(contents, arrays):
         raise InputError(f"{file} is damaged: its contents are not those that were written")
     return _part(file, header, engine, arrays), engine
 
 
 def read_header(file: Path) -> Header:
-    """What a file says of its part; the arrays are not read.
-
-    Args:
-        file: that `save` wrote.
-
-    Returns:
-        The header, of the right form; its hash is not checked.
-
-    Raises:
-        InputError: there is no such file, it is damaged, of a newer format or no part at all.
-    """
+    """What a file says of its part, its form checked as `load` does; the arrays are not read, nor the hash checked."""
     if not files.is_file(file):
         raise InputError(f"--model={file} is not a file; python -m fastrecon_jax.fit makes one")
     try:
@@ -129,14 +104,14 @@ def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, 
     if _KEY not in metadata:
         raise InputError(f"{file} is no part: it has no header of fastrecon_jax; python -m fastrecon_jax.fit makes one")
     try:
-        known = json.loads(metadata[_KEY])
+        contents = json.loads(metadata[_KEY])
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is damaged: its header is no JSON: {error}") from None
-    number = known.get("format") if isinstance(known, dict) else None
+    number = contents.get("format") if isinstance(contents, dict) else None
     if isinstance(number, int) and number > FORMAT:
         raise InputError(f"{file} has format {number}, this version reads up to {FORMAT}: update fastrecon_jax")
     try:
-        header = build(Header, known)
+        header = build(Header, contents)
         recipe = header.recipe
         settings = part_settings.read(recipe.method, recipe.settings, header.format)
         header = dataclasses.replace(header, recipe=dataclasses.replace(recipe, settings=settings))
@@ -147,7 +122,7 @@ def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, 
         raise InputError(
             f"{file} is damaged: sizes {recipe.crop_size} and {recipe.image_size}, {len(header.good)} images"
         )
-    return header, {key: value for key, value in known.items() if key != "sha256"}
+    return header, {key: value for key, value in contents.items() if key != "sha256"}
 
 
 def _array(file: Path, name: str, opened: Any) -> Shaped[np.ndarray, "..."]:
@@ -165,11 +140,11 @@ def _part(file: Path, header: Header, engine: Engine, arrays: Mapping[str, np.nd
     kept = {f"{_STAGES}.{i}": stage for i, stage in enumerate(stages)}
     extendable = any(name in arrays for name in kept)
     wanted = expected | (kept if extendable else {})
-    found, needed = (
+    present, needed = (
         {name: (array.shape, np.dtype(array.dtype)) for name, array in some.items()} for some in (arrays, wanted)
     )
-    if found != needed:
-        wrong = sorted(name for name in found | needed if found.get(name) != needed.get(name))
+    if present != needed:
+        wrong = sorted(name for name in present | needed if present.get(name) != needed.get(name))
         raise InputError(f"{file} is damaged: {', '.join(wrong)} are missing, surplus, or of another shape or type")
     return Part(
         name=header.name,
@@ -194,8 +169,8 @@ def _named(state: PyTree) -> Iterator[tuple[str, Any]]:
         yield _STATE + jax.tree_util.keystr(path), leaf
 
 
-def _digest(known: Mapping[str, Any], arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
-    hashed = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+def _digest(contents: Mapping[str, Any], arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
+    hashed = hashlib.sha256(json.dumps(contents, sort_keys=True).encode())
     for name in sorted(arrays):
         hashed.update(name.encode())
         hashed.update(np.ascontiguousarray(arrays[name]).data)

@@ -2,7 +2,9 @@
 
 import functools
 import io
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -10,24 +12,18 @@ from PIL import Image, ImageChops, ImageDraw
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import png
 from fastrecon_jax.parts.engine import Recipe
 from fastrecon_jax.parts.inspector import Finding
 
 SIDE = 640
 OPACITY = 0.7
 _LEVELS = 256
+_PNG = {"compress_type": zlib.Z_HUFFMAN_ONLY}  # photographs have no runs to look for: smaller and quicker than those
+_JPEG = {"quality": 90, "subsampling": 0}
 
 
 def shrink(image: Image.Image) -> Image.Image:
-    """A photograph with at most 640 pixels on its longer side.
-
-    Args:
-        image: of mode RGB.
-
-    Returns:
-        Another image; one that is small enough is copied as it is.
-    """
+    """An RGB photograph with at most 640 pixels on its longer side; one that is small enough is copied as it is."""
     scale = min(1.0, SIDE / max(image.size))
     size = tuple(max(1, round(side * scale)) for side in image.size)
     return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0) if scale < 1 else image.copy()
@@ -39,19 +35,21 @@ def draw(
     """The map over the photograph, as opaque as its value is high, and boxes around the regions.
 
     Args:
-        small: the photograph, from `shrink`.
-        finding: on it.
-        recipe: of the part.
-        size: of the photograph itself, (width, height) in pixels.
+        small: the whole photograph, RGB, of any size, such as `shrink` makes it.
+        finding: what was found on it.
+        recipe: the part's, for the place of the map in the photograph.
+        size: (width, height) of the photograph in which regions are measured, in pixels.
         low: value of the map that is transparent, the same for all photographs of a part.
         high: value that is most opaque.
 
     Returns:
-        An image of the size of `small`, mode RGB. Equal values have equal colours in all of them.
+        An image of the size of `small`, mode RGB. Equal values have equal colours in all pictures of a part.
     """
+    # One byte a pixel: the value between low and high. Through a palette it is the colour, and as it is the opacity.
     levels = _whole(_levels(finding.map, low=low, high=high), small.size, recipe)
     colours = levels.convert("P")
     colours.putpalette(palette().tobytes())
+    # drawn = photograph + OPACITY * level * (colour - photograph), in Pillow's integers
     drawn = Image.composite(colours.convert("RGB"), small, ImageChops.multiply(levels, _opacity(small.size)))
     _outline(drawn, finding, (small.width / size[0], small.height / size[1]))
     return drawn
@@ -59,11 +57,7 @@ def draw(
 
 @functools.cache
 def palette() -> UInt8[np.ndarray, "256 3"]:
-    """The colours of the scale, from its low to its high end.
-
-    Returns:
-        RGB, (256, 3).
-    """
+    """The colours of the scale, from its low to its high end."""
     from fastrecon_jax import overlay  # matplotlib, which takes a while to import
 
     return overlay.colour(np.linspace(0, 1, _LEVELS), low=0.0, high=1.0)
@@ -76,11 +70,12 @@ def _levels(anomaly_map: Float[np.ndarray, "H W"], *, low: float, high: float) -
 
 def _whole(levels: Image.Image, size: tuple[int, int], recipe: Recipe) -> Image.Image:
     """The map where the inspected centre lies in the whole photograph, zero around it."""
+    # The crop's edges in the square of image_size, then in the picture, whatever its proportions.
     margin = round((recipe.image_size - recipe.crop_size) / 2)
     ends = [[round(at * side / recipe.image_size) for at in (margin, margin + recipe.crop_size)] for side in size]
     (left, right), (top, bottom) = ends
     whole = Image.new("L", size)
-    extent = max(1, right - left), max(1, bottom - top)
+    extent = max(1, right - left), max(1, bottom - top)  # a picture one pixel wide has a map too
     whole.paste(levels.resize(extent, Image.Resampling.BILINEAR), (left, top))
     return whole
 
@@ -94,21 +89,14 @@ def _outline(image: Image.Image, finding: Finding, scale: tuple[float, float]) -
     for region in finding.regions:
         x, y = region.x * scale[0], region.y * scale[1]
         right, bottom = x + region.width * scale[0], y + region.height * scale[1]
+        # White inside black, outside the region itself: seen on every ground.
         pen.rectangle((x - 3, y - 3, right + 2, bottom + 2), outline="black")
         pen.rectangle((x - 2, y - 2, right + 1, bottom + 1), outline="white", width=2)
 
 
 def write(image: Image.Image, file: Path) -> None:
-    """Write a picture.
-
-    Args:
-        image: of mode RGB.
-        file: ends in .png or .jpg.
-
-    Raises:
-        InputError: it cannot be written; then nothing of it stays.
-    """
-    data = png.encode(np.asarray(image)) if file.suffix == ".png" else _jpeg(image)
+    """Write an RGB picture as the PNG or JPEG file that its name ends in; InputError, and no file, if that fails."""
+    data = _encoded(image, "PNG", **_PNG) if file.suffix == ".png" else _encoded(image, "JPEG", **_JPEG)
     try:
         file.write_bytes(data)
     except OSError as error:
@@ -116,9 +104,9 @@ def write(image: Image.Image, file: Path) -> None:
         raise InputError(f"{file} cannot be written: {files.reason(error)}") from None
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     encoded = io.BytesIO()
-    image.save(encoded, format="JPEG", quality=90, subsampling=0)
+    image.save(encoded, format=kind, **options)
     return encoded.getvalue()
 
 

@@ -11,18 +11,10 @@ class MalformedError(Exception):
 
 
 def build(kind: Any, value: Any, where: str = "header") -> Any:
-    """A value of a type, made from what JSON gave.
+    """A value of a type, made from what JSON gave; `where` it stands is for the message.
 
-    Args:
-        kind: a dataclass, a NamedTuple, str, int, float, bool, None, a union of them, tuple[T, ...] or dict[str, T].
-        value: from `json.loads`.
-        where: of the value, for the message.
-
-    Returns:
-        The value, of the type asked for.
-
-    Raises:
-        MalformedError: it is not of that type, a field is missing or unknown, or a number is not finite.
+    The type is a dataclass, a NamedTuple, str, int, float, bool, None, a union of them, tuple[T, ...] or dict[str, T].
+    MalformedError if the value is not of that type, a field is missing or unknown, or a number is not finite.
     """
     if kind is Any:
         return value
@@ -30,14 +22,16 @@ def build(kind: Any, value: Any, where: str = "header") -> Any:
         return _record(kind, value, where)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is tuple:
-        return tuple(build(arguments[0], one, f"{where}[{i}]") for i, one in enumerate(_of(list, value, where)))
+        items = enumerate(_instance(list, value, where))
+        return tuple(build(arguments[0], item, f"{where}[{i}]") for i, item in items)
     if origin is dict:
-        return {key: build(arguments[1], one, f"{where}.{key}") for key, one in _of(dict, value, where).items()}
+        items = _instance(dict, value, where).items()
+        return {key: build(arguments[1], item, f"{where}.{key}") for key, item in items}
     if kind is type(None) and value is None:
         return None
     if origin in (Union, types.UnionType):
         return _union(arguments, value, where)
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int:  # JSON writes 1.0 as either
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise MalformedError(f"{where} is {str(value)[:40]!r}, expected {getattr(kind, '__name__', kind)}")
@@ -46,7 +40,7 @@ def build(kind: Any, value: Any, where: str = "header") -> Any:
 
 def _record(kind: Any, value: Any, where: str) -> Any:
     hints = get_type_hints(kind)
-    fields = _of(dict, value, where)
+    fields = _instance(dict, value, where)
     wrong = (set(hints) - set(fields) - _optional(kind)) | (set(fields) - set(hints))
     if wrong:
         raise MalformedError(f"{where}: {', '.join(sorted(map(str, wrong)))[:200]} missing or unknown")
@@ -69,7 +63,7 @@ def _union(members: tuple[Any, ...], value: Any, where: str) -> Any:
     raise MalformedError(f"{where} is {str(value)[:40]!r}, expected one of {', '.join(map(str, members))}")
 
 
-def _of(kind: type, value: Any, where: str) -> Any:
+def _instance(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, kind):
         raise MalformedError(f"{where} is {str(value)[:40]!r}, expected a {kind.__name__}")
     return value

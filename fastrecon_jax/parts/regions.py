@@ -10,15 +10,15 @@ _NEIGHBOURS = np.ones((3, 3), bool)
 
 
 class Region(NamedTuple):
-    """A defect, in pixels of the photograph.
+    """A defect region, in pixels of the photograph.
 
     Attributes:
-        x: left edge of its box.
-        y: upper edge.
-        width: of the box.
-        height: of the box.
-        area: of the region itself, in square pixels.
-        peak: largest value of the map in it.
+        x: left edge of the box around it.
+        y: upper edge of the box.
+        width: width of the box.
+        height: height of the box.
+        area: area of the region itself, in square pixels.
+        peak: largest value of the anomaly map in it.
     """
 
     x: int
@@ -33,10 +33,10 @@ class Frame(NamedTuple):
     """Where a map lies in its photograph.
 
     Attributes:
-        width: of the photograph, in pixels.
-        height: likewise.
-        image_size: side to which it was resized.
-        crop_size: side of the centre that the map covers.
+        width: width of the photograph, in pixels.
+        height: its height, in pixels.
+        image_size: side of the square to which it was resized, in pixels.
+        crop_size: side of the centre of that square, which the map covers.
     """
 
     width: int
@@ -48,21 +48,14 @@ class Frame(NamedTuple):
 def find(
     anomaly_map: Float[np.ndarray, "H W"], frame: Frame, *, seed: float, extent: float, force: bool = False
 ) -> tuple[Region, ...]:
-    """Connected regions (8 neighbours) above `extent` whose peak is above `seed`.
+    """Connected regions above `extent` everywhere and above `seed` somewhere, the highest peak first.
 
-    Args:
-        anomaly_map: (crop_size, crop_size).
-        frame: of the photograph.
-        seed: value that a region must exceed somewhere.
-        extent: value that it exceeds everywhere.
-        force: give the region of the largest value even if it stays below `seed`.
-
-    Returns:
-        The regions, the highest peak first.
+    With `force` there is always one: that of the largest value, even if it stays below `seed`.
     """
-    peak = float(anomaly_map.max())
     if force:
-        seed = min(seed, np.nextafter(np.float32(peak), np.float32(-np.inf)))
+        # The next float below the peak, which the comparison below must exceed.
+        seed = min(seed, np.nextafter(np.float32(anomaly_map.max()), np.float32(-np.inf)))
+    # Hysteresis: pixels above the lower level make regions (of 8 neighbours), of which those with a high peak stay.
     labels, count = ndimage.label(anomaly_map > min(extent, seed), structure=_NEIGHBOURS)
     if not count:
         return ()
@@ -70,16 +63,17 @@ def find(
     peaks = ndimage.maximum(anomaly_map, labels, numbers)
     areas = ndimage.sum_labels(np.ones_like(labels), labels, numbers)
     boxes = ndimage.find_objects(labels)
-    found = [
+    regions = [
         _region(box, float(area), float(value), frame)
         for box, area, value in zip(boxes, areas, peaks, strict=True)
         if value > seed
     ]
-    return tuple(sorted(found, key=lambda region: -region.peak))
+    return tuple(sorted(regions, key=lambda region: -region.peak))
 
 
 def _region(box: tuple[slice, slice], area: float, peak: float, frame: Frame) -> Region:
     rows, columns = box
+    # Back through the preprocessing: the crop's corner, then the two factors of the resize to a square.
     margin = round((frame.image_size - frame.crop_size) / 2)
     across, down = frame.width / frame.image_size, frame.height / frame.image_size
     left, right = (round((x + margin) * across) for x in (columns.start, columns.stop))

@@ -1,4 +1,4 @@
-"""What the good photographs of a part give cause to doubt, in sentences for people."""
+"""What the good photographs of a part leave in doubt, in sentences for people."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,50 +9,46 @@ from jaxtyping import Float
 from fastrecon_jax.parts import calibration
 from fastrecon_jax.parts.calibration import Calibration
 
-_ODD = 0.005  # p-value below which an image does not look like the others
-_LIKE = 0.5  # of the median distance between two images, below which they are nearly the same
+_UNLIKELY = 0.005  # p-value below which an image does not look like the others
+_LIKE = 0.5  # share of the median distance between two images below which they are nearly the same
 _ALIKE = 0.1  # distance relative to the features themselves, likewise
-_SHOWN = 3
+_LISTED = 3  # names in a sentence
 _PAIRS = 32  # images of which all pairs are compared
 
 
+def about_copies(surplus: int, given: int) -> list[str]:
+    """Exact copies among the photographs that were given."""
+    if not surplus:
+        return []
+    return [f"{surplus} of {given} images are copies of others or known already, and do not count"]
+
+
 def about_sizes(photos: Sequence[tuple[str, int, int]]) -> list[str]:
-    """Photographs of different sizes: other distances or another camera.
-
-    Args:
-        photos: name, width and height of each.
-
-    Returns:
-        At most one sentence.
-    """
+    """Photographs (name, width, height) of different sizes: other distances or another camera."""
     sizes: dict[tuple[int, int], list[str]] = {}
     for name, width, height in photos:
         sizes.setdefault((width, height), []).append(name)
     if len(sizes) < 2:
         return []
-    found = ", ".join(f"{width}x{height} ({_names(names)})" for (width, height), names in sizes.items())
+    listed = ", ".join(f"{width}x{height} ({_names(names)})" for (width, height), names in sizes.items())
     return [
-        f"the images are of different sizes: {found}; all are resized to the same square, "
+        f"the images are of different sizes: {listed}; all are resized to the same square, "
         "so the part must fill each of them alike"
     ]
 
 
 def about_pairs(names: Sequence[str], stages: Sequence[Float[np.ndarray, "k _ _ _"]]) -> list[str]:
-    """Photographs that are nearly the same, which make the held-out scores too low.
-
-    Args:
-        names: of the k photographs; of more than 32 only the first 32 are compared.
-        stages: of the encoder, (k, h_i, w_i, c_i) each.
-
-    Returns:
-        At most one sentence.
-    """
+    """Photographs that are nearly the same, which make the held-out scores too low."""
+    # All pairs of k images are k (k - 1) / 2: beyond the first 32 it would take longer than the fit.
     pairs = list(itertools.combinations(range(min(len(names), _PAIRS)), 2))
     if not pairs:
         return []
     distances = np.array([np.mean([_distance(stage[i], stage[j]) for stage in stages]) for i, j in pairs])
+    # Of two images alone there is no median to compare their distance with.
     limit = max(_ALIKE, _LIKE * float(np.median(distances))) if len(pairs) > 1 else _ALIKE
-    alike = [f"{names[i]} and {names[j]}" for (i, j), one in zip(pairs, distances, strict=True) if one < limit]
+    alike = [
+        f"{names[i]} and {names[j]}" for (i, j), distance in zip(pairs, distances, strict=True) if distance < limit
+    ]
     if not alike:
         return []
     return [
@@ -65,40 +61,24 @@ def _distance(a: Float[np.ndarray, "h w c"], b: Float[np.ndarray, "h w c"]) -> f
     return float(np.linalg.norm(a - b) / max(np.linalg.norm(a), np.linalg.norm(b), 1e-12))
 
 
-def about_odd_ones(names: Sequence[str], scores: Sequence[float]) -> list[str]:
-    """A photograph that does not look like the others: a defective part among the good ones.
-
-    Args:
-        names: of the k photographs.
-        scores: of each, by a model of the others.
-
-    Returns:
-        A sentence for each odd one; none for fewer than 4 photographs.
-    """
-    if len(names) < 4:
+def about_outliers(names: Sequence[str], scores: Sequence[float]) -> list[str]:
+    """A photograph whose held-out score is unlikely by those of the others: a defective part among the good ones."""
+    if len(names) < 4:  # fewer say nothing of their spread
         return []
-    found = []
+    sentences = []
     for i, name in enumerate(names):
         others = [score for j, score in enumerate(scores) if j != i]
-        if calibration.p_value(calibration.fit(others), scores[i]) < _ODD:
+        if calibration.p_value(calibration.fit(others), scores[i]) < _UNLIKELY:
             low, high = min(others), max(others)
-            found.append(
+            sentences.append(
                 f"{name} is the odd one out: held out it scores {scores[i]:.4g}, the others {low:.4g} to {high:.4g}; "
                 "is it a good part, and photographed like them?"
             )
-    return found
+    return sentences
 
 
 def about_rate(rate: float, scores: Calibration) -> list[str]:
-    """A false-positive rate beyond what so few photographs can show.
-
-    Args:
-        rate: that was asked for.
-        scores: calibration of the image scores.
-
-    Returns:
-        At most one sentence.
-    """
+    """A false-positive rate beyond what so few photographs can show: n scores show rates down to 1 / (n + 1)."""
     if rate * (scores.count + 1) >= 1:
         return []
     needed = int(np.ceil(1 / rate)) - 1
@@ -108,12 +88,8 @@ def about_rate(rate: float, scores: Calibration) -> list[str]:
     ]
 
 
-def about_a_single_one() -> list[str]:
-    """One photograph: nothing tells how much good parts differ.
-
-    Returns:
-        A sentence.
-    """
+def about_a_single_image() -> list[str]:
+    """One photograph: nothing tells how much good parts differ."""
     return [
         "one image says nothing of how much good parts differ: the threshold is a guess between changed copies of it, "
         "which score too low, and its halves, which score too high; add images with python -m fastrecon_jax.extend"
@@ -121,5 +97,5 @@ def about_a_single_one() -> list[str]:
 
 
 def _names(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

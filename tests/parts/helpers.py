@@ -5,12 +5,16 @@ import functools
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fastrecon_jax import methods
 from fastrecon_jax.data.images import Preprocessing
-from fastrecon_jax.methods.settings import MethodSettings
 from fastrecon_jax.parts import photos
 from fastrecon_jax.parts.engine import Recipe, open_engine
 
 SIZES = Preprocessing(72, 64)
+
+
+def settings(method="fastrecon", **values):
+    return methods.create(method, values).settings
 
 
 def recipe(method="fastrecon", **changes):
@@ -23,7 +27,7 @@ def recipe(method="fastrecon", **changes):
         "image_size": SIZES.image_size,
         "crop_size": SIZES.crop_size,
         "method": method,
-        "settings": MethodSettings(coreset_ratio=0.1) if method in ("fastrecon", "patchcore") else MethodSettings(),
+        "settings": settings(method, **({"coreset_ratio": 0.1} if method in ("fastrecon", "patchcore") else {})),
         "image_score": "",
     }
     return Recipe(**(known | changes))

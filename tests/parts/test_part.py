@@ -7,8 +7,7 @@ import pytest
 
 from fastrecon_jax import methods
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import calibration, inspector, photos
-from fastrecon_jax.parts import part as parts
+from fastrecon_jax.parts import calibration, fitting, inspector, limits, photos
 from tests.helpers import assert_close
 from tests.parts.helpers import SIZES, engine, photo, picture
 
@@ -17,7 +16,7 @@ each_method = pytest.mark.parametrize("method", methods.names())
 
 
 def fit(images=GOOD, method="fastrecon", rate=0.05):
-    return parts.fit(engine(method), images, name="disc", rate=rate)
+    return fitting.fit(engine(method), images, name="disc", rate=rate)
 
 
 @each_method
@@ -32,7 +31,7 @@ def test_held_out_scores_are_those_of_models_without_the_image(method):
 
 @each_method
 def test_an_extended_part_is_that_of_all_images(method):
-    extended = parts.extend(engine(method), fit(GOOD[:3], method).part, GOOD[3:]).part
+    extended = fitting.extend(engine(method), fit(GOOD[:3], method).part, GOOD[3:]).part
     at_once = fit(method=method).part
     assert extended.good == at_once.good
     assert extended.limits == at_once.limits
@@ -51,9 +50,8 @@ def test_defects_score_above_good_images(method):
 def test_one_image_is_calibrated_with_a_warning():
     fitted = fit(GOOD[:1])
     assert fitted.warnings[0].startswith("one image says nothing of how much good parts differ")
-    limits = fitted.part.limits
-    assert 0 < limits.borderline <= limits.threshold < float("inf")
-    more = parts.extend(engine(), fitted.part, GOOD[1:]).part
+    assert 0 < fitted.part.limits.borderline <= fitted.part.limits.threshold < float("inf")
+    more = fitting.extend(engine(), fitted.part, GOOD[1:]).part
     assert more.limits == fit().part.limits
 
 
@@ -61,15 +59,15 @@ def test_copies_count_once():
     fitted = fit([*GOOD, GOOD[0], GOOD[1]])
     assert fitted.warnings[0] == "2 of 7 images are copies of others or known already, and do not count"
     assert fitted.part.limits == fit().part.limits
-    again = parts.extend(engine(), fit(GOOD[:4]).part, GOOD)
+    again = fitting.extend(engine(), fit(GOOD[:4]).part, GOOD)
     assert again.warnings[0] == "4 of 5 images are copies of others or known already, and do not count"
 
 
 def test_nothing_to_add():
     with pytest.raises(InputError, match="knows all of these images already"):
-        parts.extend(engine(), fit().part, GOOD[:2])
+        fitting.extend(engine(), fit().part, GOOD[:2])
     with pytest.raises(InputError, match="cannot be extended: it was fitted with --extendable=false"):
-        parts.extend(engine(), fit().part._replace(stages=()), [photo(9)])
+        fitting.extend(engine(), fit().part._replace(stages=()), [photo(9)])
 
 
 def test_no_image_and_no_rate():
@@ -108,12 +106,28 @@ def test_a_rate_that_few_images_cannot_show():
 
 def test_stages_are_those_of_the_encoder_whatever_the_batch():
     pixels = np.stack([photo(seed).pixels for seed in range(11)])
-    stages = parts.encode(engine(), pixels)
-    whole = engine().encode(engine().encoder.params, jnp.asarray(pixels))
+    stages = fitting.encode(engine(), pixels)
+    whole = engine().encode(engine().encoder, jnp.asarray(pixels))
     for one, other in zip(stages, whole, strict=True):
         assert_close(one, other)
 
 
 def test_colours_and_regions_are_on_one_scale_fixed_at_the_fit():
-    limits = fit().part.limits
-    assert 0 < limits.floor < limits.extent <= limits.seed < limits.ceiling
+    scale = fit().part.limits
+    assert 0 < scale.floor < scale.extent <= scale.seed < scale.ceiling
+
+
+def test_limits_at_another_rate_are_those_of_a_fit_at_it():
+    at_once, later = fit(rate=0.2).part.limits, limits.at_rate(fit(rate=0.05).part.limits, 0.2)
+    assert at_once == later
+
+
+def test_limits_at_a_threshold_are_those_of_its_rate_in_the_same_colours():
+    before = fit(rate=0.05).part.limits
+    assert limits.at_threshold(before, before.threshold) is before
+    other = limits.at_rate(before, 0.2)
+    after = limits.at_threshold(before, other.threshold)
+    assert after.rate == pytest.approx(0.2, rel=1e-6)
+    assert after.seed == pytest.approx(other.seed, rel=1e-6)
+    assert (after.threshold, after.floor, after.ceiling) == (other.threshold, before.floor, before.ceiling)
+    assert limits.at_threshold(before, 1e99).rate == 1e-9

@@ -10,14 +10,14 @@ import safetensors.numpy
 
 from fastrecon_jax import files, methods
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import part as parts
-from fastrecon_jax.parts import part_file
+from fastrecon_jax.parts import fitting, part_file
 from fastrecon_jax.parts.engine import open_engine
-from tests.parts.helpers import engine, photo, recipe
+from tests.parts.helpers import engine, photo, recipe, settings
+from tests.parts.test_part_settings import LATER_THAN_FORMAT_1, SHARED_SETTINGS
 
 
 def saved(folder, method="fastrecon"):
-    fitted = parts.fit(engine(method), [photo(seed) for seed in range(3)], name="disc", rate=0.05).part
+    fitted = fitting.fit(engine(method), [photo(seed) for seed in range(3)], name="disc", rate=0.05).part
     part_file.save(fitted, folder / "disc.safetensors")
     return fitted, folder / "disc.safetensors"
 
@@ -48,18 +48,24 @@ def test_a_part_comes_back_as_it_was(tmp_path, method):
     assert part_file.read_header(file).limits == fitted.limits
 
 
-def test_a_part_of_the_first_format(tmp_path):
-    """It knows nothing of the settings that came later."""
-    fitted, file = saved(tmp_path)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_part_of_an_older_format(tmp_path, version):
+    """Its header holds the settings of all methods, format 1 without those that came later."""
+    asked = recipe("patchcore", settings=settings("patchcore", approximate=False, reweighting=2, coreset_ratio=0.1))
+    fitted = fitting.fit(open_engine(asked), [photo(seed) for seed in range(3)], name="disc", rate=0.05).part
+    file = tmp_path / "disc.safetensors"
+    part_file.save(fitted, file)
+    old = SHARED_SETTINGS | {"patchcore_approximate": False, "patchcore_reweighting": 2, "coreset_ratio": 0.1}
+    later = LATER_THAN_FORMAT_1 if version == 1 else ()
 
     def older(header):
-        header["format"] = 1
-        for name in ("soft_length", "soft_spectrum", "coreset_rows"):
-            del header["recipe"]["settings"][name]
+        header["format"] = version
+        header["recipe"]["settings"] = {name: value for name, value in old.items() if name not in later}
 
     rewrite(file, older)
-    loaded, _ = load(file)
+    loaded, opened = part_file.load(file, open_engine)
     assert loaded.recipe == fitted.recipe and loaded.limits == fitted.limits
+    assert opened.method.settings == asked.settings
     jax.tree.map(np.testing.assert_array_equal, loaded.state, fitted.state)
 
 
@@ -73,7 +79,7 @@ def test_the_header_is_json_and_nothing_is_pickled(tmp_path):
     _, file = saved(tmp_path)
     with safetensors.safe_open(file, framework="numpy") as opened:
         header = json.loads(opened.metadata()["fastrecon_jax"])
-    assert header["format"] == 2
+    assert header["format"] == 3
     assert header["recipe"]["encoder"] == "resnet18"
     assert header["recipe"]["weights_sha256"] == ""
     assert header.keys() == {"format", "name", "recipe", "good", "limits", "versions", "sha256"}
@@ -113,7 +119,7 @@ def test_mutated_bytes_are_refused(tmp_path):
         (safetensors.numpy.save({"a": np.zeros(2)}), "no header of fastrecon_jax"),
         (safetensors.numpy.save({}, {"fastrecon_jax": "[" * 100_000}), "its header is no JSON"),
         (safetensors.numpy.save({}, {"fastrecon_jax": "[]"}), "expected a dict"),
-        (safetensors.numpy.save({}, {"fastrecon_jax": '{"format": 3}'}), "has format 3, this version reads up to 2"),
+        (safetensors.numpy.save({}, {"fastrecon_jax": '{"format": 4}'}), "has format 4, this version reads up to 3"),
     ],
 )
 def test_what_is_no_part(tmp_path, data, message):
@@ -133,7 +139,7 @@ def test_no_file_and_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda header: header.update(format=3), "has format 3"),
+        (lambda header: header.update(format=4), "has format 4"),
         (lambda header: header.pop("limits"), "limits missing or unknown"),
         (lambda header: header["limits"].update(threshold=None), r"header.limits.threshold is 'None', expected float"),
         (lambda header: header["limits"].update(threshold="1"), "threshold is '1', expected float"),

@@ -1,38 +1,25 @@
 """From paths, arrays and Pillow's images to what the encoder sees."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import photos
-from tests.parts.helpers import SIZES, picture, write
+from tests.parts.helpers import SIZES, picture
 
 
-def names(paths):
-    return [path.name for path in paths]
+class HasArray:
+    """An array of another library."""
 
+    def __init__(self, array):
+        self.array = array
 
-def test_files_folders_and_patterns(tmp_path):
-    write(tmp_path / "good", 3)
-    (tmp_path / "good/notes.txt").write_text("not an image")
-    (tmp_path / "good/.hidden.png").write_bytes(b"")
-    assert names(photos.find(str(tmp_path / "good"))) == ["000.png", "001.png", "002.png"]
-    assert names(photos.find(f"{tmp_path}/**/0?1.png")) == ["001.png"]
-    assert names(photos.find(f"{tmp_path}/good/002.png,{tmp_path}/good")) == ["002.png", "000.png", "001.png"]
-
-
-@pytest.mark.parametrize("name", ["a b.png", "Größe ü.png", "x[1].png", "one,two.png", "100%#?.png"])
-def test_names_of_all_kinds(tmp_path, name):
-    picture(0).save(tmp_path / name)
-    assert names(photos.find(str(tmp_path / name))) == [name]
-    assert photos.load(tmp_path / name, SIZES).name == str(tmp_path / name)
-
-
-@pytest.mark.parametrize("pattern", ["{}/none/*.png", "{}", "{}/none.png", ","])
-def test_nothing_found(tmp_path, pattern):
-    with pytest.raises(InputError, match=r"--images=.* (matches|names) no image"):
-        photos.find(pattern.format(tmp_path))
+    def __array__(self, dtype=None, copy=None):
+        if self.array is None:
+            raise TypeError("it lies on a GPU")
+        return self.array
 
 
 def test_files_arrays_and_pillow_give_the_same_pixels(tmp_path):
@@ -47,6 +34,7 @@ def test_files_arrays_and_pillow_give_the_same_pixels(tmp_path):
         array[:, ::-1][:, ::-1],
         image.convert("RGBA"),
     ]
+    sources += [jnp.asarray(array), HasArray(array)]
     read = [photos.load(source, SIZES) for source in sources]
     assert len({one.sha256 for one in read}) == 1
     assert {(one.width, one.height) for one in read} == {(90, 80)}
@@ -78,6 +66,8 @@ def test_exif_rotation_is_applied(tmp_path):
         (np.zeros((4, 4), np.float32), "holds float32: allowed are uint8"),
         (np.zeros((4, 4), np.int64), "holds int64"),
         (Image.fromarray(np.zeros((4, 4), np.float32)), "floating-point pixels"),
+        (HasArray(None), "image 0 cannot be read as a NumPy array: it lies on a GPU"),
+        (b"bytes", "image 0 is a bytes: allowed are paths, arrays of NumPy, JAX or PyTorch, and Pillow images"),
         ("none.png", "cannot be read: No such file"),
         (".", "cannot be read: Is a directory"),
         ("a\0b.png", "cannot be read: embedded null byte"),

@@ -1,26 +1,23 @@
 """Pictures of findings: one scale for all, in place, and PNG files that others read."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from fastrecon_jax import overlay
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.methods.settings import MethodSettings
-from fastrecon_jax.parts import pictures, png
+from fastrecon_jax.parts import pictures
 from fastrecon_jax.parts.engine import Recipe
 from fastrecon_jax.parts.inspector import Finding
 from fastrecon_jax.parts.regions import Region
 
-RECIPE = Recipe("", (), "", None, "float32", 256, 224, "", MethodSettings(), "")
+RECIPE = Recipe("", (), "", None, "float32", 256, 224, "", None, "")
 GREY = 100
 
 
 def drawn(anomaly_map, regions=(), *, size=(512, 256), low=1.0, high=3.0):
     small = pictures.shrink(Image.new("RGB", size, (GREY, GREY, GREY)))
-    finding = Finding(1.0, 0.5, "good", tuple(regions), np.asarray(anomaly_map, np.float32))
+    finding = Finding("x.png", 1.0, 0.5, "good", tuple(regions), np.asarray(anomaly_map, np.float32))
     return np.asarray(pictures.draw(small, finding, RECIPE, size, low=low, high=high))
 
 
@@ -72,9 +69,10 @@ def test_the_longer_side_has_at_most_640_pixels(size, expected):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (40, 61)])
-def test_png_files_hold_the_pixels(shape):
+def test_png_files_hold_the_pixels(tmp_path, shape):
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    with Image.open(io.BytesIO(png.encode(pixels))) as opened:
+    pictures.write(Image.fromarray(pixels), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as opened:
         assert (opened.format, opened.mode) == ("PNG", "RGB")
         np.testing.assert_array_equal(np.asarray(opened), pixels)
 

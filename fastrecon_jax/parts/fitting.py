@@ -1,0 +1,182 @@
+"""Good photographs to a calibrated part, and more of them to an existing one."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PyTree, UInt8
+
+from fastrecon_jax.detector import Stages
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts import augment, calibration, limits, warnings
+from fastrecon_jax.parts.calibration import Calibration
+from fastrecon_jax.parts.engine import Engine
+from fastrecon_jax.parts.part import GoodPhoto, Part
+from fastrecon_jax.parts.photos import Photo
+from fastrecon_jax.runtime import devices
+
+BATCH = 8
+
+
+class Fitted(NamedTuple):
+    """A part, and what its photographs leave in doubt.
+
+    Attributes:
+        part: the part.
+        warnings: sentences for people.
+    """
+
+    part: Part
+    warnings: tuple[str, ...]
+
+
+class _HeldOut(NamedTuple):
+    """How good photographs score by models that have not seen them: k scores, n maps, and what they say of others."""
+
+    scores: Sequence[float]
+    maps: Float[np.ndarray, "n H W"]
+    of_scores: Calibration
+    of_peaks: Calibration
+
+
+def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float) -> Fitted:
+    """Fit and calibrate a part on good photographs alone.
+
+    Args:
+        engine: encoder and method.
+        photos: at least one; exact copies count once.
+        name: name of the part.
+        rate: share of good photographs that may be judged defective, in (0, 1).
+
+    Returns:
+        The part and warnings.
+
+    Raises:
+        InputError: no photograph, or a rate that is not allowed.
+    """
+    chosen = distinct(photos)
+    stages = encode(engine, np.stack([photo.pixels for photo in chosen]))
+    return _fit(engine, chosen, stages, name, rate, surplus=len(photos) - len(chosen), given=len(photos))
+
+
+def extend(engine: Engine, part: Part, photos: Sequence[Photo]) -> Fitted:
+    """Add good photographs, without those that the part was fitted on.
+
+    Args:
+        engine: encoder and method, made from the part's recipe.
+        part: fitted before, with its stages.
+        photos: those to add; the ones that the part was fitted on already count once.
+
+    Returns:
+        The same as a fit on all of them, and warnings.
+
+    Raises:
+        InputError: the part was kept without what this needs, or no photograph is new.
+    """
+    if not part.stages:
+        raise InputError(f"part {part.name} cannot be extended: it was fitted with --extendable=false")
+    before = {good.sha256 for good in part.good}
+    chosen = tuple({photo.sha256: photo for photo in photos if photo.sha256 not in before}.values())
+    if not chosen:
+        raise InputError(f"part {part.name} knows all of these images already: there is nothing to add")
+    new = encode(engine, np.stack([photo.pixels for photo in chosen]))
+    stages = tuple(np.concatenate(pair) for pair in zip(part.stages, new, strict=True))
+    everything = (*part.good, *chosen)
+    surplus = len(photos) - len(chosen)
+    return _fit(engine, everything, stages, part.name, part.limits.rate, surplus=surplus, given=len(photos))
+
+
+def distinct(photos: Sequence[Photo]) -> tuple[Photo, ...]:
+    """Photographs without exact copies, in order; InputError if there is none."""
+    if not photos:
+        raise InputError("there is no image to fit: pass at least one good one")
+    return tuple({photo.sha256: photo for photo in photos}.values())
+
+
+def encode(engine: Engine, pixels: UInt8[np.ndarray, "n H W 3"]) -> tuple[Float[np.ndarray, "n _ _ _"], ...]:
+    """Stages (n, h_i, w_i, c_i) of preprocessed photographs, a batch at a time."""
+    program = functools.partial(engine.encode, engine.encoder)
+    return devices.in_batches(program, pixels, over=None, batch_size=min(BATCH, len(pixels)))
+
+
+def _fit(
+    engine: Engine,
+    photos: Sequence[Photo | GoodPhoto],
+    stages: tuple[Float[np.ndarray, "k _ _ _"], ...],
+    name: str,
+    rate: float,
+    *,
+    surplus: int,
+    given: int,
+) -> Fitted:
+    if not 0 < rate < 1:
+        raise InputError(f"a false-positive rate of {rate} is not allowed: it must be above 0 and below 1")
+    # The part itself is fitted on all photographs, its calibration on models that lack the one they score.
+    support = tuple(jnp.asarray(stage) for stage in stages)
+    state = jax.tree.map(np.asarray, engine.fit(support, jax.random.key(0)))
+    held_out = _leave_one_out(engine, support) if len(photos) > 1 else _single(engine, photos[0], support, state)
+    good = tuple(
+        GoodPhoto(photo.name, photo.sha256, photo.width, photo.height, float(score))
+        for photo, score in zip(photos, held_out.scores, strict=True)
+    )
+    part_limits = limits.from_held_out(rate, held_out.of_scores, held_out.of_peaks, held_out.maps)
+    said = _warnings(good, stages, rate, held_out.of_scores, surplus=surplus, given=given)
+    return Fitted(Part(name, engine.recipe, state, stages, good, part_limits), said)
+
+
+def _leave_one_out(engine: Engine, support: Stages) -> _HeldOut:
+    scores, maps = (np.asarray(x) for x in engine.leave_one_out(support, jax.random.key(0)))
+    of_scores, of_peaks = (calibration.fit(x.tolist()) for x in (scores, maps.max((1, 2))))
+    return _HeldOut(scores.tolist(), maps, of_scores, of_peaks)
+
+
+def _single(engine: Engine, photo: Photo, support: Stages, state: PyTree[np.ndarray]) -> _HeldOut:
+    """A photograph by itself, which no other can score.
+
+    Changed copies of it score too low, since the part knows the original. A half of it by a model of the other half
+    scores too high, since the model has seen another half of the part. The calibration lies between the two.
+    """
+    copies = encode(engine, augment.changed_copies(photo.pixels))
+    scores, maps = (np.asarray(x) for x in engine.inspect_stages(state, tuple(map(jnp.asarray, copies))))
+    halves = [_half(engine, support, axis=axis, first=first) for axis in (1, 2) for first in (True, False)]
+    of_scores = calibration.fit_single(scores.tolist(), [score for score, _ in halves])
+    of_peaks = calibration.fit_single(maps.max((1, 2)).tolist(), [peak for _, peak in halves])
+    (score,), _ = engine.inspect_stages(state, support)
+    return _HeldOut([float(score)], maps, of_scores, of_peaks)
+
+
+def _half(engine: Engine, support: Stages, *, axis: int, first: bool) -> tuple[float, float]:
+    """Score and largest value of the map of one half, by a model fitted on the other (the first or the last one)."""
+    fitted, scored = [], []
+    for stage in support:
+        size = stage.shape[axis]
+        # An odd side: the position in the middle belongs to neither half.
+        start, end = (
+            jax.lax.slice_in_dim(stage, start, start + max(size // 2, 1), axis=axis) for start in (0, size - size // 2)
+        )
+        fitted.append(start if first else end)
+        scored.append(end if first else start)
+    (score,), maps = engine.inspect_stages(engine.fit(tuple(fitted), jax.random.key(0)), tuple(scored))
+    return float(score), float(maps.max())
+
+
+def _warnings(
+    good: Sequence[GoodPhoto],
+    stages: tuple[Float[np.ndarray, "k _ _ _"], ...],
+    rate: float,
+    of_scores: Calibration,
+    *,
+    surplus: int,
+    given: int,
+) -> tuple[str, ...]:
+    names = [photo.name for photo in good]
+    return (
+        *warnings.about_copies(surplus, given),
+        *warnings.about_sizes([(photo.name, photo.width, photo.height) for photo in good]),
+        *warnings.about_pairs(names, stages),
+        *warnings.about_outliers(names, [photo.score for photo in good]),
+        *(warnings.about_rate(rate, of_scores) if len(good) > 1 else warnings.about_a_single_image()),
+    )

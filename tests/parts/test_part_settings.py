@@ -1,0 +1,79 @@
+"""Settings in files of all formats."""
+
+import dataclasses
+
+import pytest
+
+from fastrecon_jax import methods
+from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts import part_settings
+from fastrecon_jax.parts.records import MalformedError
+from tests.parts.helpers import settings
+
+SHARED_SETTINGS = {  # what format 2 held, whatever the method
+    "lam": 2.0,
+    "coreset_ratio": None,
+    "coreset_rows": 0,
+    "coreset_projection": None,
+    "soft_length": 0.7,
+    "soft_spectrum": 1.0,
+    "patchcore_approximate": True,
+    "patchcore_reweighting": 0,
+    "padim_channels": 0,
+    "explained_variance": 0.99,
+    "neighbours": 0,
+}
+LATER_THAN_FORMAT_1 = ("soft_length", "soft_spectrum", "coreset_rows")
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_settings_come_back_as_they_were(method):
+    own = settings(method)
+    assert part_settings.read(method, dataclasses.asdict(own), 3) == own
+
+
+@pytest.mark.parametrize("method", ["fastrecon+", "fastrecon", "patchcore", "padim", "spade", "subspace", "nearest"])
+def test_what_said_default_is_the_default(method):
+    first = {name: value for name, value in SHARED_SETTINGS.items() if name not in LATER_THAN_FORMAT_1}
+    assert part_settings.read(method, SHARED_SETTINGS, 2) == settings(method)
+    assert part_settings.read(method, first, 1) == settings(method)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "expected"),
+    [
+        ("fastrecon", {"lam": 0.5, "coreset_rows": 40}, {"lam": 0.5, "coreset_rows": 40}),
+        (
+            "fastrecon",
+            {"coreset_ratio": 0.3, "coreset_projection": 64},
+            {"coreset_ratio": 0.3, "coreset_projection": 64},
+        ),
+        ("fastrecon+", {"coreset_ratio": 0.2, "soft_length": 0.0}, {"coreset_ratio": 0.2, "soft_length": 0.0}),
+        (
+            "patchcore",
+            {"patchcore_approximate": False, "patchcore_reweighting": 3, "coreset_projection": 0, "neighbours": 2},
+            {"approximate": False, "reweighting": 3, "coreset_projection": 0, "neighbours": 2},
+        ),
+        ("padim", {"padim_channels": 20}, {"channels": 20}),
+        ("spade", {"neighbours": 2}, {"neighbours": 2}),
+        ("subspace", {"explained_variance": 0.9}, {"explained_variance": 0.9}),
+        ("nearest", {"lam": 7.0, "neighbours": 3}, {}),
+    ],
+)
+def test_older_names_are_those_of_the_method_today(method, changes, expected):
+    assert part_settings.read(method, SHARED_SETTINGS | changes, 2) == settings(method, **expected)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (SHARED_SETTINGS | {"magic": 1}, "header.recipe.settings: magic unknown"),
+        (SHARED_SETTINGS | {"lam": "much"}, "much"),
+        (SHARED_SETTINGS | {"lam": None, "coreset_rows": "3"}, "coreset_rows is '3', expected int"),
+        ([1], r"header.recipe.settings is '\[1\]', expected a dict"),
+    ],
+)
+def test_older_settings_that_cannot_be(version, value, message):
+    with pytest.raises((MalformedError, InputError), match=message):
+        part_settings.read("fastrecon", value, version)
