@@ -7,6 +7,7 @@ import pytest
 
 from fastrecon_jax import methods
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, name, prose
+from tests.test_layers import RANK
 
 HEADINGS = ["What it does", "When to use it", "Settings", "Cost and figures", "Source"]
 each_page = pytest.mark.parametrize("page", PAGES, ids=name)
@@ -52,10 +53,13 @@ def test_every_method_has_a_page_in_the_same_headings(method):
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/explanation/architecture.md"])
-def test_the_map_is_the_folder_listing(page):
+def test_the_map_is_the_folder_listing_from_top_to_bottom(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     part = text[text.index("## The map") :].split("\n## ")[0]
     outside = {"fastrecon_jax/", "tests/", "datasets/", "docs/", "scripts/", "examples/", "figures/", "checkpoints/"}
-    listed = set(re.findall(r"(?<![\w/])\w+(?:\.py|/)", part)) - outside - {"reference.py", "test_layers.py"}
+    mentioned = dict.fromkeys(re.findall(r"(?<![\w/])\w+(?:\.py|/)", part))
+    listed = [entry for entry in mentioned if entry not in outside | {"reference.py", "test_layers.py"}]
     paths = (path for path in (ROOT / "fastrecon_jax").iterdir() if path.name not in ("__init__.py", "__pycache__"))
-    assert listed == {f"{path.name}/" if path.is_dir() else path.name for path in paths if path.suffix != ".typed"}
+    assert set(listed) == {f"{path.name}/" if path.is_dir() else path.name for path in paths if path.suffix != ".typed"}
+    ranks = [RANK[entry.removesuffix(".py").rstrip("/")] for entry in listed]
+    assert ranks == sorted(ranks)
