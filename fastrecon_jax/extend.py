@@ -1,7 +1,7 @@
 """Add good photographs: `python -m fastrecon_jax.extend --model=part.safetensors --images='parts/more/*.png'`."""
 
 from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.inspection import fit
+from fastrecon_jax.inspection import extend
 from fastrecon_jax.inspection.config import ExtendConfig
 from fastrecon_jax.runtime import compilation_cache
 
@@ -12,7 +12,7 @@ def main() -> None:
     """Build the settings from the flags and extend the part."""
     config = flags.read(CONFIG)
     compilation_cache.enable()
-    fit.extend(config, tell=commands.tell)
+    extend.extend(config, tell=commands.tell)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from fastrecon_jax import exporting, files
 from fastrecon_jax.data import images as decoding
 from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.exporting.config import ExportConfig
 from fastrecon_jax.inspection import fit
-from fastrecon_jax.inspection.config import ExportConfig
 from fastrecon_jax.parts import part_file, photos
 from fastrecon_jax.parts.engine import open_engine
 from fastrecon_jax.parts.inspector import PartInspector, create

@@ -1,17 +1,19 @@
 """The rows of an inspection: results.jsonl and results.csv, each row as it is done, whole or not at all."""
 
-import csv
-import io
+import collections
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.inspection import rows
+from fastrecon_jax.inspection.rows import Row
 from fastrecon_jax.parts.records import MalformedError, build
-from fastrecon_jax.parts.regions import Region
 
 try:
     import fcntl
@@ -20,75 +22,27 @@ except ImportError:  # not on Windows
 
 RUN, LINES, TABLE = "run.json", "results.jsonl", "results.csv"
 FORMAT = 1
-_BOX = ("x", "y", "width", "height", "area")
-COLUMNS = (
-    *("path", "part", "picked", "verdict", "score", "threshold", "p_value", "peak", "regions"),
-    *(f"region_{name}" for name in (*_BOX, "peak")),
-    *("milliseconds", "overlay", "time", "error"),
-)
-
-
-class Row(NamedTuple):
-    """What is known of an image that was looked at.
-
-    Attributes:
-        path: as it was found.
-        part: that it was inspected by; empty if none could be picked.
-        picked: how, see `routing`.
-        verdict: one of `inspector.VERDICTS`; empty if the image could not be read.
-        score: of the image, None without a verdict, as the following.
-        threshold: above which it is defective.
-        p_value: probability that a good image scores as high.
-        peak: largest value of the map.
-        regions: the highest peak first, in pixels of the photograph.
-        milliseconds: from reading the file to the verdict, of a batch a share.
-        overlay: the picture, relative to the directory; empty if there is none.
-        time: when the row was written, ISO 8601, UTC.
-        size: of the file, in bytes.
-        modified: when the file was last written, in nanoseconds.
-        error: why there is no verdict; empty if there is one.
-    """
-
-    path: str
-    part: str
-    picked: str
-    verdict: str
-    score: float | None
-    threshold: float | None
-    p_value: float | None
-    peak: float | None
-    regions: tuple[Region, ...]
-    milliseconds: float
-    overlay: str
-    time: str
-    size: int
-    modified: int
-    error: str
 
 
 class Ledger:
-    """The two files, open for more rows.
+    """The two files, open for more rows; the files hold all rows, memory the last ones.
 
     Attributes:
-        rows: all so far, those of earlier runs first.
+        count: number of rows, those of earlier runs included.
     """
 
-    def __init__(self, directory: Path, rows: Sequence[Row], lines: int, table: int):
-        self.rows = list(rows)
-        self._directory = directory
-        self._open = ((directory / LINES, lines), (directory / TABLE, table))
+    def __init__(self, directory: Path, earlier: Iterable[Row], descriptors: tuple[int, int]):
+        self.count = 0
+        self._open = tuple(zip((directory / LINES, directory / TABLE), descriptors, strict=True))
+        self._recent: collections.OrderedDict[str, Row] = collections.OrderedDict()
+        self._lock = threading.Lock()  # rows are appended by one thread and read by another
+        for row in earlier:
+            self._remember(row)
 
     def append(self, row: Row) -> None:
-        """Write a row into both files.
-
-        Args:
-            row: to write.
-
-        Raises:
-            InputError: it cannot be written; then it is in neither file, and all others are complete.
-        """
+        """Write a row into both files; if InputError is raised it is in neither, and all others are complete."""
         sizes = [os.fstat(descriptor).st_size for _, descriptor in self._open]
-        texts = (_line(row), _csv([row]))
+        texts = (rows.line(row), rows.cells(row))
         for (file, descriptor), text in zip(self._open, texts, strict=True):
             try:
                 _write(descriptor, text.encode())
@@ -96,63 +50,69 @@ class Ledger:
                 for (_, opened), size in zip(self._open, sizes, strict=True):
                     os.ftruncate(opened, size)
                 raise InputError(f"{file} cannot be written: {files.reason(error)}") from None
-        self.rows.append(row)
+        self._remember(row)
+
+    def _remember(self, row: Row) -> None:
+        with self._lock:
+            self.count += 1
+            self._recent[row.path] = row  # an image that is there keeps its place
+            if len(self._recent) > rows.RECENT:
+                self._recent.popitem(last=False)
 
     def close(self) -> None:
         """Close the files; another process may go on then."""
         for _, descriptor in self._open:
             os.close(descriptor)
 
-    def latest(self) -> dict[str, Row]:
-        """The last row of each image, by path, in the order of the first."""
-        return {row.path: row for row in self.rows}
+    def recent(self) -> list[Row]:
+        """The last row of each of the last images, in the order in which they were first inspected."""
+        with self._lock:
+            return list(self._recent.values())
+
+    def latest(self, paths: Collection[str]) -> dict[str, Row]:
+        """The last row of each of these images that has one, read from the disk; one row at a time is in memory."""
+        wanted = set(paths)
+        return {row.path: row for row in _rows(self._open[0][0], wanted)} if wanted else {}
 
 
 def open_ledger(directory: Path, run: Mapping[str, Any]) -> Ledger:
-    """Begin in a new or empty directory, or take up what an earlier run of the same parts left.
+    """Begin in a new or empty directory, or resume what an earlier run of the same parts left.
 
-    Args:
-        directory: of the results.
-        run: what decides the rows beside the images, as JSON; what must not change is under `same`.
-
-    Returns:
-        The ledger, with the rows that are there.
-
-    Raises:
-        InputError: the directory cannot be written, holds something else, results of other parts or damaged ones, or
-            another process writes them.
+    `run` says what decides the rows beside the images, as JSON; what must not change is under `same`. InputError if the
+    directory cannot be written, holds something else, results of other parts or damaged ones, or if another process
+    writes them.
     """
     _prepare(directory, run)
-    lines = _open_file(directory / LINES)
-    try:
-        _lock(lines, directory)
-        rows = _read(directory / LINES, lines)
-        expected = _csv(rows, header=True)
-        if _text(directory / TABLE) != expected:
-            files.write_text(directory / TABLE, expected)
-        return Ledger(directory, rows, lines, _open_file(directory / TABLE))
-    except BaseException:
-        os.close(lines)
-        raise
+    with contextlib.ExitStack() as opened:
+        descriptors = []
+        for name in (LINES, TABLE):
+            descriptors.append(_open_file(directory / name))
+            opened.callback(os.close, descriptors[-1])
+            if name == LINES:
+                _lock(descriptors[0], directory)
+                _drop_half_a_line(directory / LINES, descriptors[0])
+        ledger = Ledger(directory, _repaired(directory), tuple(descriptors))
+        opened.pop_all()  # they stay open
+        return ledger
 
 
 def _prepare(directory: Path, run: Mapping[str, Any]) -> None:
     files.make_directory(directory, f"--output_dir={directory}")
     files.sweep(directory)
-    known = directory / RUN
-    if files.exists(known):
-        _compare(directory, _json(known), run)
+    record = directory / RUN
+    if files.exists(record):
+        _compare(directory, _json(record), run)
     elif files.children(directory):
         raise InputError(
             f"--output_dir={directory} holds other files: name a new or empty directory, or one of an earlier run of "
             "this command"
         )
     else:
-        files.write_text(known, json.dumps(run, indent=1))
+        files.write_text(record, json.dumps(run, indent=1))
 
 
-def _compare(directory: Path, known: Any, run: Mapping[str, Any]) -> None:
-    before, now = known.get("same") if isinstance(known, dict) else None, run["same"]
+def _compare(directory: Path, earlier: Any, run: Mapping[str, Any]) -> None:
+    before, now = earlier.get("same") if isinstance(earlier, dict) else None, run["same"]
     if before == now:
         return
     if not isinstance(before, dict):
@@ -167,7 +127,7 @@ def _compare(directory: Path, known: Any, run: Mapping[str, Any]) -> None:
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {str(one)[:12]}" for name, one in value.items())
+        return ", ".join(f"{name} {str(entry)[:12]}" for name, entry in value.items())
     return str(value)
 
 
@@ -195,52 +155,56 @@ def _lock(descriptor: int, directory: Path) -> None:
         return
 
 
-def _read(file: Path, descriptor: int) -> list[Row]:
-    """The rows; half a line at the end, of a process that was killed, is cut off."""
-    data = file.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    os.ftruncate(descriptor, whole)
-    rows = []
-    for number, line in enumerate(data[:whole].splitlines(), 1):
-        try:
-            rows.append(build(Row, json.loads(line), "row"))
-        except (ValueError, RecursionError, OverflowError, MalformedError) as error:
-            raise InputError(
-                f"{file}, line {number} is damaged: {error}; remove the line, or name another directory as --output_dir"
-            ) from None
-    return rows
+def _drop_half_a_line(file: Path, descriptor: int) -> None:
+    """A process that was killed may have left one at the end."""
+    end = 0
+    with file.open("rb") as opened:
+        for line in opened:
+            end += len(line) if line.endswith(b"\n") else 0
+    os.ftruncate(descriptor, end)
 
 
-def _text(file: Path) -> str:
+def _rows(file: Path, paths: Collection[str] | None = None) -> Iterator[Row]:
+    """The rows, all or those of some images, one after the other from the disk."""
+    with file.open("rb") as opened:
+        for number, line in enumerate(opened, 1):
+            try:
+                value = json.loads(line)
+                if paths is None or value["path"] in paths:
+                    yield build(Row, value, "row")
+            except (ValueError, RecursionError, OverflowError, MalformedError) as error:
+                raise InputError(
+                    f"{file}, line {number} is damaged: {error}; remove the line, or name another directory as "
+                    "--output_dir"
+                ) from None
+
+
+def _repaired(directory: Path) -> Iterator[Row]:
+    """All rows, while the table is made to hold the same: from where it differs it is written anew."""
     try:
-        return file.read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
+        with (directory / TABLE).open("r+b") as opened:
+            differs = _put(opened, rows.header(), differs=False)
+            for row in _rows(directory / LINES):
+                differs = _put(opened, rows.cells(row), differs=differs)
+                yield row
+            opened.truncate(opened.tell())
+    except OSError as error:
+        raise InputError(f"{directory / TABLE} cannot be written: {files.reason(error)}") from None
+
+
+def _put(opened: BinaryIO, text: str, *, differs: bool) -> bool:
+    """Go past a line of the table, written if it is not there; gives whether the table differs from here on."""
+    data, start = text.encode(), opened.tell()
+    if not differs and opened.read(len(data)) == data:
+        return False
+    if not differs:
+        opened.seek(start)
+        opened.truncate()
+    opened.write(data)
+    return True
 
 
 def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _line(row: Row) -> str:
-    values = row._asdict() | {"regions": [region._asdict() for region in row.regions]}
-    return json.dumps(values, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _csv(rows: Sequence[Row], *, header: bool = False) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if header:
-        writer.writerow(COLUMNS)
-    writer.writerows(_cells(row) for row in rows)
-    return text.getvalue()
-
-
-def _cells(row: Row) -> list[Any]:
-    """In the order of the columns; of the regions the number and the first one."""
-    first = list(row.regions[0]) if row.regions else [None] * (len(_BOX) + 1)
-    values = row._asdict() | {"regions": len(row.regions) if row.verdict else None}
-    values |= dict(zip((f"region_{name}" for name in (*_BOX, "peak")), first, strict=True))
-    return [values[column] for column in COLUMNS]

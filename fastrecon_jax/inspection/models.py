@@ -18,9 +18,9 @@ class Model(NamedTuple):
     """A part from its file.
 
     Attributes:
-        file: that it came from.
-        sha256: of its contents, as the file says.
-        inspector: ready.
+        file: path of the file.
+        sha256: hash of the part, as the file says.
+        inspector: the part, ready for inspection.
     """
 
     file: Path
@@ -29,28 +29,18 @@ class Model(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the part."""
+        """Name of the part."""
         return self.inspector.part.name
 
 
 def find(patterns: str) -> list[Path]:
-    """The files that a user means.
-
-    Args:
-        patterns: a path or a pattern; several with commas.
-
-    Returns:
-        Paths, each once.
-
-    Raises:
-        InputError: one of them names no file that ends in .safetensors.
-    """
+    """The files of parts that a user means by a path or a pattern, several with commas; InputError if one is none."""
     parts = [patterns] if files.exists(files.expanded(patterns)) else patterns.split(",")
     return list(dict.fromkeys(file for part in parts for file in _matches(part.strip())))
 
 
 def _matches(pattern: str) -> list[Path]:
-    path = files.expanded(pattern)
+    path = files.expanded(pattern, "model")
     if not pattern or files.is_dir(path):
         raise InputError(
             f"--model={pattern} is no file: pass files of parts, or a pattern such as 'parts/*.safetensors'"
@@ -67,28 +57,22 @@ def _matches(pattern: str) -> list[Path]:
 def load(paths: list[Path], *, weights: str = "") -> tuple[Model, ...]:
     """Open parts; equal recipes share their programs, equal encoders their weights.
 
-    Args:
-        paths: of their files, at least one.
-        weights: where the encoder's weights are, if not where they were at the fit.
-
-    Returns:
-        The parts.
-
-    Raises:
-        InputError: a file or its weights cannot be used, or two parts have the same name.
+    `weights` says where the encoder's are, if not where they were at the fit. InputError if a file or its weights
+    cannot be used, or if two parts have the same name.
     """
     headers = {path: part_file.read_header(path) for path in paths}
-    known: dict[str, Path] = {}
+    named: dict[str, Path] = {}
     for path, header in headers.items():
-        other = known.setdefault(header.name.casefold(), path)
+        other = named.setdefault(header.name.casefold(), path)
         if other != path:
             raise InputError(
                 f"{other} and {path} both hold a part named {header.name}: leave one out, or fit it again with another "
                 "--name"
             )
-    opened = _sharing(weights)
+    open_engine = _sharing(weights)
     return tuple(
-        Model(path, header.sha256, inspector.create(*part_file.load(path, opened))) for path, header in headers.items()
+        Model(path, header.sha256, inspector.create(*part_file.load(path, open_engine)))
+        for path, header in headers.items()
     )
 
 
@@ -97,7 +81,7 @@ def _sharing(weights: str) -> Callable[[Recipe], Engine]:
     loaded: dict[tuple, Encoder] = {}
     engines: dict[Recipe, Engine] = {}
 
-    def opened(recipe: Recipe) -> Engine:
+    def open_engine(recipe: Recipe) -> Engine:
         same = dataclasses.replace(recipe, weights="")  # the hash says which they are
         if same not in engines:
             key = (recipe.encoder, recipe.stages, recipe.dtype, recipe.weights_sha256)
@@ -106,4 +90,4 @@ def _sharing(weights: str) -> Callable[[Recipe], Engine]:
             engines[same] = make_engine(recipe, loaded[key])
         return engines[same]
 
-    return opened
+    return open_engine

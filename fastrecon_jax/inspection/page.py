@@ -1,6 +1,5 @@
 """One page to leaf through the images that were inspected: a file that needs nothing but the pictures beside it."""
 
-import collections
 import os
 import urllib.parse
 from collections.abc import Iterable, Sequence
@@ -11,14 +10,13 @@ from pathlib import Path
 from fastrecon_jax import files
 from fastrecon_jax.command_line import console
 from fastrecon_jax.inspection import routing
-from fastrecon_jax.inspection.ledger import Row
+from fastrecon_jax.inspection.rows import UNREADABLE, Counts, Row, kind
 from fastrecon_jax.parts import pictures
 from fastrecon_jax.parts.inspector import VERDICTS
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.regions import Region
 
 NAME = "index.html"
-UNREADABLE = "unreadable"
 _KINDS = (*VERDICTS[::-1], UNREADABLE)
 _STOPS = 17
 _PICKED = {
@@ -37,30 +35,14 @@ _ORDERS = {
 
 
 def write(directory: Path, parts: Sequence[Part], rows: Iterable[Row]) -> None:
-    """Write index.html.
-
-    Args:
-        directory: of the results and the pictures.
-        parts: that the images were inspected by.
-        rows: of the images, each once.
-
-    Raises:
-        InputError: it cannot be written; what was there stays.
-    """
+    """Write index.html beside the results, of images that are each in one row; InputError if it cannot be written."""
     files.write_text(directory / NAME, html(directory, parts, list(rows)))
 
 
 def html(directory: Path, parts: Sequence[Part], rows: Sequence[Row]) -> str:
-    """The page.
+    """The page in `directory`, from which links start, without anything from elsewhere.
 
-    Args:
-        directory: that links start from.
-        parts: that the images were inspected by.
-        rows: of the images, each once.
-
-    Returns:
-        HTML without anything from elsewhere. Without JavaScript it is a list: images that could not be read, then the
-        others, the highest scores first.
+    Without JavaScript it is a list: images that could not be read, then the others, the highest scores first.
     """
     order = sorted(range(len(rows)), key=lambda i: -_ratio(rows[i]))
     cards = "\n".join(_card(directory, rows[i], i) for i in order)
@@ -75,7 +57,7 @@ def html(directory: Path, parts: Sequence[Part], rows: Sequence[Row]) -> str:
 {_beside("page.css")}</style>
 </head>
 <body>
-<h1>{console.count(len(rows), "image")}: {_counts(rows)}</h1>
+<h1>{console.count(len(rows), "image")}: {Counts(rows)}</h1>
 <div>written {now}. A click opens an image, the keys left and right go on, Escape closes it.</div>
 {_facts(parts)}
 {_form(parts, rows)}
@@ -91,41 +73,12 @@ def html(directory: Path, parts: Sequence[Part], rows: Sequence[Row]) -> str:
 """
 
 
-def kind(row: Row) -> str:
-    """The verdict, or `unreadable`.
-
-    Args:
-        row: of an image.
-
-    Returns:
-        One word.
-    """
-    return row.verdict or UNREADABLE
-
-
-def counts(rows: Iterable[Row]) -> dict[str, int]:
-    """How many images there are of each kind.
-
-    Args:
-        rows: of the images.
-
-    Returns:
-        Numbers by verdict, good ones first, and of the unreadable.
-    """
-    found = collections.Counter(kind(row) for row in rows)
-    return {name: found[name] for name in (*VERDICTS, UNREADABLE)}
-
-
-def _counts(rows: Sequence[Row]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in counts(rows).items())
-
-
 def _beside(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _ratio(row: Row) -> float:
-    """Of score and threshold, so that several parts can be sorted together; unreadable images come first."""
+    """Score relative to the threshold, so that several parts can be sorted together; unreadable images come first."""
     return 1e9 if row.score is None or not row.threshold else row.score / row.threshold
 
 
@@ -163,13 +116,13 @@ def _scale(part: Part) -> str:
 
 
 def _form(parts: Sequence[Part], rows: Sequence[Row]) -> str:
-    number = counts(rows)
+    counts = Counts(rows)
     boxes = "".join(
         f'<label class="{name}"><input type="checkbox" name="verdict" value="{name}" checked autocomplete="off"> '
-        f'<span class="verdict">{name}</span> {number[name]}</label>'
+        f'<span class="verdict">{name}</span> {counts[name]}</label>'
         for name in _KINDS
     )
-    orders = "".join(f'<option value="{key}">{words}</option>' for key, words in _ORDERS.items())
+    orders = "".join(f'<option value="{key}">{text}</option>' for key, text in _ORDERS.items())
     names = "".join(f'<option value="{escape(part.name)}">{escape(part.name)}</option>' for part in parts)
     choice = f'<select name="part"><option value="">all parts</option>{names}</select>' if len(parts) > 1 else ""
     return (
@@ -212,11 +165,11 @@ def _more(row: Row) -> str:
     return "".join(f"<p>{escape(fact)}</p>" for fact in facts) + _regions(row.regions)
 
 
-def _regions(found: Sequence[Region]) -> str:
-    if not found:
+def _regions(regions: Sequence[Region]) -> str:
+    if not regions:
         return "<p>no regions</p>"
     head = "".join(f"<th>{name}</th>" for name in Region._fields)
-    rows = "".join("<tr>" + "".join(f"<td>{_number(value)}</td>" for value in one) + "</tr>" for one in found)
+    rows = "".join("<tr>" + "".join(f"<td>{_number(value)}</td>" for value in region) + "</tr>" for region in regions)
     return f"<table><tr>{head}</tr>{rows}</table>"
 
 

@@ -1,7 +1,6 @@
 """The command predict: images to verdicts, rows, pictures and a page; once, or as images arrive."""
 
 import contextlib
-import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -12,28 +11,25 @@ from tqdm import tqdm
 
 from fastrecon_jax import files
 from fastrecon_jax.command_line import console
-from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection import fit, models, page, reading, routing, watching
-from fastrecon_jax.inspection import ledger as results
-from fastrecon_jax.inspection import pipeline as runs
+from fastrecon_jax.inspection import ledger, models, page, pipeline, reading, routing, summary, watching
 from fastrecon_jax.inspection.config import NONE, PredictConfig
-from fastrecon_jax.inspection.ledger import Ledger, Row
+from fastrecon_jax.inspection.ledger import Ledger
 from fastrecon_jax.inspection.models import Model
-from fastrecon_jax.inspection.pipeline import Run
-from fastrecon_jax.inspection.reading import Order
+from fastrecon_jax.inspection.pipeline import Pipeline
+from fastrecon_jax.inspection.reading import Job
 from fastrecon_jax.inspection.routing import Router
-from fastrecon_jax.inspection.watching import Arrivals
-from fastrecon_jax.parts import photos
+from fastrecon_jax.inspection.rows import UNREADABLE, Counts, Row, kind
+from fastrecon_jax.inspection.watching import Watcher
 
 Tell = Callable[[str], object]
 SOME_UNREADABLE = 3
 _PAGE_EVERY = 10.0  # seconds between two versions of the page while watching, at least
-_ON_PAGE = 20_000
+_PAGE_SHARE = 20  # its writing takes at most one part in so many of the time
 
 
-class _Work(NamedTuple):
-    """What the parts of the command share."""
+class _Task(NamedTuple):
+    """What the steps of the command share."""
 
     config: PredictConfig
     directory: Path
@@ -41,51 +37,63 @@ class _Work(NamedTuple):
     router: Router
     ledger: Ledger
     tell: Tell
-    rows: list[Row]
+
+
+class _Progress:
+    """Hears of each row as it is handed to the writer.
+
+    Attributes:
+        counts: of the images that this call is about, those that were inspected before included.
+        done: number of images that this call has inspected.
+    """
+
+    def __init__(self, task: _Task, resumed: Iterable[Row], bar: tqdm, watcher: Watcher | None):
+        self.counts, self.done = Counts(resumed), 0
+        self._task, self._bar, self._watcher = task, bar, watcher
+
+    def __call__(self, row: Row) -> None:
+        self.counts.add(row)
+        self.done += 1
+        self._bar.update()
+        if self._watcher is not None:
+            self._watcher.finish(row.path, (row.size, row.modified))
+            self._task.tell(_verdict(row, several=len(self._task.models) > 1))
 
 
 def predict(config: PredictConfig, *, tell: Tell) -> int:
-    """Inspect images.
+    """Inspect images, and give the exit code: 0, or 3 if some could not be read.
 
-    Args:
-        config: the settings.
-        tell: takes lines for people.
-
-    Returns:
-        0, or 3 if images could not be read.
-
-    Raises:
-        InputError: something that the user gave cannot be used, or results cannot be written any more; the rows that
-            were written are complete.
-        KeyboardInterrupt: of Ctrl-C, without --watch; what was done is in the files.
+    `tell` takes lines for people. InputError if something that the user gave cannot be used, or if results cannot be
+    written any more; the rows that were written are complete. KeyboardInterrupt after Ctrl-C, without --watch; what was
+    done is in the files.
     """
-    directory = files.expanded(config.output_dir)
-    found = _images(config, directory)
+    directory = files.expanded(config.output_dir, "output_dir")
+    paths = _images(config, directory)
     loaded = models.load(models.find(config.model), weights=config.weights)
     router = routing.create([model.inspector for model in loaded], config.part)
-    _check_choices(router, loaded, found)
-    ledger = results.open_ledger(directory, _facts(config, loaded))
+    _check_choices(router, loaded, paths)
+    results = ledger.open_ledger(directory, _facts(config, loaded))
     try:
-        return _inspect(_Work(config, directory, loaded, router, ledger, tell, []), found)
+        return _inspect(_Task(config, directory, loaded, router, results, tell), paths)
     finally:
-        ledger.close()
+        results.close()
 
 
 def _images(config: PredictConfig, directory: Path) -> list[Path]:
     outside = watching.outside(directory)
-    if config.watch:
-        return [path for path in dict.fromkeys(watching.listed(config.images)) if outside(path)]
-    found = [path for path in photos.find(config.images) if outside(path)]
-    if not found:
+    if config.watch:  # folders that are empty or missing may fill
+        return [path for path in dict.fromkeys(reading.listed(config.images)) if outside(path)]
+    paths = [path for path in reading.find(config.images) if outside(path)]
+    if not paths:
         raise InputError(f"--images={config.images} names only files in --output_dir={directory}, which are no images")
-    return found
+    return paths
 
 
-def _check_choices(router: Router, loaded: Sequence[Model], found: Sequence[Path]) -> None:
-    """Parts that see images differently can be told apart by name alone: found out before the work."""
+def _check_choices(router: Router, loaded: Sequence[Model], paths: Sequence[Path]) -> None:
+    """Parts that see images differently can be told apart by name alone: checked before the work."""
     if router.fixed or routing.comparable([model.inspector for model in loaded]):
         return
-    for path in found:
+    for path in paths:
         if routing.by_name(router, path) is None:
             raise routing.refusal(router, path)
 
@@ -93,152 +101,134 @@ def _check_choices(router: Router, loaded: Sequence[Model], found: Sequence[Path
 def _facts(config: PredictConfig, loaded: Sequence[Model]) -> dict:
     sha256 = {model.name: model.sha256 for model in sorted(loaded, key=lambda model: model.name)}
     thresholds = {model.name: model.inspector.part.limits.threshold for model in loaded}
-    same = {"format": results.FORMAT, "part": config.part, "parts": sha256}
+    same = {"format": ledger.FORMAT, "part": config.part, "parts": sha256}
     return {"same": same, "thresholds": thresholds, "files": {model.name: str(model.file) for model in loaded}}
 
 
-def _inspect(work: _Work, found: Sequence[Path]) -> int:
-    start = time.perf_counter()
-    if work.config.overlays != NONE:
-        files.make_directory(work.directory / runs.OVERLAYS)
-    orders, taken_up = _orders(work, found)
-    work.tell(_introduction(work, len(orders), len(taken_up)))
-    with tqdm(total=len(orders), unit="image", disable=work.config.watch or None, leave=False) as progress:
-        notify = functools.partial(_notify, work, progress)
-        config = work.config
-        run = Run(
-            work.models,
-            work.router,
-            runs.Outputs(work.directory, work.ledger, config.overlays, config.overlay_format, notify),
-        )
+def _inspect(task: _Task, paths: Sequence[Path]) -> int:
+    start, config = time.perf_counter(), task.config
+    if config.overlays != NONE:
+        files.make_directory(task.directory / pipeline.OVERLAYS)
+    jobs, resumed = _jobs(task, paths)
+    task.tell(_introduction(task, len(jobs), len(resumed)))
+    watcher = _watcher(task, resumed) if config.watch else None
+    with tqdm(total=len(jobs), unit="image", disable=config.watch or None, leave=False) as bar:
+        progress = _Progress(task, resumed, bar, watcher)
+        outputs = pipeline.Outputs(task.directory, task.ledger, config.overlays, config.overlay_format, progress)
+        line = Pipeline(task.models, task.router, outputs)
         try:
-            interrupt = _until_interrupted(work, run, orders, taken_up)
-            run.close()
+            interrupt = _until_interrupted(task, line, jobs, progress, watcher)
+            line.close()
         except InputError as error:
-            raise _give_up(work, run, error) from None
-    seconds = time.perf_counter() - start - run.preparation
-    write_page(work)
-    work.tell(_summary(work, taken_up, seconds, run.preparation))
+            raise _give_up(task, line, error) from None
+    seconds = time.perf_counter() - start - line.preparation
+    write_page(task)
+    task.tell(_summary(task, progress, seconds, line.preparation))
     if interrupt and not config.watch:
         raise interrupt
-    unreadable = any(row.error for row in _current(work, taken_up))
-    return SOME_UNREADABLE if unreadable else 0
+    return SOME_UNREADABLE if progress.counts[UNREADABLE] else 0
 
 
 def _until_interrupted(
-    work: _Work, run: Run, orders: Sequence[Order], taken_up: Sequence[Order]
+    task: _Task, line: Pipeline, jobs: Sequence[Job], progress: _Progress, watcher: Watcher | None
 ) -> KeyboardInterrupt | None:
     try:
-        _once(work, run, orders)
-        if work.config.watch:
-            _watch(work, run, taken_up)
+        _once(task, line, jobs)
+        if watcher is not None:
+            _watch(task, line, progress, watcher)
     except KeyboardInterrupt as error:
         return error
     return None
 
 
-def _orders(work: _Work, found: Iterable[Path]) -> tuple[list[Order], list[Order]]:
-    """Images to be inspected, and those that an earlier run has inspected as they are."""
-    known, new, old = work.ledger.latest(), [], []
-    for path in found:
-        row = known.get(photos.shown(path))
-        done = row is not None and row.verdict and (row.size, row.modified) == reading.stamp(path)
-        (old if done else new).append(_order(work, path))
-    return new, old
+def _jobs(task: _Task, paths: Iterable[Path]) -> tuple[list[Job], list[Row]]:
+    """Images to be inspected, and the rows of those that an earlier run has inspected as they are."""
+    earlier = task.ledger.latest([reading.shown(path) for path in paths])
+    jobs, resumed = [], []
+    for path in paths:
+        row = earlier.get(reading.shown(path))
+        if row is not None and row.verdict and (row.size, row.modified) == reading.stamp(path):
+            resumed.append(row)
+        else:
+            jobs.append(_job(task, path))
+    return jobs, resumed
 
 
-def _order(work: _Work, path: Path) -> Order:
-    choice = routing.by_name(work.router, path)
-    recipe = work.models[choice.index if choice else 0].inspector.part.recipe
-    return Order(path, choice, Preprocessing(recipe.image_size, recipe.crop_size, work.config.max_pixels))
+def _job(task: _Task, path: Path) -> Job:
+    choice = routing.by_name(task.router, path)
+    recipe = task.models[choice.index if choice else 0].inspector.part.recipe
+    return Job(path, choice, recipe.preprocessing._replace(max_pixels=task.config.max_pixels))
 
 
-def _once(work: _Work, run: Run, orders: Sequence[Order]) -> None:
+def _once(task: _Task, line: Pipeline, jobs: Sequence[Job]) -> None:
     """All that is there now, in batches."""
-    if work.config.watch:
+    if task.config.watch:  # what was written a moment ago may not be complete
         now = time.time_ns()
-        orders = [order for order in orders if now - reading.stamp(order.path)[1] > 1e9 * watching.PATIENCE]
-    batch_size = min(work.config.batch_size, max(1, len(orders)))
-    read = functools.partial(reading.read, small=work.config.overlays != NONE)
-    with contextlib.closing(reading.stream(orders, read, ahead=2 * batch_size + 8)) as stream:
-        for shot in stream:
-            run.take(shot, batch_size=batch_size)
-    run.flush(batch_size=batch_size)
+        jobs = [job for job in jobs if now - reading.stamp(job.path)[1] > 1e9 * watching.PATIENCE]
+    batch_size = min(task.config.batch_size, max(1, len(jobs)))
+    images = reading.stream(jobs, small=task.config.overlays != NONE, buffer_size=2 * batch_size + 8)
+    with contextlib.closing(images):
+        for image in images:
+            line.take(image, batch_size=batch_size)
+    line.flush(batch_size=batch_size)
 
 
-def _watch(work: _Work, run: Run, taken_up: Sequence[Order]) -> None:
-    """Images as they arrive, each by itself, for ever."""
-    run.warm_up(batch_size=1)
-    arriving = Arrivals(work.config.images, wanted=watching.outside(work.directory), done=_seen(work, taken_up))
-    work.tell(f"watching {work.config.images}; Ctrl-C ends it\n")
-    written, due = 0, time.monotonic() + _PAGE_EVERY
+def _watcher(task: _Task, resumed: Iterable[Row]) -> Watcher:
+    done = {row.path: (row.size, row.modified) for row in resumed}
+    return Watcher(task.config.images, wanted=watching.outside(task.directory), done=done)
+
+
+def _watch(task: _Task, line: Pipeline, progress: _Progress, watcher: Watcher) -> None:
+    """Images as they arrive, each by itself, for ever; the page is written anew when there is time."""
+    line.warm_up(batch_size=1)
+    task.tell(f"watching {task.config.images}; Ctrl-C ends it\n")
+    on_page, due = 0, time.monotonic() + _PAGE_EVERY
     while True:
-        complete = arriving.look()
+        complete = watcher.look()
         for path in complete:
-            _arrived(work, run, arriving, path)
-        if not complete and len(work.rows) > written and time.monotonic() > due:
-            written, start = len(work.rows), time.monotonic()
-            write_page(work)
-            due = time.monotonic() + max(_PAGE_EVERY, 20 * (time.monotonic() - start))
-        time.sleep(work.config.interval)
+            _arrived(task, line, watcher, path)
+        if not complete and progress.done > on_page and time.monotonic() > due:
+            on_page, start = progress.done, time.monotonic()
+            write_page(task)
+            due = time.monotonic() + max(_PAGE_EVERY, _PAGE_SHARE * (time.monotonic() - start))
+        time.sleep(task.config.interval)
 
 
-def _seen(work: _Work, taken_up: Sequence[Order]) -> dict[str, watching.Stamp]:
-    """Images with rows, as they were then."""
-    names = {photos.shown(order.path) for order in taken_up}
-    rows = [*(row for row in work.ledger.latest().values() if row.path in names), *work.rows]
-    return {row.path: (row.size, row.modified) for row in rows}
-
-
-def _arrived(work: _Work, run: Run, arriving: Arrivals, path: Path) -> None:
-    shot = reading.read(_order(work, path), small=work.config.overlays != NONE)
-    stamp = (shot.size, shot.modified)
-    if reading.stamp(path) != stamp or (shot.error and not arriving.is_hopeless(path)):
+def _arrived(task: _Task, line: Pipeline, watcher: Watcher, path: Path) -> None:
+    image = reading.read(_job(task, path), small=task.config.overlays != NONE)
+    if reading.stamp(path) != (image.size, image.modified) or (image.error and not watcher.is_hopeless(path)):
         return  # it is gone, still being written, or may be
-    run.take(shot, batch_size=1)
-    arriving.finish(path, stamp)
+    line.take(image, batch_size=1)
 
 
-def _give_up(work: _Work, run: Run, error: InputError) -> InputError:
+def _give_up(task: _Task, line: Pipeline, error: InputError) -> InputError:
     """Keep what can be kept when results cannot be written any more, and say so."""
     with contextlib.suppress(InputError):
-        run.close(cancel=True)
-        write_page(work)
-    rows = len(work.ledger.rows)
-    return InputError(f"{error}; {rows} rows are complete, and the same command goes on behind them")
+        line.close(cancel=True)
+        write_page(task)
+    return InputError(f"{error}; {task.ledger.count} rows are complete, and the same command goes on behind them")
 
 
-def write_page(work: _Work) -> None:
-    """Write the page of the rows in the directory, of the last 20,000 if there are more.
-
-    Args:
-        work: in hand.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    rows = list(work.ledger.latest().values())[-_ON_PAGE:]
-    page.write(work.directory, [model.inspector.part for model in work.models], rows)
+def write_page(task: _Task) -> None:
+    """Write the page of the last 20,000 images in the directory; InputError if it cannot be written."""
+    page.write(task.directory, [model.inspector.part for model in task.models], task.ledger.recent())
 
 
-def _notify(work: _Work, progress: tqdm, row: Row) -> None:
-    work.rows.append(row)
-    progress.update()
-    if work.config.watch:
-        now = datetime.now().strftime("%H:%M:%S")
-        score = row.error or f"{row.score:.4g} (threshold {row.threshold:.4g})"
-        part = f" {row.part}" if len(work.models) > 1 else ""
-        work.tell(f"{now} {page.kind(row):10s}{part} {row.path}: {score}, {row.milliseconds:.0f} ms\n")
+def _verdict(row: Row, *, several: bool) -> str:
+    now = datetime.now().strftime("%H:%M:%S")
+    score = row.error or f"{row.score:.4g} (threshold {row.threshold:.4g})"
+    part = f" {row.part}" if several else ""
+    return f"{now} {kind(row):10s}{part} {row.path}: {score}, {row.milliseconds:.0f} ms\n"
 
 
-def _introduction(work: _Work, new: int, taken_up: int) -> str:
-    of_engines = [fit.introduction(model.inspector.engine).splitlines() for model in work.models]
-    lines = [*dict.fromkeys(line for text in of_engines for line in text), *map(_of, work.models)]
-    already = f", {taken_up} more were inspected before" if taken_up else ""
+def _introduction(task: _Task, new: int, resumed: int) -> str:
+    engines = [summary.introduction(model.inspector.engine).splitlines() for model in task.models]
+    lines = [*dict.fromkeys(text for introduction in engines for text in introduction), *map(_threshold, task.models)]
+    already = f", {resumed} more were inspected before" if resumed else ""
     return "\n".join([*lines, f"{console.count(new, 'image')} to inspect{already}"]) + "\n"
 
 
-def _of(model: Model) -> str:
+def _threshold(model: Model) -> str:
     part = model.inspector.part
     return (
         f"part {part.name}: threshold {part.limits.threshold:.4g} for {100 * part.limits.rate:g} % false positives, "
@@ -246,20 +236,12 @@ def _of(model: Model) -> str:
     )
 
 
-def _current(work: _Work, taken_up: Sequence[Order]) -> list[Row]:
-    """The last row of each image that this call is about."""
-    latest = work.ledger.latest()
-    names = [*(photos.shown(order.path) for order in taken_up), *(row.path for row in work.rows)]
-    return [latest[name] for name in dict.fromkeys(names) if name in latest]
-
-
-def _summary(work: _Work, taken_up: Sequence[Order], seconds: float, preparation: float) -> str:
-    numbers = page.counts(_current(work, taken_up))
-    done = len(work.rows)
+def _summary(task: _Task, progress: _Progress, seconds: float, preparation: float) -> str:
+    done = progress.done
     rate = (
         f"{done} images in {seconds:.1f} s, {done / seconds:.1f} images/s, after {preparation:.1f} s of compilation\n"
-        if done and not work.config.watch
+        if done and not task.config.watch
         else ""
     )
-    counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
-    return f"{rate}{counts}\nresults are in {work.directory / results.TABLE} and {work.directory / page.NAME}\n"
+    places = f"results are in {task.directory / ledger.TABLE} and {task.directory / page.NAME}\n"
+    return f"{rate}{progress.counts}\n{places}"

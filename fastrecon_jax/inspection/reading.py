@@ -1,13 +1,18 @@
-"""Photographs on their way through an inspection: read and decoded, by threads, ahead of their use."""
+"""From what a user writes as --images to photographs: files are found, read and decoded by threads."""
 
+import functools
+import glob
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
+from tqdm import tqdm
 
+from fastrecon_jax import files
+from fastrecon_jax.data import images
 from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.data.prefetch import prefetch
 from fastrecon_jax.errors import InputError
@@ -15,14 +20,20 @@ from fastrecon_jax.inspection.routing import Choice
 from fastrecon_jax.parts import photos, pictures
 from fastrecon_jax.parts.photos import Photo
 
+FIT, EXTEND, PREDICT = "fit", "extend", "predict"
+DEMO = "demo:"
+_DEMO_FIT = 4  # photographs that `demo:CATEGORY` means in a fit: the first of those that it means in an extension
+_LISTED = 5  # errors in a message
+_PREFETCHED = 16
 
-class Order(NamedTuple):
+
+class Job(NamedTuple):
     """A photograph that is to be inspected.
 
     Attributes:
-        path: of the file.
-        choice: of the part; None if its looks decide.
-        preprocessing: of that part.
+        path: path of its file.
+        choice: the part to inspect it by; None if its likeness decides.
+        preprocessing: as that part, or any of them, needs it.
     """
 
     path: Path
@@ -30,20 +41,20 @@ class Order(NamedTuple):
     preprocessing: Preprocessing
 
 
-class Shot(NamedTuple):
-    """A photograph that was read.
+class ReadImage(NamedTuple):
+    """A photograph that was read, or why it could not be.
 
     Attributes:
-        order: what was to be read.
-        size: of the file in bytes, 0 if there is none.
+        job: what was to be read.
+        size: size of the file in bytes, 0 if there is none.
         modified: when the file was last written, in nanoseconds; 0 if there is none.
         photo: preprocessed; None if it cannot be used.
-        small: the whole of it, small enough to be looked at; None if that is not wanted.
-        seconds: that reading, decoding and preprocessing took.
+        small: the whole of it, small enough for a picture; None if no picture is wanted.
+        seconds: time that reading, decoding and preprocessing took.
         error: why it cannot be used; empty if it can.
     """
 
-    order: Order
+    job: Job
     size: int
     modified: int
     photo: Photo | None
@@ -52,36 +63,101 @@ class Shot(NamedTuple):
     error: str
 
 
-def read(order: Order, *, small: bool = True) -> Shot:
-    """Read and decode a photograph.
+def find(patterns: str, *, flag: str = "images", purpose: str = PREDICT) -> list[Path]:
+    """The image files that a user means.
 
     Args:
-        order: what is to be read.
-        small: keep a small copy for a picture too.
+        patterns: a path, a pattern such as `parts/*.png`, or a folder, whose images are meant; several with commas.
+            `demo:CATEGORY` means built-in photographs: good ones for a fit (the first 4) or an extension, test ones for
+            a prediction.
+        flag: name of the flag that they come from, for messages.
+        purpose: fit, extend or predict.
 
     Returns:
-        The photograph, or why there is none.
+        Paths, sorted within each pattern, each once.
+
+    Raises:
+        InputError: a pattern matches nothing, there is no such category, or a name is not UTF-8.
     """
-    size, modified = stamp(order.path)
-    start = time.perf_counter()
+    whole = files.exists(files.expanded(patterns))  # a name may hold commas
+    paths = [
+        path
+        for pattern in ([patterns] if whole else patterns.split(","))
+        for path in _matches(pattern, flag=flag, purpose=purpose)
+    ]
+    for path in paths:
+        files.text(path)
+    return list(dict.fromkeys(paths))
+
+
+def _matches(pattern: str, *, flag: str, purpose: str) -> list[Path]:
+    if pattern.startswith(DEMO):
+        return built_in(pattern.removeprefix(DEMO), flag=flag, purpose=purpose)
+    if not pattern.strip():
+        raise InputError(f"--{flag}={pattern} names no image: pass a file, a folder, or a pattern such as 'good/*.png'")
+    path = files.expanded(pattern)
+    if files.is_dir(path):
+        return _not_empty([child for child in files.children(path) if is_image(child)], pattern, flag)
+    if files.exists(path):
+        return [path]
+    matched = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 (it may be absolute)
+    return _not_empty([path for path in matched if not files.is_dir(path)], pattern, flag)
+
+
+def _not_empty(paths: list[Path], pattern: str, flag: str) -> list[Path]:
+    if not paths:
+        allowed = ", ".join(images.ENDINGS)
+        raise InputError(f"--{flag}={pattern} matches no image: allowed are files that end in {allowed}")
+    return paths
+
+
+def built_in(category: str, *, flag: str = "images", purpose: str = PREDICT) -> list[Path]:
+    """Photographs of a built-in category, which are made in the user's cache once; see `find`."""
+    from fastrecon_jax.data import demo, publishers  # its painters and archives, which take a while to import
+
+    if category not in demo.CATEGORIES:
+        raise InputError(
+            f"--{flag}={DEMO}{category} is not built in: allowed are "
+            f"{', '.join(DEMO + name for name in demo.CATEGORIES)}"
+        )
+    folder = publishers.demo.built() / category
+    folders = files.children(folder / "test") if purpose == PREDICT else [folder / "train" / "good"]
+    paths = [path for kind in folders for path in files.children(kind) if is_image(path)]
+    return paths[:_DEMO_FIT] if purpose == FIT else paths
+
+
+def listed(patterns: str) -> Iterator[Path]:
+    """The files that patterns as in `find` match now, sorted within each; folders that cannot be read are skipped."""
+    whole = files.false_if_unreadable(files.exists, files.expanded(patterns))
+    for pattern in [patterns] if whole else patterns.split(","):
+        if pattern.startswith(DEMO):
+            yield from built_in(pattern.removeprefix(DEMO))
+            continue
+        path = str(files.expanded(pattern))
+        try:
+            children = [os.path.join(path, name) for name in os.listdir(path)]  # noqa: PTH118, PTH208 (quick)
+            yield from sorted(child for child in map(Path, children) if is_image(child))
+        except NotADirectoryError:
+            yield Path(path)
+        except (OSError, ValueError):
+            yield from sorted(map(Path, glob.glob(path, recursive=True)))  # noqa: PTH207 (it may be absolute)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image by the ending of its name; hidden files are not."""
+    return path.suffix.lower() in images.ENDINGS and not path.name.startswith(".")
+
+
+def shown(path: Path) -> str:
+    """A path as rows of results hold it; bytes that are not UTF-8 as backslashes and numbers."""
     try:
-        image = photos.decode(order.path, str(order.path), order.preprocessing.max_pixels)
-        photo = photos.prepare(image, order.preprocessing, name=str(order.path))
-    except InputError as error:
-        return Shot(order, size, modified, None, None, time.perf_counter() - start, str(error))
-    seconds = time.perf_counter() - start
-    return Shot(order, size, modified, photo, pictures.shrink(image) if small else None, seconds, "")
+        return files.text(path)
+    except InputError:
+        return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """What tells whether a file has changed.
-
-    Args:
-        path: of the file.
-
-    Returns:
-        Its size in bytes and when it was last written, in nanoseconds; zeros if it is not there.
-    """
+    """What tells whether a file has changed: its size and when it was last written, in ns; zeros if it is not there."""
     try:
         facts = os.stat(path)  # noqa: PTH116 (not only paths that pathlib takes)
     except (OSError, ValueError):
@@ -89,15 +165,34 @@ def stamp(path: Path) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def stream(orders: Iterable[Order], read: Callable[[Order], Shot], *, ahead: int) -> Iterator[Shot]:
-    """Photographs in order.
+def read(job: Job, *, small: bool = True) -> ReadImage:
+    """Read, decode and preprocess a photograph, and keep a small copy for a picture."""
+    size, modified = stamp(job.path)
+    start = time.perf_counter()
+    try:
+        image = photos.decode(job.path, str(job.path), job.preprocessing.max_pixels)
+        photo = photos.prepare(image, job.preprocessing, name=str(job.path))
+    except InputError as error:
+        return ReadImage(job, size, modified, None, None, time.perf_counter() - start, str(error))
+    seconds = time.perf_counter() - start
+    return ReadImage(job, size, modified, photo, pictures.shrink(image) if small else None, seconds, "")
 
-    Args:
-        orders: what is to be read.
-        read: reads one.
-        ahead: photographs that are kept ready.
 
-    Yields:
-        The photographs.
-    """
-    yield from prefetch(read, orders, buffer_size=ahead)
+def stream(jobs: Iterable[Job], *, small: bool, buffer_size: int) -> Iterator[ReadImage]:
+    """Photographs in order, at most `buffer_size` of them read in advance."""
+    yield from prefetch(functools.partial(read, small=small), jobs, buffer_size=buffer_size)
+
+
+def read_all(paths: Sequence[Path], preprocessing: Preprocessing) -> list[Photo]:
+    """All photographs, with a progress bar; InputError names those that cannot be read."""
+    jobs = [Job(path, None, preprocessing) for path in paths]
+    with tqdm(total=len(paths), desc="reading", unit="image", disable=None, leave=False) as progress:
+        done = []
+        for image in stream(jobs, small=False, buffer_size=_PREFETCHED):
+            done.append(image)
+            progress.update()
+    errors = [image.error for image in done if image.error]
+    if errors:
+        more = f"; and {len(errors) - _LISTED} more" if len(errors) > _LISTED else ""
+        raise InputError(f"{len(errors)} of {len(paths)} images cannot be used: {'; '.join(errors[:_LISTED])}{more}")
+    return [image.photo for image in done]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -13,6 +12,7 @@ from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection.config import AUTO
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.inspector import PartInspector
+from fastrecon_jax.runtime import devices
 
 ONLY, GIVEN, NAME, LIKENESS = "only", "given", "name", "likeness"
 _COMPARED = ("encoder", "stages", "weights_sha256", "dtype", "image_size", "crop_size")
@@ -22,7 +22,7 @@ class Choice(NamedTuple):
     """The part that an image is inspected by.
 
     Attributes:
-        index: of the part.
+        index: number of the part among the models.
         how: `only` where there is one, `given` by --part, by `name`, or by `likeness`.
     """
 
@@ -34,9 +34,9 @@ class Router(NamedTuple):
     """What images are compared with.
 
     Attributes:
-        names: of the parts.
+        names: names of the parts.
         fixed: the choice for all images, if there is nothing to choose.
-        engine: whose encoder compares images; None if parts cannot be compared.
+        engine: its encoder compares images; None if parts cannot be compared.
         supports: good images of each part (k, c), in the encoder's deepest stage; none if parts cannot be compared.
         reason: why they cannot.
     """
@@ -49,19 +49,11 @@ class Router(NamedTuple):
 
 
 def create(inspectors: Sequence[PartInspector], part: str = AUTO) -> Router:
-    """Make ready to choose among parts.
+    """Make ready to choose among parts, at least one; `part` names one for all images, or is `auto`.
 
-    Args:
-        inspectors: of the parts, at least one.
-        part: name of the part for all images, or `auto`.
-
-    Returns:
-        The router.
-
-    Raises:
-        InputError: there is no part of that name.
+    InputError if there is no part of that name.
     """
-    names = tuple(one.part.name for one in inspectors)
+    names = tuple(inspector.part.name for inspector in inspectors)
     if part != AUTO:
         given = [i for i, name in enumerate(names) if name.casefold() == part.casefold()]
         if not given:
@@ -72,49 +64,39 @@ def create(inspectors: Sequence[PartInspector], part: str = AUTO) -> Router:
     reason = _why_not(inspectors)
     if reason:
         return Router(names, None, None, (), reason)
-    return Router(names, None, inspectors[0].engine, tuple(pooled(one.part.stages[-1]) for one in inspectors), "")
+    supports = tuple(pooled(inspector.part.stages[-1]) for inspector in inspectors)
+    return Router(names, None, inspectors[0].engine, supports, "")
 
 
 def _why_not(inspectors: Sequence[PartInspector]) -> str:
     first = inspectors[0].part
-    for other in (one.part for one in inspectors[1:]):
+    for other in (inspector.part for inspector in inspectors[1:]):
         for field in _COMPARED:
             values = [getattr(part.recipe, field) for part in (first, other)]
             if values[0] != values[1]:
                 shown = [str(value)[:40] for value in values]
                 return f"{first.name} and {other.name} differ in {field} ({shown[0]}, {shown[1]})"
-    without = [one.part.name for one in inspectors if not one.part.stages]
+    without = [inspector.part.name for inspector in inspectors if not inspector.part.stages]
     return f"{', '.join(without)} was fitted with --extendable=false" if without else ""
 
 
 def comparable(inspectors: Sequence[PartInspector]) -> bool:
-    """Whether parts have the same encoder and see images of the same size.
-
-    Args:
-        inspectors: of the parts.
-
-    Returns:
-        True if likeness can decide between them, provided that their files hold good images.
-    """
-    return len({tuple(getattr(one.part.recipe, field) for field in _COMPARED) for one in inspectors}) == 1
+    """Whether parts have the same encoder and see images of the same size, so that likeness can decide between them."""
+    recipes = [inspector.part.recipe for inspector in inspectors]
+    return len({tuple(getattr(recipe, field) for field in _COMPARED) for recipe in recipes}) == 1
 
 
 def by_name(router: Router, path: Path) -> Choice | None:
-    """The choice that needs no look at the image.
+    """The choice that needs no look at the image: the part whose name is in its path as a whole word, in any case.
 
-    Args:
-        router: of the parts.
-        path: of the image. Part names count as whole words, in upper or lower case; the longest wins.
-
-    Returns:
-        The choice; None if no part's name is in the path, or only equally long ones of several parts.
+    Of several the longest wins. None if there is no such part, or if several have names of the same length.
     """
     if router.fixed:
         return router.fixed
-    found = [i for i, name in enumerate(router.names) if _is_in(name, str(path))]
-    longest = max((len(router.names[i]) for i in found), default=0)
-    found = [i for i in found if len(router.names[i]) == longest]
-    return Choice(found[0], NAME) if len(found) == 1 else None
+    named = [i for i, name in enumerate(router.names) if _is_in(name, str(path))]
+    longest = max((len(router.names[i]) for i in named), default=0)
+    named = [i for i in named if len(router.names[i]) == longest]
+    return Choice(named[0], NAME) if len(named) == 1 else None
 
 
 def _is_in(name: str, path: str) -> bool:
@@ -122,15 +104,7 @@ def _is_in(name: str, path: str) -> bool:
 
 
 def refusal(router: Router, path: Path) -> InputError:
-    """Why an image without a part's name in its path has no part.
-
-    Args:
-        router: of parts that cannot be compared.
-        path: of the image.
-
-    Returns:
-        The error.
-    """
+    """The error for an image without a part's name in its path, where parts cannot be compared."""
     return InputError(
         f"the part that {path} shows cannot be told: no name of {', '.join(router.names)} is in its path, and parts "
         f"cannot be chosen by likeness, since {router.reason}; pass --part=NAME, or put the part's name into the path"
@@ -138,34 +112,17 @@ def refusal(router: Router, path: Path) -> InputError:
 
 
 def by_likeness(router: Router, pixels: UInt8[np.ndarray, "n H W 3"], *, batch_size: int = 8) -> list[Choice]:
-    """The part with the good image that is nearest, in the encoder's deepest stage, averaged over the image.
-
-    Args:
-        router: of parts that can be compared.
-        pixels: preprocessed photographs, RGB, (n, crop_size, crop_size, 3).
-        batch_size: photographs at a time; the last ones are padded.
-
-    Returns:
-        A choice for each.
-    """
+    """For each image the part with the good image that is nearest in the encoder's deepest stage, averaged over it."""
+    deepest = devices.in_batches(
+        lambda batch: router.engine.encode(router.engine.encoder, batch)[-1], pixels, over=None, batch_size=batch_size
+    )
     choices = []
-    for start in range(0, len(pixels), batch_size):
-        batch = pixels[start : start + batch_size]
-        padded = np.pad(batch, ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0)), mode="edge")
-        deepest = router.engine.encode(router.engine.encoder, jnp.asarray(padded))[-1]
-        for one in pooled(np.asarray(deepest))[: len(batch)]:
-            nearest = [np.linalg.norm(support - one, axis=1).min() for support in router.supports]
-            choices.append(Choice(int(np.argmin(nearest)), LIKENESS))
+    for image in pooled(deepest):
+        nearest = [np.linalg.norm(support - image, axis=1).min() for support in router.supports]
+        choices.append(Choice(int(np.argmin(nearest)), LIKENESS))
     return choices
 
 
 def pooled(stage: Float[np.ndarray, "n _ _ c"]) -> Float[np.ndarray, "n c"]:
-    """The mean of a stage over the image.
-
-    Args:
-        stage: (n, h, w, c).
-
-    Returns:
-        (n, c).
-    """
+    """The mean of a stage over the image."""
     return stage.mean((1, 2))

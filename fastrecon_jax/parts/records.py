@@ -1,6 +1,7 @@
 """From JSON to typed records: every field of its type, and no other; those with a default may be missing."""
 
 import dataclasses
+import functools
 import math
 import types
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -39,12 +40,15 @@ def build(kind: Any, value: Any, where: str = "header") -> Any:
 
 
 def _record(kind: Any, value: Any, where: str) -> Any:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     fields = _instance(dict, value, where)
     wrong = (set(hints) - set(fields) - _optional(kind)) | (set(fields) - set(hints))
     if wrong:
         raise MalformedError(f"{where}: {', '.join(sorted(map(str, wrong)))[:200]} missing or unknown")
     return kind(**{name: build(hints[name], value, f"{where}.{name}") for name, value in fields.items()})
+
+
+_hints = functools.cache(get_type_hints)  # it takes longer than all the rest
 
 
 def _optional(kind: Any) -> set[str]:

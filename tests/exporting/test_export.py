@@ -6,7 +6,7 @@ import pytest
 from fastrecon_jax import exporting
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting import export as shipping
-from fastrecon_jax.inspection.config import ExportConfig
+from fastrecon_jax.exporting.config import ExportConfig
 from tests.inspection.test_fit import fit
 from tests.parts.helpers import picture, write
 

@@ -7,8 +7,8 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fastrecon_jax.inspection import fit as fitting
-from fastrecon_jax.inspection import predict as predicting
+from fastrecon_jax.inspection import fit as fit_command
+from fastrecon_jax.inspection import predict as predict_command
 from fastrecon_jax.inspection.config import FitConfig, PredictConfig
 
 TINY = {"encoder": "resnet18", "stages": ("layer1", "layer2"), "weights": "random", "image_size": 72, "crop_size": 64}
@@ -45,14 +45,14 @@ def fit(folder, name="disc", *, count=5, **changes):
     """The file of a part."""
     images = write(folder / f"good {name}", count, start=0, part=name)
     model = folder / f"{name}.safetensors"
-    fitting.fit(FitConfig(images=str(images), model=str(model), **(TINY | changes)), tell=QUIET)
+    fit_command.fit(FitConfig(images=str(images), model=str(model), **(TINY | changes)), tell=QUIET)
     return model
 
 
 def predict(model, images, output, *, tell=QUIET, **options):
     """The exit code."""
     config = PredictConfig(model=str(model), images=str(images), output_dir=str(output), **options)
-    return predicting.predict(config, tell=tell)
+    return predict_command.predict(config, tell=tell)
 
 
 def lines(output):

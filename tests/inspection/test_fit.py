@@ -11,7 +11,8 @@ from PIL import Image
 
 from fastrecon_jax import FastRecon
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection import fit as fitting
+from fastrecon_jax.inspection import extend
+from fastrecon_jax.inspection import fit as fit_command
 from fastrecon_jax.inspection.config import ExtendConfig, FitConfig
 from tests.parts.helpers import picture, write
 
@@ -20,8 +21,9 @@ TINY = {"encoder": "resnet18", "weights": "random", "stages": ("layer1", "layer2
 
 
 def fit(tmp_path, tell=lambda text: None, **changes):
-    known = TINY | {"images": str(tmp_path / "good"), "model": str(tmp_path / "disc.safetensors"), "coreset_ratio": 0.1}
-    return fitting.fit(FitConfig(**(known | changes)), tell=tell)
+    known = TINY | {"images": str(tmp_path / "good"), "model": str(tmp_path / "disc.safetensors")}
+    config = FitConfig(**(known | changes), settings={"coreset_ratio": 0.1})
+    return fit_command.fit(config, tell=tell)
 
 
 def command(folder, name, *arguments):
@@ -108,19 +110,19 @@ def test_an_extension_goes_elsewhere_and_may_be_ruled_out(tmp_path):
     fit(tmp_path, extendable=False)
     config = {"model": str(tmp_path / "disc.safetensors"), "images": str(tmp_path / "more")}
     with pytest.raises(InputError, match="fitted with --extendable=false"):
-        fitting.extend(ExtendConfig(**config), tell=lambda text: None)
+        extend.extend(ExtendConfig(**config), tell=lambda text: None)
     fit(tmp_path)
     before = (tmp_path / "disc.safetensors").read_bytes()
-    fitting.extend(ExtendConfig(**config, output=str(tmp_path / "new.safetensors")), tell=lambda text: None)
+    extend.extend(ExtendConfig(**config, output=str(tmp_path / "new.safetensors")), tell=lambda text: None)
     assert (tmp_path / "disc.safetensors").read_bytes() == before
     with pytest.raises(InputError, match="1 images and 4 that the part knows, more than --max_images=4"):
-        fitting.extend(ExtendConfig(**config, max_images=4), tell=lambda text: None)
+        extend.extend(ExtendConfig(**config, max_images=4), tell=lambda text: None)
 
 
 def test_in_a_notebook(tmp_path):
     images = [picture(0), np.asarray(picture(1)), write(tmp_path, 1, start=2) / "002.png", str(tmp_path / "002.png")]
     part = FastRecon.fit(images, **TINY)
-    assert repr(part).startswith("FastRecon('part', fastrecon+, resnet18, 3 good images, threshold ")
+    assert repr(part).startswith("Inspector('part', fastrecon+, resnet18, 3 good images, threshold ")
     assert "copies" in part.warnings[0]
     queries = [picture(20), picture(21, defective=True)]
     scores = part.score(queries)

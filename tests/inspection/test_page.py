@@ -5,7 +5,7 @@ import urllib.parse
 
 import pytest
 
-from fastrecon_jax.inspection import page
+from fastrecon_jax.inspection.rows import Counts
 from tests.inspection import line
 
 NAMES = ("a b.png", "ä 漢.png", "100%25 #1?.png", 'it\'s "q" & <b>bold<b>.png', "c:d.png")
@@ -115,4 +115,4 @@ def test_without_pictures_the_photographs_are_linked(disc, tmp_path):
 
 
 def test_counts_name_every_kind():
-    assert page.counts([]) == {"good": 0, "borderline": 0, "defective": 0, "unreadable": 0}
+    assert str(Counts()) == "0 good, 0 borderline, 0 defective, 0 unreadable"

@@ -1,6 +1,7 @@
 """The command predict: rows, verdicts, what happens to bad images, interrupted runs and full disks."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -9,8 +10,7 @@ from PIL import Image
 
 from fastrecon_jax.api import FastRecon
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection import ledger as results
-from fastrecon_jax.inspection import reading
+from fastrecon_jax.inspection import ledger, reading, rows
 from fastrecon_jax.inspection.config import PredictConfig
 from tests.helpers import assert_close
 from tests.inspection import line
@@ -43,7 +43,7 @@ def test_each_image_has_a_row_with_what_the_inspector_finds(disc, images, tmp_pa
 def test_the_table_says_what_the_lines_say(disc, images, tmp_path):
     line.predict(disc, images, tmp_path / "out", overlays="none")
     for cells, row in zip(line.table(tmp_path / "out"), line.lines(tmp_path / "out"), strict=True):
-        assert tuple(cells) == results.COLUMNS
+        assert tuple(cells) == rows.COLUMNS
         for name in ("path", "part", "picked", "verdict", "overlay", "time", "error"):
             assert cells[name] == row[name]
         for name in ("score", "threshold", "p_value", "peak", "milliseconds"):
@@ -79,7 +79,7 @@ def test_an_unreadable_image_is_a_row_and_the_run_goes_on(disc, images, tmp_path
     assert capsys.readouterr().err == ""  # no progress bar without a terminal
 
 
-def test_the_same_command_takes_up_what_is_there(disc, images, tmp_path):
+def test_the_same_command_resumes_what_is_there(disc, images, tmp_path):
     line.predict(disc, images, tmp_path / "out")
     before = line.lines(tmp_path / "out")
     line.picture(300).save(images / "300.png")
@@ -143,12 +143,12 @@ def test_a_directory_of_other_files_is_left_alone(disc, images, tmp_path):
 
 def test_another_process_in_the_same_directory_is_refused(disc, images, tmp_path):
     line.predict(disc, images, tmp_path / "out", overlays="none")
-    run = results._json(tmp_path / "out" / results.RUN)
-    ledger = results.open_ledger(tmp_path / "out", run)
+    run = json.loads((tmp_path / "out" / ledger.RUN).read_text())
+    results = ledger.open_ledger(tmp_path / "out", run)
     with pytest.raises(InputError, match="another process is writing results there"):
-        results.open_ledger(tmp_path / "out", run)
-    ledger.close()
-    results.open_ledger(tmp_path / "out", run).close()
+        ledger.open_ledger(tmp_path / "out", run)
+    results.close()
+    ledger.open_ledger(tmp_path / "out", run).close()
 
 
 def test_pictures_of_an_earlier_run_are_not_inspected(disc, images, tmp_path):
@@ -199,10 +199,10 @@ def test_no_pictures_at_all(disc, images, tmp_path):
 def test_an_interrupt_keeps_what_is_done(disc, images, tmp_path, monkeypatch):
     read = reading.read
 
-    def interrupted(order, **options):
-        if order.path.name == "201.png":
+    def interrupted(job, **options):
+        if job.path.name == "201.png":
             raise KeyboardInterrupt
-        return read(order, **options)
+        return read(job, **options)
 
     monkeypatch.setattr(reading, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -214,19 +214,19 @@ def test_an_interrupt_keeps_what_is_done(disc, images, tmp_path, monkeypatch):
     assert len(line.lines(tmp_path / "out")) == 5
 
 
-@pytest.mark.parametrize("fails", [results.LINES, results.TABLE])
+@pytest.mark.parametrize("fails", [ledger.LINES, ledger.TABLE])
 def test_a_full_disk_is_one_error_and_whole_rows_stay(disc, images, tmp_path, monkeypatch, fails):
-    write, out, rows = results._write, tmp_path / "out", []
+    write, out, written = ledger._write, tmp_path / "out", []
 
     def full(descriptor, data):
         file = str(Path(f"/proc/self/fd/{descriptor}").readlink())
-        rows.extend([1] if file.endswith(fails) else [])
-        if len(rows) > 3 and file.endswith(fails):
+        written.extend([1] if file.endswith(fails) else [])
+        if len(written) > 3 and file.endswith(fails):
             os.write(descriptor, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(descriptor, data)
 
-    monkeypatch.setattr(results, "_write", full)
+    monkeypatch.setattr(ledger, "_write", full)
     with pytest.raises(InputError, match=rf"{fails} cannot be written: No space left on device; 3 rows are complete"):
         line.predict(disc, images, out, batch_size=1)
     assert len(line.lines(out)) == len(line.table(out)) == 3

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from fastrecon_jax.inspection import watching
-from fastrecon_jax.inspection.watching import Arrivals
+from fastrecon_jax.inspection.watching import Watcher
 from tests.inspection import line
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Watcher:
+class Told:
     """Takes what the command tells; runs `feed` once it watches, and ends it after so many verdicts."""
 
     def __init__(self, feed, verdicts):
@@ -37,7 +37,7 @@ class Watcher:
 
 def watch(model, images, output, feed=lambda: None, *, verdicts, **options):
     """The exit code and what was told."""
-    told = Watcher(feed, verdicts)
+    told = Told(feed, verdicts)
     limit = threading.Timer(60, os._exit, (1,))
     limit.start()
     try:
@@ -160,7 +160,7 @@ def test_the_command_ends_orderly_on_signals(disc, tmp_path, number):
 
 
 def arriving(folder, **options):
-    return Arrivals(str(folder), wanted=lambda path: True, done={}, **options)
+    return Watcher(str(folder), wanted=lambda path: True, done={}, **options)
 
 
 def test_a_file_is_named_once_it_has_not_changed_between_two_looks(tmp_path):
@@ -171,14 +171,14 @@ def test_a_file_is_named_once_it_has_not_changed_between_two_looks(tmp_path):
     file.write_bytes(b"12")
     assert watched.look() == []
     assert watched.look() == [file]
-    watched.finish(file, (2, file.stat().st_mtime_ns))
+    watched.finish(str(file), (2, file.stat().st_mtime_ns))
     assert watched.look() == []
     file.write_bytes(b"123")
     watched.look()
     assert watched.look() == [file]
 
 
-def test_hidden_files_and_others_are_passed_over(tmp_path):
+def test_hidden_files_and_others_are_skipped(tmp_path):
     for name in (".a.png", "a.png.part", "a.txt", "b.PNG"):
         (tmp_path / name).write_bytes(b"1")
     (tmp_path / "folder.png").mkdir()

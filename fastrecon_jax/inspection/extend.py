@@ -1,0 +1,32 @@
+"""The command extend: more good photographs for a part."""
+
+from collections.abc import Callable
+
+from fastrecon_jax import files
+from fastrecon_jax.command_line.console import count
+from fastrecon_jax.inspection import fit, reading, summary
+from fastrecon_jax.inspection.config import ExtendConfig
+from fastrecon_jax.parts import fitting, part_file
+from fastrecon_jax.parts.engine import open_engine
+from fastrecon_jax.parts.part import Part
+
+
+def extend(config: ExtendConfig, *, tell: Callable[[str], object]) -> Part:
+    """Add good photographs to a part and write its file, which stays as it was if an InputError is raised.
+
+    `tell` takes lines for people.
+    """
+    model = files.expanded(config.model, "model")
+    file = fit.target(config.output, "output") if config.output else fit.target(config.model)
+    old, engine = part_file.load(model, lambda recipe: open_engine(recipe, weights=config.weights))
+    paths = reading.find(config.images, purpose=reading.EXTEND)
+    fit.check_number(len(paths), limit=config.max_images, before=len(old.good))
+    tell(summary.introduction(engine))
+    tell(f"part {old.name}, {count(len(old.good), 'image')} and {len(paths)} more\n")
+    photos = reading.read_all(paths, engine.recipe.preprocessing._replace(max_pixels=config.max_pixels))
+    fitted = fitting.extend(engine, old, photos)
+    part_file.save(fitted.part, file)
+    tell(summary.of_fit(fitted))
+    tell(summary.of_extension(old, fitted.part))
+    tell(f"the part is in {file} ({file.stat().st_size / 1e6:.1f} MB)\n")
+    return fitted.part

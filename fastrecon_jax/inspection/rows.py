@@ -1,0 +1,116 @@
+"""The rows of an inspection, as lines of JSON and of a table, and how many there are of each kind."""
+
+import collections
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from fastrecon_jax.parts.inspector import VERDICTS
+from fastrecon_jax.parts.regions import Region
+
+UNREADABLE = "unreadable"
+RECENT = 20_000  # images that are remembered by their paths
+_BOX = ("x", "y", "width", "height", "area")
+COLUMNS = (
+    *("path", "part", "picked", "verdict", "score", "threshold", "p_value", "peak", "regions"),
+    *(f"region_{name}" for name in (*_BOX, "peak")),
+    *("milliseconds", "overlay", "time", "error"),
+)
+
+
+class Row(NamedTuple):
+    """What came of one image.
+
+    Attributes:
+        path: path of the image, as it was found.
+        part: name of the part that it was inspected by; empty if none could be picked.
+        picked: how the part was picked, see `routing`.
+        verdict: good, borderline or defective; empty if the image could not be read.
+        score: image score; None without a verdict, as the following.
+        threshold: score above which it is defective.
+        p_value: probability that a good image scores at least as high.
+        peak: largest value of the anomaly map.
+        regions: the highest peak first, in pixels of the photograph.
+        milliseconds: from reading the file to the verdict; of a batch an equal share.
+        overlay: path of the picture, relative to the directory of the results; empty if there is none.
+        time: when the row was made, ISO 8601, UTC.
+        size: size of the file, in bytes.
+        modified: when the file was last written, in nanoseconds.
+        error: why there is no verdict; empty if there is one.
+    """
+
+    path: str
+    part: str
+    picked: str
+    verdict: str
+    score: float | None
+    threshold: float | None
+    p_value: float | None
+    peak: float | None
+    regions: tuple[Region, ...]
+    milliseconds: float
+    overlay: str
+    time: str
+    size: int
+    modified: int
+    error: str
+
+
+def kind(row: Row) -> str:
+    """The verdict, or `unreadable`."""
+    return row.verdict or UNREADABLE
+
+
+class Counts:
+    """How many images there are of each kind; one that is inspected again counts once, as it was the last time.
+
+    Only the last images are remembered by their paths, so that memory does not grow with them.
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()):
+        self._kinds: collections.OrderedDict[str, str] = collections.OrderedDict()
+        self._numbers: collections.Counter[str] = collections.Counter()
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Count an image."""
+        if (before := self._kinds.pop(row.path, None)) is not None:
+            self._numbers[before] -= 1
+        self._kinds[row.path] = kind(row)
+        self._numbers[kind(row)] += 1
+        if len(self._kinds) > RECENT:
+            self._kinds.popitem(last=False)
+
+    def __getitem__(self, kind: str) -> int:
+        return self._numbers[kind]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{self[kind]} {kind}" for kind in (*VERDICTS, UNREADABLE))
+
+
+def line(row: Row) -> str:
+    """The row in results.jsonl."""
+    values = row._asdict() | {"regions": [region._asdict() for region in row.regions]}
+    return json.dumps(values, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def header() -> str:
+    """The names of the columns in results.csv."""
+    return _csv(COLUMNS)
+
+
+def cells(row: Row) -> str:
+    """The row in results.csv; of its regions the number and the first one."""
+    first = list(row.regions[0]) if row.regions else [None] * (len(_BOX) + 1)
+    values = row._asdict() | {"regions": len(row.regions) if row.verdict else None}
+    values |= dict(zip((f"region_{name}" for name in (*_BOX, "peak")), first, strict=True))
+    return _csv([values[column] for column in COLUMNS])
+
+
+def _csv(values: Iterable[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()

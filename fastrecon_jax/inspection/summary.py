@@ -1,0 +1,52 @@
+"""What the commands fit, extend and export tell: what runs, and what a calibration is worth."""
+
+import jax
+
+from fastrecon_jax.command_line.console import percent
+from fastrecon_jax.parts import calibration
+from fastrecon_jax.parts.engine import Engine
+from fastrecon_jax.parts.fitting import Fitted
+from fastrecon_jax.parts.part import Part
+from fastrecon_jax.version import __version__
+
+
+def introduction(engine: Engine) -> str:
+    """Two lines: the versions and the device, the method and the encoder."""
+    devices, encoder = jax.devices(), engine.encoder
+    random = " RANDOM WEIGHTS: scores mean nothing." if encoder.weights == "random" else ""
+    note = f" ({engine.method.note})" if engine.method.note else ""
+    return (
+        f"fastrecon_jax {__version__}, jax {jax.__version__}, {len(devices)} x {devices[0].device_kind}\n"
+        f"{engine.method.name}{note}, encoder {encoder.name} {'+'.join(encoder.stages)} "
+        f"({encoder.dtype}, {encoder.weights}).{random}\n"
+    )
+
+
+def of_fit(fitted: Fitted) -> str:
+    """The calibration in words, and the warnings."""
+    limits, good = fitted.part.limits, fitted.part.good
+    low, high = calibration.rate_interval(limits.scores, limits.rate)
+    scores = [photo.score for photo in good]
+    held_out = (
+        f"scores of the {len(good)} images, each held out of the fit: {min(scores):.4g} to {max(scores):.4g}\n"
+        if len(good) > 1
+        else f"score of the image itself: {scores[0]:.4g}\n"
+    )
+    lines = [
+        held_out,
+        f"threshold {limits.threshold:.4g} for {percent(limits.rate)} false positives, borderline from "
+        f"{limits.borderline:.4g}; with so few images the true rate may be {percent(low)} to {percent(high)} "
+        "(90 % interval)\n",
+        *(f"warning: {warning}\n" for warning in fitted.warnings),
+    ]
+    return "".join(lines)
+
+
+def of_extension(old: Part, new: Part) -> str:
+    """What more photographs changed, in a line."""
+    before, after = old.limits, new.limits
+    return (
+        f"{len(old.good)} -> {len(new.good)} images: threshold {before.threshold:.4g} -> {after.threshold:.4g}, "
+        f"borderline {before.borderline:.4g} -> {after.borderline:.4g}, "
+        f"spread of the scores {percent(before.scores.spread)} -> {percent(after.scores.spread)}\n"
+    )

@@ -1,0 +1,46 @@
+"""The settings of the command demo; each field is a flag."""
+
+import dataclasses
+
+from fastrecon_jax import encoders, methods
+from fastrecon_jax.command_line import plugins
+from fastrecon_jax.command_line.fields import require, setting
+from fastrecon_jax.data.images import MAX_PIXELS
+from fastrecon_jax.inspection.config import DECODED, MODEL, WEIGHTS, check_model
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoConfig:
+    """Settings of `python -m fastrecon_jax.demo`."""
+
+    host: str = setting("127.0.0.1", "address to listen on; with another one, everyone who reaches it can use the demo")
+    port: int = setting(7860, "port to listen on; 0 for any that is free")
+    model: str = setting("", f"{MODEL}, to open with; by default a part of the built-in data is fitted")
+    method: str = setting(
+        "fastrecon+", lambda: f"method for parts that are fitted here, one of {', '.join(methods.names())}"
+    )
+    target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
+    encoder: str = setting("efficientnet_lite0", lambda: f"encoder, one of {', '.join(encoders.names())}")
+    weights: str = setting("", WEIGHTS)
+    image_size: int = setting(256, "side in pixels to which images are resized")
+    crop_size: int = setting(224, "side in pixels of the centre that is inspected")
+    max_images: int = setting(32, "at most this many good images")
+    max_upload_mb: int = setting(50, "size in MB of an upload")
+    max_pixels: int = setting(MAX_PIXELS, DECODED)
+    open_browser: bool = setting(False, "open the page in the browser")
+    plugin: tuple[str, ...] = setting((), plugins.HELP)
+
+    def __post_init__(self):
+        """Refuse values out of their range, naming the flag."""
+        plugins.load_all(self.plugin)
+        require(self, "host", bool(self.host), "pass an address, such as 127.0.0.1")
+        require(self, "port", 0 <= self.port < 2**16, "it must be from 0 (any that is free) to 65535")
+        if self.model:
+            check_model(self)
+        require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
+        require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
+        require(self, "image_size", 32 <= self.image_size <= 4096, "it must be from 32 to 4096")
+        allowed = 32 <= self.crop_size <= self.image_size
+        require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
+        for name in ("max_images", "max_upload_mb", "max_pixels"):
+            require(self, name, getattr(self, name) >= 1, "it must be at least 1")
