@@ -53,11 +53,13 @@ def run(config: EvalConfig, *, tell: single.Tell) -> Path | None:
     with _joined(config, tell):
         first = jax.process_index() == 0
         opened = _everywhere(lambda: setup.open_setup(config))
-        directory, finished, token = _everywhere(lambda: _begin(opened, tell) if first else _nothing())
+        directory, finished, token = _everywhere(lambda: _begin(opened) if first else _nothing())
         facts = [str(directory), sorted(results.finished(finished)), setup.shared_settings(opened), token]
         place, names, common, token = _broadcast(facts)
         directory = directory if first else Path(config.output_dir or place)
         _everywhere(lambda: _check(opened, directory, common, token))
+        if first:
+            single.introduce(opened, directory, finished, tell, processes=jax.process_count())
         work = [category for category in opened.categories if category.name not in names]
         finished = _evaluate_all(opened, directory, finished, work, tell)
         if first:
@@ -115,7 +117,9 @@ def _everywhere(step: Callable[[], Step]) -> Step:
         result = step()
     except InputError as raised:
         error = raised
-    failed = multihost_utils.process_allgather(np.array([error is not None], np.int32)).ravel().nonzero()[0]
+    with _connected():
+        flags = multihost_utils.process_allgather(np.array([error is not None], np.int32))
+    failed = flags.ravel().nonzero()[0]
     if error is not None:
         raise _TogetherError(str(error)) from error
     if len(failed):
@@ -126,13 +130,23 @@ def _everywhere(step: Callable[[], Step]) -> Step:
 def _broadcast(facts: Any) -> Any:
     """What process 0 gives, in every process; passed on as JSON."""
     data = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    length = int(multihost_utils.broadcast_one_to_all(np.int32(len(data))))
-    return json.loads(multihost_utils.broadcast_one_to_all(np.resize(data, length)).tobytes())
+    with _connected():
+        length = int(multihost_utils.broadcast_one_to_all(np.int32(len(data))))
+        return json.loads(multihost_utils.broadcast_one_to_all(np.resize(data, length)).tobytes())
 
 
-def _begin(opened: Setup, tell: single.Tell) -> tuple[Path, Results, str]:
+@contextlib.contextmanager
+def _connected() -> Iterator[None]:
+    """A collective operation, which fails at once where another process has died."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        raise InputError(f"another process has died or cannot be reached: {error}") from None
+
+
+def _begin(opened: Setup) -> tuple[Path, Results, str]:
     """In process 0: the directory, the results so far, and a word by which the others know the directory."""
-    directory, finished = single.begin(opened, tell, processes=jax.process_count())
+    directory, finished = single.begin(opened)
     files.make_directory(directory / results.SHARES)
     token = secrets.token_hex(8)
     files.write_text(directory / results.SHARES / "run", token)

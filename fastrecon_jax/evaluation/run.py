@@ -34,23 +34,27 @@ def run(config: EvalConfig, *, tell: Tell) -> Path | None:
 
         return hosts.run(config, tell=tell)
     opened = setup.open_setup(config)
-    directory, finished = begin(opened, tell)
+    directory, finished = begin(opened)
+    introduce(opened, directory, finished, tell)
     for category in unfinished(opened, finished):
         measured = figures.measure(opened, category, score(opened, category))
         finished = record(directory, finished, measured, tell)
     return conclude(directory, finished, tell)
 
 
-def begin(opened: Setup, tell: Tell, *, processes: int = 1) -> tuple[Path, Results]:
+def begin(opened: Setup) -> tuple[Path, Results]:
     """The output directory, and the results that an interrupted run left there."""
     settings = setup.settings(opened)
     directory = Path(opened.config.output_dir or setup.default_directory(settings))
-    before = results.start(directory, settings)
+    return directory, results.start(directory, settings)
+
+
+def introduce(opened: Setup, directory: Path, finished: Results, tell: Tell, *, processes: int = 1) -> None:
+    """Tell what the run works on, and what of it is finished."""
     tell(setup.introduction(opened, directory, processes=processes))
     for category in opened.categories:
-        if category.name in results.finished(before):
+        if category.name in results.finished(finished):
             tell(f"{category.name}: taken from {directory}\n")
-    return directory, before
 
 
 def unfinished(opened: Setup, finished: Results) -> list[samples.Category]:

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from fastrecon_jax.evaluation import results as report
+from fastrecon_jax.evaluation import results
 from tests.evaluation.rows import row
 
-CONFIG = {"description": "test", "draws": 2, "lam": 2.0}
+CONFIG = {"description": "test", "draws": 2, "category": ["a", "b"], "settings": {"fastrecon": {"lam": 2.0}}}
 
 
 ROWS = [row("a", 2, 0, 0.5), row("a", 2, 1, 0.7), row("b", 2, 0, 0.9), row("b", 2, 1, 0.9), row("a", 4, 0, 1.0)]
@@ -15,10 +15,10 @@ SCORES = [
 ]
 
 
-def test_what_is_written_is_taken_up(tmp_path):
-    results = report.start(tmp_path / "out", CONFIG)
-    report.write(tmp_path / "out", results._replace(rows=ROWS, scores=SCORES))
-    again = report.start(tmp_path / "out", CONFIG)
+def test_what_is_written_is_resumed(tmp_path):
+    before = results.start(tmp_path / "out", CONFIG)
+    results.write(tmp_path / "out", before._replace(rows=ROWS, scores=SCORES))
+    again = results.start(tmp_path / "out", CONFIG)
     assert again.rows == ROWS
     assert [score["category"] for score in again.scores] == ["a", "b"]
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
@@ -27,29 +27,51 @@ def test_what_is_written_is_taken_up(tmp_path):
     assert json.loads((tmp_path / "out/results.json").read_text()).keys() == {"config", "rows", "mean", "paired"}
 
 
+def test_what_other_processes_finished_is_gathered(tmp_path):
+    before = results.start(tmp_path, CONFIG)
+    results.write(tmp_path, results.add(before, ROWS[2:4], SCORES[1:]))
+    (tmp_path / results.SHARES).mkdir()
+    for category, score in zip("ab", SCORES, strict=True):
+        results.leave(tmp_path, category, [r for r in ROWS if r["category"] == category], [score])
+    again = results.start(tmp_path, CONFIG)
+    assert [row["category"] for row in again.rows] == ["a", "a", "a", "b", "b"]
+    assert [score["category"] for score in again.scores] == ["a", "b"]
+    assert results.read(tmp_path)["rows"] == again.rows
+    results.clear_shares(tmp_path)
+    assert results.start(tmp_path, CONFIG).rows == again.rows
+    assert not (tmp_path / results.SHARES).exists()
+
+
+def test_damage_in_what_another_process_left_is_named(tmp_path):
+    (tmp_path / results.SHARES).mkdir()
+    (tmp_path / results.SHARES / "a.json").write_text('{"rows": []}')
+    with pytest.raises(ValueError, match=r"shares/a.json is damaged, .*: it has no list of scores"):
+        results.start(tmp_path, CONFIG)
+
+
 def test_scores_of_a_category_that_was_not_finished_are_dropped(tmp_path):
-    results = report.start(tmp_path, CONFIG)
-    report.write(tmp_path, results._replace(rows=ROWS[:2], scores=SCORES))
-    assert [score["category"] for score in report.start(tmp_path, CONFIG).scores] == ["a"]
+    before = results.start(tmp_path, CONFIG)
+    results.write(tmp_path, before._replace(rows=ROWS[:2], scores=SCORES))
+    assert [score["category"] for score in results.start(tmp_path, CONFIG).scores] == ["a"]
 
 
 def test_other_settings_are_refused(tmp_path):
-    report.start(tmp_path, CONFIG)
-    with pytest.raises(ValueError, match=r"holds results of other settings, choose another: lam was 2.0 and is 0.0"):
-        report.start(tmp_path, CONFIG | {"lam": 0.0})
+    results.start(tmp_path, CONFIG)
+    with pytest.raises(ValueError, match=r"holds results of other settings, choose another: fastrecon lam was 2.0 and is 0.0"):
+        results.start(tmp_path, CONFIG | {"settings": {"fastrecon": {"lam": 0.0}}})
 
 
 def test_results_without_their_settings_are_not_overwritten(tmp_path):
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(ValueError, match="holds results without their config"):
-        report.start(tmp_path, CONFIG)
+        results.start(tmp_path, CONFIG)
 
 
 def test_damaged_results_are_named(tmp_path):
-    report.start(tmp_path, CONFIG)
+    results.start(tmp_path, CONFIG)
     (tmp_path / "results.json").write_text('{"rows": [')
     with pytest.raises(ValueError, match=r"results.json is damaged, remove it or choose another output directory"):
-        report.start(tmp_path, CONFIG)
+        results.start(tmp_path, CONFIG)
 
 
 DEEP = "[" * 100_000
@@ -57,8 +79,8 @@ DEEP = "[" * 100_000
 
 def begun(tmp_path):
     """What a run leaves that finished category a."""
-    results = report.start(tmp_path, CONFIG)
-    report.write(tmp_path, results._replace(rows=ROWS[:2], scores=SCORES[:1]))
+    before = results.start(tmp_path, CONFIG)
+    results.write(tmp_path, before._replace(rows=ROWS[:2], scores=SCORES[:1]))
     return tmp_path
 
 
@@ -70,7 +92,7 @@ def changed(row, **values):
 def test_damaged_settings_are_named(tmp_path, text):
     (begun(tmp_path) / "config.json").write_text(text)
     with pytest.raises(ValueError, match=r"config.json is damaged, remove it or choose another output directory: "):
-        report.start(tmp_path, CONFIG)
+        results.start(tmp_path, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +114,12 @@ def test_damaged_settings_are_named(tmp_path, text):
 def test_results_of_wrong_types_are_named(tmp_path, text, message):
     (begun(tmp_path) / "results.json").write_text(text)
     with pytest.raises(ValueError, match=rf"results.json is damaged, .*: .*{message}"):
-        report.start(tmp_path, CONFIG)
+        results.start(tmp_path, CONFIG)
     with pytest.raises(ValueError, match=rf"results.json is damaged, .*: .*{message}"):
-        report.read(tmp_path)
+        results.read(tmp_path)
 
 
-HEAD = ",".join(report.SCORE_COLUMNS)
+HEAD = ",".join(results.SCORE_COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -118,23 +140,23 @@ def test_scores_that_do_not_fit_are_named(tmp_path, text, message):
     if text is not None:
         (tmp_path / "scores.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        report.start(tmp_path, CONFIG)
+        results.start(tmp_path, CONFIG)
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):
     (begun(tmp_path) / "config.json").unlink()
     (tmp_path / "config.json").mkdir()
     with pytest.raises(ValueError, match=r"config.json cannot be read: Is a directory"):
-        report.start(tmp_path, CONFIG)
+        results.start(tmp_path, CONFIG)
 
 
 def test_names_that_are_not_utf8_are_refused(tmp_path):
-    results = report.start(tmp_path, CONFIG)
+    before = results.start(tmp_path, CONFIG)
     with pytest.raises(ValueError, match=r"scores.csv cannot be written: a name in it is not UTF-8: .*caf.udce9.png"):
-        report.write(tmp_path, results._replace(scores=[SCORES[0] | {"path": "caf\udce9.png"}]))
+        results.write(tmp_path, before._replace(scores=[SCORES[0] | {"path": "caf\udce9.png"}]))
 
 
 def test_a_file_in_place_of_the_directory(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"output directory .*file cannot be made"):
-        report.start(tmp_path / "file", CONFIG)
+        results.start(tmp_path / "file", CONFIG)

@@ -14,18 +14,20 @@ from PIL import Image
 from fastrecon_jax import eval as evaluate
 from fastrecon_jax import methods
 from fastrecon_jax.command_line import flags as command_line
-from fastrecon_jax.evaluation import results as report
+from fastrecon_jax.evaluation import results as result_files
 from fastrecon_jax.evaluation import run as evaluation
 from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.methods import settings as method_settings
 from tests.data.parts import write_category
 
 SMALL = {"encoder": "resnet18", "weights": "random", "image_size": 64, "crop_size": 64, "batch_size": 4, "shots": (2,)}
 
 
 def run(tmp_path, tell=lambda text: None, **settings):
-    config = EvalConfig(
-        **(SMALL | {"data_dir": str(tmp_path / "data"), "output_dir": str(tmp_path / "out")} | settings)
-    )
+    """Evaluate; settings that are no fields of EvalConfig are those of the methods."""
+    own = {name: settings.pop(name) for name in list(settings) if name in method_settings.options()}
+    places = {"data_dir": str(tmp_path / "data"), "output_dir": str(tmp_path / "out")}
+    config = EvalConfig(**(SMALL | places | settings), settings=own)
     directory = evaluation.run(config, tell=tell)
     return json.loads((directory / "results.json").read_text())
 
@@ -65,7 +67,7 @@ def test_results_are_complete(parts):
         (category, shots, seed) for category in ("bolt", "nut") for shots in (1, 2) for seed in (0, 3)
     ]
     for row in results["rows"]:
-        assert row.keys() == set(report.COLUMNS)
+        assert row.keys() == set(result_files.COLUMNS)
         assert row["coreset_rows"] == 1
         assert (row["support_images"], row["query_images"]) == (row["shots"], 6)
         assert 0 <= row["image_auroc"] <= 1
@@ -97,7 +99,7 @@ def test_scores_do_not_depend_on_draws_and_shots_evaluated_beside_them(parts):
         assert a == pytest.approx(b, abs=1e-4)
 
 
-def test_an_interrupted_run_is_taken_up(parts):
+def test_an_interrupted_run_is_resumed(parts):
     def interrupt(text):
         if text.startswith("bolt"):
             raise KeyboardInterrupt
@@ -115,7 +117,7 @@ def test_an_interrupted_run_is_taken_up(parts):
 
 def test_a_directory_of_other_settings_is_refused(parts):
     run(parts)
-    with pytest.raises(ValueError, match=r"holds results of other settings, choose another: lam was 2.0 and is 1.0"):
+    with pytest.raises(ValueError, match=r"holds results of other settings, choose another: fastrecon lam was 2.0 and is 1.0"):
         run(parts, lam=1.0)
 
 
@@ -260,12 +262,13 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--batch_size=0", "--batch_size=0 is not allowed"),
         ("--max_queries=1", "--max_queries=1 is not allowed"),
         ("--mesh=all", "--mesh=all is not allowed: it must be one of auto, none"),
-        ("--num_processes=2", "--num_processes=2 is not allowed: it needs --coordinator=HOST:PORT of process 0"),
-        ("--process_index=0", "--process_index=0 is not allowed: it belongs to --coordinator=HOST:PORT"),
-        ("--coordinator=host", "--coordinator=host is not allowed: it must be HOST:PORT"),
-        ("--coordinator=host:0 --num_processes=2", "--coordinator=host:0 is not allowed"),
-        ("--coordinator=host:9 --process_index=0", "--num_processes=0 is not allowed: --coordinator needs it"),
-        ("--coordinator=host:9 --num_processes=2", "--process_index=-1 is not allowed: it must be from 0 to 1"),
+        ("--distributed=on", "--distributed=on is not allowed: it must be one of auto, off"),
+        ("--num_processes=2", "--num_processes=2 is not allowed: it needs --coordinator_address=HOST:PORT"),
+        ("--process_id=0", "--process_id=0 is not allowed: it needs --coordinator_address=HOST:PORT of process 0"),
+        ("--coordinator_address=host", "--coordinator_address=host is not allowed: it must be HOST:PORT"),
+        ("--coordinator_address=host:0 --num_processes=2", "--coordinator_address=host:0 is not allowed"),
+        ("--coordinator_address=h:9 --process_id=0", "--num_processes=0 is not allowed: --coordinator_address needs"),
+        ("--coordinator_address=h:9 --num_processes=2", "--process_id=-1 is not allowed: it must be from 0 to 1"),
         ("--output_dir=data/bolt/train/good/000.png", "output directory data/bolt/train/good/000.png cannot be made"),
         ("--colour=red", "Unknown command line flag 'colour'"),
         ("surplus", "unexpected argument 'surplus'"),
