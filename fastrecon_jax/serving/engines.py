@@ -8,24 +8,17 @@ from typing import TypeAlias
 from fastrecon_jax import methods
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection.config import DemoConfig
 from fastrecon_jax.parts.engine import Engine, Recipe, load_encoder, make_engine
+from fastrecon_jax.serving.config import DemoConfig
 
-Opener: TypeAlias = Callable[[Recipe], Engine]
-_OTHERS = 2
-_LARGEST = 1024
-_UPLOADABLE = ("", "random")
+EngineOpener: TypeAlias = Callable[[Recipe], Engine]
+_OTHERS = 2  # engines that are open beside that of the flags
+_LARGEST = 1024  # pixels
+_UPLOADABLE = ("", "random")  # weights that an uploaded part may name
 
 
 def recipe(config: DemoConfig) -> Recipe:
-    """What the flags ask for.
-
-    Args:
-        config: the settings.
-
-    Returns:
-        The recipe of parts that are fitted on the page.
-    """
+    """The recipe of parts that are fitted on the page, as the flags ask for it."""
     return Recipe(
         encoder=config.encoder,
         stages=(),
@@ -40,45 +33,40 @@ def recipe(config: DemoConfig) -> Recipe:
     )
 
 
-def opener(engine: Engine, *, trusted: bool = False) -> Opener:
-    """Opens the engine of a recipe, at most two at a time beside the one that is open.
+def opener(engine: Engine, *, trusted: bool = False) -> EngineOpener:
+    """Opens the engines of recipes, at most two at a time beside `engine`; InputError where one cannot be opened.
 
-    Args:
-        engine: that is open.
-        trusted: whether recipes may name files and addresses of weights. A recipe that was uploaded may not: it would
-            have the server read what its owner never named.
-
-    Returns:
-        A function of a recipe. It raises an InputError where the recipe cannot be opened.
+    Recipes may name files and addresses of weights only if they are trusted. One that was uploaded is not: it would
+    have the server read what its owner never named.
     """
 
     @functools.lru_cache(maxsize=_OTHERS)
-    def other(asked: Recipe) -> Engine:
-        return make_engine(asked, _encoder(asked, engine.encoder, trusted=trusted))
+    def other(recipe: Recipe) -> Engine:
+        return make_engine(recipe, _encoder(recipe, engine.encoder, trusted=trusted))
 
-    def opened(asked: Recipe) -> Engine:
-        if asked.image_size > _LARGEST and not trusted:
-            raise InputError(f"the part was fitted at --image_size={asked.image_size}, the demo takes up to {_LARGEST}")
-        return engine if _named(asked, "") == _named(engine.recipe, "") else other(asked)
+    def open_engine(recipe: Recipe) -> Engine:
+        if recipe.image_size > _LARGEST and not trusted:
+            raise InputError(
+                f"the part was fitted at --image_size={recipe.image_size}, the demo takes up to {_LARGEST}"
+            )
+        return engine if _anywhere(recipe) == _anywhere(engine.recipe) else other(recipe)
 
-    return opened
-
-
-def _named(asked: Recipe, weights: str) -> Recipe:
-    return dataclasses.replace(asked, weights=weights)  # the hash says which they are
+    return open_engine
 
 
-def _encoder(asked: Recipe, known: Encoder, *, trusted: bool) -> Encoder:
-    if (asked.encoder, asked.stages, asked.dtype, asked.weights_sha256) == (
-        known.name,
-        known.stages,
-        known.dtype,
-        known.sha256,
-    ):
-        return known
-    if not trusted and asked.weights not in _UPLOADABLE:
+def _anywhere(recipe: Recipe) -> Recipe:
+    """The recipe wherever its weights are: the hash says which they are."""
+    return dataclasses.replace(recipe, weights="")
+
+
+def _encoder(recipe: Recipe, loaded: Encoder, *, trusted: bool) -> Encoder:
+    """The encoder that is loaded already if it is the right one, else another."""
+    same = (loaded.name, loaded.stages, loaded.dtype, loaded.sha256)
+    if (recipe.encoder, recipe.stages, recipe.dtype, recipe.weights_sha256) == same:
+        return loaded
+    if not trusted and recipe.weights not in _UPLOADABLE:
         raise InputError(
-            f"the part's weights of {asked.encoder} are in a file, {asked.weights!r}, which an uploaded part may not "
-            f"name: start the demo with --encoder={asked.encoder} --weights=FILE"
+            f"the part's weights of {recipe.encoder} are in a file, {recipe.weights!r}, which an uploaded part may not "
+            f"name: start the demo with --encoder={recipe.encoder} --weights=FILE"
         )
-    return load_encoder(asked)
+    return load_encoder(recipe)

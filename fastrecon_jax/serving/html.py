@@ -1,20 +1,22 @@
-"""What the page says of a part and of a photograph, as HTML; names of uploads are escaped."""
+"""What the page shows of a part and of a photograph, as HTML; names of uploads are escaped."""
 
 import base64
 import html
 import io
+from typing import NamedTuple
 
 from PIL import Image
 
 from fastrecon_jax.command_line.console import count, percent
 from fastrecon_jax.parts import calibration, pictures
 from fastrecon_jax.parts.inspector import BORDERLINE, DEFECTIVE, GOOD, Finding
+from fastrecon_jax.parts.limits import Limits
 from fastrecon_jax.parts.part import Part
-from fastrecon_jax.serving import session as sessions
-from fastrecon_jax.serving.session import Session, View
+from fastrecon_jax.serving import workspaces
+from fastrecon_jax.serving.workspaces import InspectedImage, Workspace
 
 _SIGNS = {GOOD: "✓", BORDERLINE: "?", DEFECTIVE: "✕"}
-_ROWS = 8
+_ROWS = 8  # regions in the table
 _COLOURS = 9  # of the colour bar
 WAITING = (
     '<div class="verdict waiting"><span class="sign">→</span><div><strong>Ready</strong>'
@@ -22,66 +24,73 @@ WAITING = (
 )
 
 
-def part(session: Session) -> str:
-    """The card of a part: its good photographs, how it was calibrated, what is to be doubted.
+class Content(NamedTuple):
+    """What the page shows of a workspace, HTML but for the slider.
 
-    Args:
-        session: the part.
-
-    Returns:
-        HTML.
+    Attributes:
+        part: the part's card.
+        verdict: verdict on the photograph, or that one may come.
+        picture: the photograph and its overlay; empty without a photograph.
+        regions: a table of regions; empty likewise.
+        rate: what the threshold means.
+        slider: lowest and highest threshold, step, and threshold.
     """
-    known = session.part
-    limits, recipe = known.limits, known.recipe
-    low, high = calibration.rate_interval(limits.scores, limits.rate)
-    return (
-        f'<div class="part"><h3>{_safe(known.name)}</h3>'
-        f'<div class="thumbs">{"".join(map(_thumbnail, session.thumbnails))}</div>'
-        f"<p>Fitted on <b>{count(len(known.good), 'good photograph')}</b> with {recipe.method} on {recipe.encoder}. "
-        f"Threshold <b>{limits.threshold:.4g}</b>, set for {percent(limits.rate)} false alarms among good parts; "
-        f"with so few photographs it may really be {percent(low)} to {percent(high)}.</p>"
-        f"{_doubts(session.warnings)}</div>"
+
+    part: str
+    verdict: str
+    picture: str
+    regions: str
+    rate: str
+    slider: tuple[float, float, float, float]
+
+
+def content(workspace: Workspace, threshold: float | None = None) -> Content:
+    """All that the page shows, by the part's threshold or another one."""
+    limit = workspace.part.limits.threshold if threshold is None else threshold
+    card, meaning = part(workspace), rate(workspace.part, limit)
+    slider = (*workspaces.slider(workspace), limit)
+    if workspace.image is None:
+        return Content(card, WAITING, "", "", meaning, slider)
+    finding = workspaces.judge(workspace, limit)
+    picture = pair(workspace, workspace.image, finding)
+    return Content(
+        card, verdict(workspace, workspace.image, finding, limit), picture, regions(finding), meaning, slider
     )
 
 
-def verdict(session: Session, view: View, finding: Finding, threshold: float) -> str:
-    """The verdict in large letters, and in words what it rests on.
-
-    Args:
-        session: the part.
-        view: of the photograph.
-        finding: on it, by the threshold.
-        threshold: of the score.
-
-    Returns:
-        HTML.
-    """
+def part(workspace: Workspace) -> str:
+    """The card of a part: its good photographs, how it was calibrated, what they leave in doubt."""
+    good, limits, recipe = workspace.part.good, workspace.part.limits, workspace.part.recipe
+    low, high = calibration.rate_interval(limits.scores, limits.rate)
     return (
-        f'<div class="verdict {finding.verdict}" data-verdict="{finding.verdict}" data-score="{view.score:.6g}">'
+        f'<div class="part"><h3>{_safe(workspace.part.name)}</h3>'
+        f'<div class="thumbs">{"".join(map(_thumbnail, workspace.thumbnails))}</div>'
+        f"<p>Fitted on <b>{count(len(good), 'good photograph')}</b> with {recipe.method} on {recipe.encoder}. "
+        f"Threshold <b>{limits.threshold:.4g}</b>, set for {percent(limits.rate)} false alarms among good parts; "
+        f"with so few photographs it may really be {percent(low)} to {percent(high)}.</p>"
+        f"{_warnings(workspace.warnings)}</div>"
+    )
+
+
+def verdict(workspace: Workspace, image: InspectedImage, finding: Finding, threshold: float) -> str:
+    """The verdict in large letters, and in words what it rests on."""
+    return (
+        f'<div class="verdict {finding.verdict}" data-verdict="{finding.verdict}" data-score="{image.score:.6g}">'
         f'<span class="sign">{_SIGNS[finding.verdict]}</span>'
         f"<div><strong>{finding.verdict.capitalize()}</strong>"
-        f"<p>{_safe(view.name)}: {because(view.score, finding.verdict, threshold)}</p></div>"
-        f"<dl><div><dt>Score</dt><dd>{view.score:.4g}</dd></div><div><dt>Threshold</dt><dd>{threshold:.4g}</dd></div>"
+        f"<p>{_safe(image.name)}: {because(image.score, finding.verdict, threshold)}</p></div>"
+        f"<dl><div><dt>Score</dt><dd>{image.score:.4g}</dd></div><div><dt>Threshold</dt><dd>{threshold:.4g}</dd></div>"
         f"<div><dt>p-value</dt><dd>{_probability(finding.p_value)}</dd></div></dl></div>"
-        f"{_scale(session, view, threshold)}"
+        f"{_scale(workspace, image, threshold)}"
         f'<p class="meaning">{chance(finding.p_value)}</p>'
     )
 
 
-def because(score: float, found: str, threshold: float) -> str:
-    """Why the verdict is what it is.
-
-    Args:
-        score: of the photograph.
-        found: the verdict.
-        threshold: of the score.
-
-    Returns:
-        A sentence.
-    """
-    if found == DEFECTIVE:
+def because(score: float, verdict: str, threshold: float) -> str:
+    """A sentence on why the verdict is what it is."""
+    if verdict == DEFECTIVE:
         return f"its score {score:.4g} is above the threshold {threshold:.4g}."
-    if found == BORDERLINE:
+    if verdict == BORDERLINE:
         return (
             f"its score {score:.4g} is below the threshold {threshold:.4g}, but more good photographs may lower that."
         )
@@ -89,14 +98,7 @@ def because(score: float, found: str, threshold: float) -> str:
 
 
 def chance(p_value: float) -> str:
-    """A p-value in words.
-
-    Args:
-        p_value: probability that a good photograph scores as high.
-
-    Returns:
-        A sentence.
-    """
+    """A sentence on how many good photographs would score as high."""
     if p_value > 0.5:
         return f"Most good parts ({100 * p_value:.0f} of 100) would score at least as high: nothing unusual."
     if p_value < 1e-6:
@@ -104,44 +106,28 @@ def chance(p_value: float) -> str:
     return f"About 1 in {round(1 / p_value):,} good parts would score as high."
 
 
-def picture(session: Session, view: View, finding: Finding, overlay: Image.Image) -> str:
-    """The photograph beside its overlay, over the scale of colours.
-
-    Args:
-        session: the part.
-        view: of the photograph.
-        finding: on it.
-        overlay: from `session.draw`.
-
-    Returns:
-        HTML.
-    """
-    found = len(finding.regions)
-    marked = "no region marked" if not found else f"{count(found, 'region')} marked"
+def pair(workspace: Workspace, image: InspectedImage, finding: Finding) -> str:
+    """The photograph, and beside it the same with its map and regions."""
+    number = len(finding.regions)
+    marked = f"{count(number, 'region')} marked" if number else "no region marked"
+    overlay = workspaces.draw(workspace, finding)
     return (
-        f'<div class="pictures" data-regions="{found}">'
-        f"<figure>{_image(view.small, 'the photograph')}<figcaption>Photograph, {view.size[0]}x{view.size[1]}"
+        f'<div class="pictures" data-regions="{number}">'
+        f"<figure>{_image(image.small, 'the photograph')}<figcaption>Photograph, {image.size[0]}x{image.size[1]}"
         "</figcaption></figure>"
         f"<figure>{_image(overlay, 'anomaly map and regions')}<figcaption>Where it deviates: {marked}</figcaption>"
-        f"</figure></div>{_colours(session.part, finding)}"
+        f"</figure></div>{_colours(workspace.part.limits)}"
     )
 
 
 def regions(finding: Finding) -> str:
-    """The regions as a table.
-
-    Args:
-        finding: on a photograph.
-
-    Returns:
-        HTML; empty where there is none.
-    """
+    """The regions as a table; empty where there is none."""
     if not finding.regions:
         return ""
     rows = "".join(
-        f"<tr><td>{i}</td><td>{one.x}, {one.y}</td><td>{one.width} x {one.height}</td><td>{one.area}</td>"
-        f"<td>{one.peak:.4g}</td></tr>"
-        for i, one in enumerate(finding.regions[:_ROWS], 1)
+        f"<tr><td>{i}</td><td>{region.x}, {region.y}</td><td>{region.width} x {region.height}</td>"
+        f"<td>{region.area}</td><td>{region.peak:.4g}</td></tr>"
+        for i, region in enumerate(finding.regions[:_ROWS], 1)
     )
     more = len(finding.regions) - _ROWS
     return (
@@ -152,49 +138,41 @@ def regions(finding: Finding) -> str:
     )
 
 
-def rate(known: Part, threshold: float) -> str:
-    """What a threshold means for good parts.
-
-    Args:
-        known: the part.
-        threshold: of the score.
-
-    Returns:
-        A sentence for the slider.
-    """
-    own = " (as calibrated)" if threshold == known.limits.threshold else ""
-    share = calibration.p_value(known.limits.scores, threshold)
+def rate(part: Part, threshold: float) -> str:
+    """A sentence on what a threshold means for good parts."""
+    own = " (as calibrated)" if threshold == part.limits.threshold else ""
+    share = calibration.p_value(part.limits.scores, threshold)
     return f"{percent(share)} of good parts would be judged defective at {threshold:.4g}{own}"
 
 
-def _doubts(sentences: tuple[str, ...]) -> str:
+def _warnings(sentences: tuple[str, ...]) -> str:
     if not sentences:
         return ""
     items = "".join(f"<li>{_safe(sentence[:1].upper() + sentence[1:])}.</li>" for sentence in sentences)
-    return f'<details class="doubts" open><summary>Worth knowing</summary><ul>{items}</ul></details>'
+    return f'<details class="warnings" open><summary>Worth knowing</summary><ul>{items}</ul></details>'
 
 
-def _scale(session: Session, view: View, threshold: float) -> str:
+def _scale(workspace: Workspace, image: InspectedImage, threshold: float) -> str:
     """Scores of the good photographs, the threshold and this photograph's score on one line."""
-    low, high, _ = sessions.slider(session, view)
-    limits = session.part.limits
+    low, high, _ = workspaces.slider(workspace)
+    part = workspace.part
 
     def at(score: float) -> str:
         return f"{100 * min(max((score - low) / (high - low), 0.0), 1.0):.2f}%"
 
-    good = "".join(f'<i style="left:{at(one.score)}" title="{_safe(one.name)}"></i>' for one in session.part.good)
-    borderline = at(min(limits.borderline, threshold))
+    good = "".join(f'<i style="left:{at(photo.score)}" title="{_safe(photo.name)}"></i>' for photo in part.good)
+    borderline = at(min(part.limits.borderline, threshold))
     return (
         f'<div class="scale"><div class="zones" style="--borderline-at:{borderline};--threshold-at:{at(threshold)}">'
         "</div>"
         f'{good}<b class="limit" style="left:{at(threshold)}"><span>threshold</span></b>'
-        f'<b class="score" style="left:{at(view.score)}"><span>this photograph</span></b></div>'
+        f'<b class="score" style="left:{at(image.score)}"><span>this photograph</span></b></div>'
         '<p class="legend"><i></i> the good photographs, each scored by a model that had not seen it</p>'
     )
 
 
-def _colours(known: Part, finding: Finding) -> str:
-    limits, palette = known.limits, pictures.palette()
+def _colours(limits: Limits) -> str:
+    palette = pictures.palette()
     steps = [palette[i * (len(palette) - 1) // (_COLOURS - 1)] for i in range(_COLOURS)]
     gradient = ", ".join(f"rgb({r} {g} {b})" for r, g, b in steps)
     return (

@@ -1,4 +1,4 @@
-"""The page and the HTTP API of the demo, with Gradio; what they do is in `desk`."""
+"""The page and the HTTP API of the demo, with Gradio; what they do is in `workspaces`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +9,9 @@ import gradio as gr
 from fastrecon_jax.data.images import ENDINGS
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import part_file
-from fastrecon_jax.serving import desk as desks
-from fastrecon_jax.serving import session as sessions
-from fastrecon_jax.serving.desk import Desk, Shown, Workshop
+from fastrecon_jax.serving import html, workspaces
+from fastrecon_jax.serving.html import Content
+from fastrecon_jax.serving.workspaces import Service, Workspace
 
 STYLE = Path(__file__).with_name("page.css")
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
@@ -19,18 +19,14 @@ _MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 _KEPT = 3600  # seconds that a visitor's part and uploads are kept
 _VISITORS = 8
 _WAITING = 32
-_ENDED = "the part that you used has been cleared away, as all are after an hour or when others come: fit it again"
+_CLEARED = "the part that you used has been cleared away, as all are after an hour or when others come: fit it again"
 _HEADER = """<header><h1>Find defects from a few good photographs</h1>
 <p>Show it 1 to 8 photographs of good parts. Seconds later it scores any photograph of that part and shows where it
 deviates. No training, no defective samples; nothing leaves this computer.</p></header>"""
 
 
 def theme() -> gr.themes.Base:
-    """Colours and fonts; the fonts are those of the system, so that nothing is fetched.
-
-    Returns:
-        Gradio's theme.
-    """
+    """Colours and fonts; the fonts are those of the system, so that nothing is fetched."""
     return gr.themes.Base(
         primary_hue="blue",
         neutral_hue="slate",
@@ -39,23 +35,15 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build(workshop: Workshop, first: Desk) -> gr.Blocks:
-    """The page, opened with a part.
-
-    Args:
-        workshop: what all visitors share.
-        first: what a visitor finds.
-
-    Returns:
-        The page, not served yet.
-    """
-    shown = desks.show(first)
+def build(service: Service, first: Workspace) -> gr.Blocks:
+    """The page, not served yet; each visitor finds the first workspace."""
+    shown = html.content(first)
     with gr.Blocks(title="fastrecon_jax demo", analytics_enabled=False, delete_cache=(60, _KEPT)) as page:
         state, token = gr.State(None, time_to_live=_KEPT), gr.Textbox("", visible=False)
         _html(_HEADER)
         with gr.Row(elem_classes="steps"):
             with gr.Column(scale=4, min_width=340):
-                good, name, model = _inputs(workshop)
+                good, name, model = _inputs(service)
                 part = _html(shown.part)
                 download = gr.DownloadButton(
                     "Download this part (.safetensors)", str(first.file), size="sm", elem_id="download"
@@ -77,7 +65,7 @@ def build(workshop: Workshop, first: Desk) -> gr.Blocks:
 
         result = [verdict, picture, regions, slider]
         everything = [state, token, part, download, *result]
-        calls = _Calls(workshop, first)
+        calls = _Calls(service, first)
         work = {"concurrency_id": "work", "concurrency_limit": 1, "api_visibility": "private"}
         quick = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
         good.change(calls.fit, [good, name, query, state], everything, **work)
@@ -96,8 +84,8 @@ def _html(value: str) -> gr.HTML:
     return gr.HTML(value, padding=False)
 
 
-def _inputs(workshop: Workshop) -> tuple[gr.File, gr.Textbox, gr.File]:
-    _html(f"<h2><b>1</b> Good parts <small>a few photographs, at most {workshop.bounds.images}</small></h2>")
+def _inputs(service: Service) -> tuple[gr.File, gr.Textbox, gr.File]:
+    _html(f"<h2><b>1</b> Good parts <small>a few photographs, at most {service.accepted.images}</small></h2>")
     good = gr.File(
         label="Photographs of good parts",
         show_label=False,
@@ -112,7 +100,7 @@ def _inputs(workshop: Workshop) -> tuple[gr.File, gr.Textbox, gr.File]:
     return good, name, model
 
 
-def _slider(shown: Shown, **place: Any) -> gr.Slider:
+def _slider(shown: Content, **place: Any) -> gr.Slider:
     low, high, step, value = shown.slider
     return gr.Slider(
         low,
@@ -142,101 +130,103 @@ def _api(calls: "_Calls", state: gr.State) -> None:
     hidden.click(calls.api_inspect, [image, threshold, state], [facts, overlay, state], api_name="inspect", **work)
 
 
-def _told(call: Callable[..., Any]) -> Callable[..., Any]:
+def _reports_mistakes(call: Callable[..., Any]) -> Callable[..., Any]:
     """A user's mistake as a message on the page and an error of the API; the server goes on."""
 
-    def told(self: "_Calls", *arguments: Any) -> Any:
+    def reporting(self: "_Calls", *arguments: Any) -> Any:
         try:
             return call(self, *arguments)
         except InputError as error:
             raise gr.Error(str(error), duration=None, title="That cannot be used", print_exception=False) from None
 
-    told.__doc__ = call.__doc__
-    return told
+    reporting.__doc__ = call.__doc__
+    return reporting
 
 
 class _Calls:
     """What happens on events: from values of the page to values of the page."""
 
-    def __init__(self, workshop: Workshop, first: Desk):
-        self._workshop, self._first = workshop, first
+    def __init__(self, service: Service, first: Workspace):
+        self._service, self._first = service, first
 
-    def _desk(self, state: Desk | None, token: str) -> Desk:
-        """The visitor's desk; the browser remembers whether there should be another than the first."""
+    def _workspace(self, state: Workspace | None, token: str) -> Workspace:
+        """The visitor's workspace; the browser remembers whether there should be another than the first."""
         if (state.token if state else "") != token:
-            raise InputError(_ENDED)
+            raise InputError(_CLEARED)
         return state or self._first
 
-    def _everything(self, desk: Desk, query: str | None) -> tuple[Any, ...]:
+    def _everything(self, workspace: Workspace, query: str | None) -> tuple[Any, ...]:
         if query:
-            desk = desks.inspect(self._workshop, desk, query)
-        return desk, desk.token, desks.show(desk).part, str(desk.file), *self._result(desk)
+            workspace = workspaces.inspect(self._service, workspace, query)
+        part = html.part(workspace)
+        return workspace, workspace.token, part, str(workspace.file), *self._result(workspace)
 
-    def _result(self, desk: Desk, threshold: float | None = None) -> tuple[Any, ...]:
-        shown = desks.show(desk, threshold)
+    def _result(self, workspace: Workspace, threshold: float | None = None) -> tuple[Any, ...]:
+        shown = html.content(workspace, threshold)
         return shown.verdict, shown.picture, shown.regions, _slider(shown)
 
-    @_told
-    def fit(self, good: list[str] | None, name: str | None, query: str | None, state: Desk | None) -> Any:
+    @_reports_mistakes
+    def fit(self, good: list[str] | None, name: str | None, query: str | None, state: Workspace | None) -> Any:
         """Fit a part as soon as photographs are there."""
         if not good:
             return gr.skip()
-        return self._everything(desks.fit(self._workshop, good, name=name or ""), query)
+        return self._everything(workspaces.fit(self._service, good, name=name or ""), query)
 
-    @_told
-    def load(self, model: str | None, query: str | None, state: Desk | None) -> Any:
+    @_reports_mistakes
+    def load(self, model: str | None, query: str | None, state: Workspace | None) -> Any:
         """Open an uploaded part."""
-        return self._everything(desks.load(self._workshop, model), query) if model else gr.skip()
+        return self._everything(workspaces.load(self._service, model), query) if model else gr.skip()
 
-    @_told
-    def inspect(self, query: str | None, state: Desk | None, token: str) -> Any:
+    @_reports_mistakes
+    def inspect(self, query: str | None, state: Workspace | None, token: str) -> Any:
         """Inspect a photograph as soon as it is there."""
         if not query:
             return gr.skip()
-        desk = desks.inspect(self._workshop, self._desk(state, token), query)
-        return desk, *self._result(desk)
+        workspace = workspaces.inspect(self._service, self._workspace(state, token), query)
+        return workspace, *self._result(workspace)
 
-    @_told
-    def move(self, threshold: float, state: Desk | None, token: str) -> Any:
+    @_reports_mistakes
+    def move(self, threshold: float, state: Workspace | None, token: str) -> Any:
         """Judge by another threshold."""
-        return self._result(self._desk(state, token), threshold)
+        return self._result(self._workspace(state, token), threshold)
 
-    @_told
-    def reset(self, state: Desk | None, token: str) -> Any:
+    @_reports_mistakes
+    def reset(self, state: Workspace | None, token: str) -> Any:
         """Judge by the calibrated threshold again."""
-        return self._result(self._desk(state, token))
+        return self._result(self._workspace(state, token))
 
-    @_told
-    def rename(self, name: str | None, state: Desk | None, token: str) -> Any:
+    @_reports_mistakes
+    def rename(self, name: str | None, state: Workspace | None, token: str) -> Any:
         """Call the part by another name."""
-        desk = self._desk(state, token)
-        if not state or not name or name.strip() in ("", desk.session.part.name):
+        workspace = self._workspace(state, token)
+        if not state or not name or name.strip() in ("", workspace.part.name):
             return gr.skip()
-        desk = desks.rename(self._workshop, desk, name)
-        return desk, desk.token, desks.show(desk).part, str(desk.file)
+        workspace = workspaces.rename(self._service, workspace, name)
+        return workspace, workspace.token, html.part(workspace), str(workspace.file)
 
-    @_told
+    @_reports_mistakes
     def api_fit(self, images: list[str] | None, name: str | None) -> Any:
         """Fit a part on good photographs and use it in this session. Gives what is known of it, and its file."""
-        desk = desks.fit(self._workshop, images or [], name=name or "")
-        return desks.facts(desk), str(desk.file), desk
+        workspace = workspaces.fit(self._service, images or [], name=name or "")
+        return workspaces.facts(workspace), str(workspace.file), workspace
 
-    @_told
+    @_reports_mistakes
     def api_load(self, model: str | None) -> Any:
         """Use a part from its file in this session. Gives what is known of it, and the file."""
         if not model:
             raise InputError("there is no file of a part")
-        desk = desks.load(self._workshop, model)
-        return desks.facts(desk), str(desk.file), desk
+        workspace = workspaces.load(self._service, model)
+        return workspaces.facts(workspace), str(workspace.file), workspace
 
-    @_told
-    def api_inspect(self, image: str | None, threshold: float | None, state: Desk | None) -> Any:
+    @_reports_mistakes
+    def api_inspect(self, image: str | None, threshold: float | None, state: Workspace | None) -> Any:
         """Inspect a photograph by this session's part, at first the one that the demo opened with.
 
         Gives verdict, score, p-value and regions, and the overlay.
         """
         if not image:
             raise InputError("there is no image to inspect")
-        desk = desks.inspect(self._workshop, state or self._first, image)
-        facts, finding = desks.judged(desk, threshold)
-        return facts, sessions.draw(desk.session, desk.view, finding), desk
+        workspace = workspaces.inspect(self._service, state or self._first, image)
+        finding = workspaces.judge(workspace, threshold)
+        facts = workspaces.finding_facts(workspace, finding, threshold)
+        return facts, workspaces.draw(workspace, finding), workspace

@@ -16,11 +16,11 @@ from typing import Any
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection.config import DemoConfig
 from fastrecon_jax.parts.engine import open_engine
-from fastrecon_jax.serving import desk, engines
-from fastrecon_jax.serving.desk import Desk, Workshop
-from fastrecon_jax.serving.session import Bounds
+from fastrecon_jax.serving import engines, workspaces
+from fastrecon_jax.serving.config import DemoConfig
+from fastrecon_jax.serving.uploads import Accepted
+from fastrecon_jax.serving.workspaces import Service, Workspace
 
 Tell = Callable[[str], object]
 _MISSING = 'the demo needs Gradio, the extra "demo": run `pip install -e ".[demo]"`'
@@ -42,53 +42,38 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-_PATIENCE = 1  # seconds for open connections at the end
+_SHUTDOWN = 1  # seconds for open connections at the end
 
 
 def serve(config: DemoConfig, *, tell: Tell) -> None:
-    """Fit the example or open a part, and serve the page until Ctrl-C.
+    """Fit the example or open a part, and serve the page until Ctrl-C; `tell` takes lines for people.
 
-    Args:
-        config: the settings.
-        tell: takes lines for people.
-
-    Raises:
-        InputError: the address cannot be had, the part cannot be opened, or Gradio is missing.
+    InputError if the address cannot be had, the part cannot be opened, or Gradio is missing.
     """
     with bound(config.host, config.port) as listening, _directory() as directory:
         os.environ.update(_QUIET, GRADIO_TEMP_DIR=str(directory))
         _require_gradio()
         tell("getting ready: the encoder is loaded and an example fitted, a few seconds\n")
         engine = open_engine(engines.recipe(config))
-        workshop = Workshop(
+        service = Service(
             engine=engine,
-            opener=engines.opener(engine),
-            bounds=Bounds(config.max_images, config.max_pixels),
+            open_engine=engines.opener(engine),
+            accepted=Accepted(config.max_images, config.max_pixels),
             rate=config.target_fpr,
             directory=directory / "parts",
         )
-        _serve(config, listening, workshop, _first(config, workshop), tell)
+        _serve(config, listening, service, _first(config, service), tell)
 
 
-def _first(config: DemoConfig, workshop: Workshop) -> Desk:
+def _first(config: DemoConfig, service: Service) -> Workspace:
     if not config.model:
-        return desk.example(workshop)
-    return desk.opened(workshop, files.expanded(config.model), engines.opener(workshop.engine, trusted=True))
+        return workspaces.example(service)
+    file = files.expanded(config.model, "model")
+    return workspaces.opened(service, file, engines.opener(service.engine, trusted=True))
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket on an address.
-
-    Args:
-        host: name or number.
-        port: 0 for any that is free.
-
-    Returns:
-        The socket, bound.
-
-    Raises:
-        InputError: the address is unknown, taken or not allowed.
-    """
+    """A listening socket; port 0 is any that is free; InputError if the address is unknown, taken or not allowed."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
@@ -132,7 +117,7 @@ def _require_gradio() -> None:
         raise InputError(f"{_MISSING} ({error.name} is missing)") from None
 
 
-def _serve(config: DemoConfig, listening: socket.socket, workshop: Workshop, first: Desk, tell: Tell) -> None:
+def _serve(config: DemoConfig, listening: socket.socket, service: Service, first: Workspace, tell: Tell) -> None:
     import uvicorn
 
     url = _url(config.host, listening.getsockname()[1])
@@ -156,10 +141,10 @@ def _serve(config: DemoConfig, listening: socket.socket, workshop: Workshop, fir
             await super().shutdown(sockets)
 
     settings = uvicorn.Config(
-        _Guarded(_application(config, workshop, first)),
+        _Guarded(_application(config, service, first)),
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=_PATIENCE,
+        timeout_graceful_shutdown=_SHUTDOWN,
         ws="none",
     )
     try:
@@ -168,7 +153,7 @@ def _serve(config: DemoConfig, listening: socket.socket, workshop: Workshop, fir
         tell("the demo has ended\n")
 
 
-def _application(config: DemoConfig, workshop: Workshop, first: Desk) -> Callable[..., Any]:
+def _application(config: DemoConfig, service: Service, first: Workspace) -> Callable[..., Any]:
     import fastapi
     import gradio
 
@@ -176,7 +161,7 @@ def _application(config: DemoConfig, workshop: Workshop, first: Desk) -> Callabl
 
     return gradio.mount_gradio_app(
         fastapi.FastAPI(openapi_url=None),
-        page.build(workshop, first),
+        page.build(service, first),
         path="/",
         footer_links=["api"],
         run_history=False,

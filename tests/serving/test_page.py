@@ -47,7 +47,7 @@ def test_the_first_view_is_a_result_and_nothing_is_fetched_from_elsewhere(runnin
     assert "gear (example)" in page.text(".part")
     assert page.evaluate("document.querySelectorAll('.thumbs img').length") == 4
     assert page.evaluate("document.querySelectorAll('.pictures img').length") == 2
-    assert "false-positive rate" in page.text(".doubts")
+    assert "false-positive rate" in page.text(".warnings")
     page.wait("document.readyState == 'complete'")
     elsewhere = [one for one in page.requested if not one.startswith((running.url, "data:", "blob:", "about:"))]
     assert not elsewhere
