@@ -15,7 +15,7 @@ from fastrecon_jax.data import images as decoding
 from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting.config import ExportConfig
-from fastrecon_jax.inspection import fit
+from fastrecon_jax.inspection import fit, reading, summary
 from fastrecon_jax.parts import part_file, photos
 from fastrecon_jax.parts.engine import open_engine
 from fastrecon_jax.parts.inspector import PartInspector, create
@@ -39,13 +39,13 @@ def export(config: ExportConfig, *, tell: Callable[[str], object]) -> Path:
         InputError: something that the user gave cannot be used, or the file differs from the part beyond rounding;
             nothing is left of it then.
     """
-    file = fit.target(config.output)
+    file = fit.target(config.output, "output")
     part, engine = part_file.load(
         files.expanded(config.model), lambda recipe: open_engine(recipe, weights=config.weights)
     )
     inspector = create(part, engine)
     width, height = _size(part, config)
-    tell(fit.introduction(engine))
+    tell(summary.introduction(engine))
     sizes = {"image_size": part.recipe.image_size, "crop_size": part.recipe.crop_size}
     shape = {"height": height, "width": width, "image_score": part.recipe.image_score}
     data = exporting.export(
@@ -93,7 +93,7 @@ def _size(part: Part, config: ExportConfig) -> tuple[int, int]:
 def _pictures(part: Part, config: ExportConfig, width: int, height: int) -> UInt8[np.ndarray, "n H W 3"]:
     """Synthetic photographs, and the good ones that are still where they were, or those that were asked for."""
     if config.images:
-        found = photos.find(config.images)[:_CHECKED]
+        found = reading.find(config.images)[:_CHECKED]
         read = [decoding.decode(path.read_bytes(), str(path)) for path in found]
     else:
         read = _remaining(part)
