@@ -152,7 +152,7 @@ class Inspector:
             settings=methods.create(method, settings).settings,
             image_score=image_score,
         )
-        good = _load(images, recipe)
+        good = _load(images, recipe, reading.FIT)
         engine = auto_settings.resolve(open_engine(recipe), good)
         fitted = fitting.fit(engine, good, name=name, rate=target_fpr)
         return cls(inspector.create(fitted.part, engine), fitted.warnings)
@@ -198,7 +198,7 @@ class Inspector:
             InputError: a photograph cannot be used, or none is new.
         """
         engine = self._inspector.engine
-        more = _load(images, self.part.recipe, first=len(self.part.good))
+        more = _load(images, self.part.recipe, reading.EXTEND, first=len(self.part.good))
         fitted = fitting.extend(engine, self.part, more)
         return type(self)(inspector.create(fitted.part, engine), fitted.warnings)
 
@@ -214,7 +214,7 @@ class Inspector:
         Raises:
             InputError: a photograph cannot be used.
         """
-        sources = _sources(images)
+        sources = _sources(images, reading.PREDICT)
         findings: list[Finding] = []
         for start in range(0, len(sources), _BATCH):  # decoded by the batch, so that memory does not grow with them
             batch = sources[start : start + _BATCH]
@@ -274,20 +274,20 @@ class Inspector:
 FastRecon = Inspector  # by the name of the method that it began with
 
 
-def _sources(images: Images) -> list[Source]:
+def _sources(images: Images, purpose: str) -> list[Source]:
     """The single photographs of what a caller gave; folders and patterns are listed."""
     if isinstance(images, str | os.PathLike):
-        return list(reading.find(os.fspath(images)))
+        return list(reading.find(os.fspath(images), purpose=purpose))
     if isinstance(images, Image.Image):
         return [images]
     if isinstance(images, np.ndarray | jax.Array) or hasattr(images, "__array__"):
         array = np.asarray(images)
         return list(array) if array.ndim == 4 else [array]
-    return [source for entry in images for source in _sources(entry)]
+    return [source for entry in images for source in _sources(entry, purpose)]
 
 
-def _load(images: Images, recipe: Recipe, *, first: int = 0) -> list[photos.Photo]:
-    return [_photo(source, recipe, first + i) for i, source in enumerate(_sources(images))]
+def _load(images: Images, recipe: Recipe, purpose: str, *, first: int = 0) -> list[photos.Photo]:
+    return [_photo(source, recipe, first + i) for i, source in enumerate(_sources(images, purpose))]
 
 
 def _photo(source: Source, recipe: Recipe, number: int) -> photos.Photo:
