@@ -51,7 +51,7 @@ def score_method(method: Method, state: Any, query: Stages) -> tuple[Array, Arra
     """Patch scores and image score of one image from its stages."""
     features = method.embed(query)
     patches = method.score(state, features)
-    image = method.imagescore_method(state, features, patches) if method.image_score else jnp.max(patches)
+    image = method.image_score(state, features, patches) if method.image_score else jnp.max(patches)
     return patches, image
 
 

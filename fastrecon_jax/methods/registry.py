@@ -99,12 +99,13 @@ def register(
         ValueError: the name is taken by another builder, or is no name.
     """
 
+    if not name or name == "all" or any(sign in name for sign in ",= /"):
+        raise ValueError(f"{name!r} cannot be the name of a method: use letters, digits, -, _ and +, and not 'all'")
+
     def decorate(build: Builder) -> Builder:
         known = _REGISTRY.get(name)
         if known is not None and known.build.__module__ != build.__module__:
             raise ValueError(f"method {name!r} is registered by {known.build.__module__} already")
-        if not name or name == "all" or any(sign in name for sign in ",= /"):
-            raise ValueError(f"{name!r} cannot be the name of a method: use letters, digits, -, _ and +, and not 'all'")
         line = summary or (build.__doc__ or "").strip().split("\n")[0]
         _REGISTRY[name] = Registration(name, settings, build, source, line)
         return build
