@@ -16,7 +16,7 @@ from fastrecon_jax import detector, encoders, files, methods
 from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.data import datasets, loader, samples
 from fastrecon_jax.data.images import Preprocessing
-from fastrecon_jax.encoders.registry import Encoder
+from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import plots
 from fastrecon_jax.methods import Method

@@ -24,7 +24,7 @@ from fastrecon_jax.command_line import flags
 from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.core import features, linalg, scoring
 from fastrecon_jax.data import datasets, support
-from fastrecon_jax.encoders.registry import Encoder
+from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import fastrecon
 from fastrecon_jax.runtime import compilation_cache, compiler

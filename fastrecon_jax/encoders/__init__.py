@@ -1,5 +1,26 @@
-"""Frozen pretrained encoders: images in, feature stages out, by name."""
+"""Frozen pretrained encoders by name: images in, feature stages out.
 
-from fastrecon_jax.encoders.registry import Encoder, create, names, stages_of
+An encoder is one file, of the folder `families` or of a user's, that registers itself.
+"""
 
-__all__ = ["Encoder", "create", "names", "stages_of"]
+import importlib
+import pkgutil
+
+from fastrecon_jax.encoders import families
+from fastrecon_jax.encoders.encoder import Encoder, create, portable, single_operations
+from fastrecon_jax.encoders.registry import Registration, names, register, registration, stages_of
+
+__all__ = [
+    "Encoder",
+    "Registration",
+    "create",
+    "names",
+    "portable",
+    "register",
+    "registration",
+    "single_operations",
+    "stages_of",
+]
+
+for _module in pkgutil.iter_modules(families.__path__):
+    importlib.import_module(f"{families.__name__}.{_module.name}")  # the file registers its variants

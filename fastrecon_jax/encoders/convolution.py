@@ -9,20 +9,72 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fastrecon_jax.encoders import winograd
+from fastrecon_jax.encoders.layers import Layer, Precise
+from fastrecon_jax.encoders.weights import Source
 
 Padding = Sequence[tuple[int, int]]
-FORMS = ("fast", "portable", "single")
+Weights = tuple[Float[np.ndarray, "kh kw c d"], Float[np.ndarray, " d"]]
 
 
-def symmetric(size: int) -> Padding:
+def folded(source: Source, name: str, norm: str, shape: tuple[int, int, int, int], *, epsilon: float) -> Weights:
+    """A convolution with the BatchNorm behind it folded in, in float64.
+
+    kernel' = kernel * scale,  bias' = beta - mean * scale,  scale = gamma / sqrt(variance + epsilon).
+
+    Args:
+        source: of the weights; one that has a bias for the convolution is folded already, and has no BatchNorm.
+        name: prefix of the convolution's tensors.
+        norm: prefix of the BatchNorm's tensors.
+        shape: of the kernel in the checkpoint, (d, c, kh, kw).
+        epsilon: of the BatchNorm.
+
+    Returns:
+        Kernel (kh, kw, c, d) and bias (d,), float32.
+    """
+    if source.has(f"{name}.bias"):
+        return biased(source, name, shape)
+    kernel = _kernel(source, name, shape)
+    channels = shape[:1]
+    gamma = source.tensor(f"{norm}.weight", channels, init="ones").astype(np.float64)
+    beta = source.tensor(f"{norm}.bias", channels, init="zeros").astype(np.float64)
+    mean = source.tensor(f"{norm}.running_mean", channels, init="zeros").astype(np.float64)
+    variance = source.tensor(f"{norm}.running_var", channels, init="ones", minimum=0.0).astype(np.float64)
+    scale = gamma / np.sqrt(variance + epsilon)
+    return (kernel * scale).astype(np.float32), (beta - mean * scale).astype(np.float32)
+
+
+def biased(source: Source, name: str, shape: tuple[int, int, int, int]) -> Weights:
+    """A convolution with a bias of its own.
+
+    Args:
+        source: of the weights.
+        name: prefix of the convolution's tensors.
+        shape: of the kernel in the checkpoint, (d, c, kh, kw).
+
+    Returns:
+        Kernel (kh, kw, c, d) and bias (d,), float32.
+    """
+    kernel = _kernel(source, name, shape)
+    return kernel.astype(np.float32), source.tensor(f"{name}.bias", shape[:1], init="zeros").astype(np.float32)
+
+
+def _kernel(source: Source, name: str, shape: tuple[int, int, int, int]) -> Float[np.ndarray, "kh kw c d"]:
+    return source.tensor(f"{name}.weight", shape).astype(np.float64).transpose(2, 3, 1, 0)
+
+
+def symmetric(height: int, width: int, size: int, stride: int) -> Padding:
     """Padding of torch: floor(size / 2) on every side.
 
     Args:
+        height: of the input; unused.
+        width: of the input; unused.
         size: of the kernel.
+        stride: of the kernel; unused.
 
     Returns:
         (before, after) for height and width.
     """
+    del height, width, stride
     return [(size // 2, size // 2)] * 2
 
 
@@ -38,8 +90,18 @@ def tensorflow_same(height: int, width: int, size: int, stride: int) -> Padding:
     Returns:
         (before, after) for height and width.
     """
+    # The last of ceil(n / stride) windows must end inside the padded input.
     totals = [max(0, (-(-n // stride) - 1) * stride + size - n) for n in (height, width)]
     return [(total // 2, total - total // 2) for total in totals]
+
+
+def no_padding(height: int, width: int, size: int, stride: int) -> Padding:
+    """No padding: windows that lie inside the input, as for the patches of a transformer; arguments are unused."""
+    del height, width, size, stride
+    return [(0, 0)] * 2
+
+
+PADDINGS = {"symmetric": symmetric, "same": tensorflow_same, "none": no_padding}
 
 
 def depthwise(
@@ -62,6 +124,8 @@ def depthwise(
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     _, h, w, _ = x.shape
     height, width = (h - size) // stride + 1, (w - size) // stride + 1
+    # y_hw = Σ_ij x_{h stride + i, w stride + j} kernel_ij: each term is a strided slice, `below` rows from its first to
+    # its last and `right` columns, which XLA joins into one loop.
     below, right = (height - 1) * stride + 1, (width - 1) * stride + 1
     terms = [
         x[:, i : i + below : stride, j : j + right : stride] * kernel[i, j, None, None]
@@ -90,6 +154,7 @@ def dense(
     Returns:
         (b, H, W, d).
     """
+    # XLA's convolution of 1x1 kernels is slower on a CPU than the product it amounts to; padding is 0 for them.
     if kernel.shape[:2] == (1, 1):
         return jnp.matmul(x[:, ::stride, ::stride], kernel[0, 0], precision=precision)
     return single(x, kernel, stride, padding, precision)
@@ -125,11 +190,7 @@ def single(
     )
 
 
-class Precise(nnx.Param):
-    """A parameter that stays float32 in an encoder of another type: few numbers on which much depends."""
-
-
-class Convolution(nnx.Module):
+class Convolution(Layer):
     """x * kernel + bias.
 
     In bfloat16 a depthwise convolution is computed in float32, its kernel too, and so is every addition of a bias: the
@@ -139,32 +200,30 @@ class Convolution(nnx.Module):
         kernel: (kh, kw, c, d), or (kh, kw, 1, c) for a depthwise one.
         bias: (d,).
         stride: of both axes.
-        same: whether the padding is TensorFlow's SAME instead of torch's symmetric one.
+        padding: one of `PADDINGS`.
         depthwise: one filter for each channel.
-        tile: side of Winograd's tiles if the kernel is 3x3 and the stride 1.
+        tile: side of Winograd's tiles, 2 or 4, if the kernel is 3x3 and the stride 1; otherwise 0.
         transformed: the kernel for Winograd's form, once `prepare` was called.
-        form: one of `FORMS`.
-        precision: of the products.
     """
 
     def __init__(
         self,
-        weights: tuple[Float[np.ndarray, "kh kw c d"], Float[np.ndarray, " d"]],
+        weights: Weights,
         *,
         stride: int = 1,
-        same: bool = False,
+        padding: str = "symmetric",
         depthwise: bool = False,
         tile: int = 0,
     ):
+        if padding not in PADDINGS:
+            raise ValueError(f"unknown padding {padding!r}: allowed are {', '.join(PADDINGS)}")
         self.kernel = (Precise if depthwise else nnx.Param)(jax.device_put(weights[0]))
         self.bias = Precise(jax.device_put(weights[1]))
         self.stride = stride
-        self.same = same
+        self.padding = padding
         self.depthwise = depthwise
-        self.tile = tile if self.kernel.shape[:2] == (3, 3) and stride == 1 else 0
+        self.tile = tile if self.kernel.shape[:2] == (3, 3) and stride == 1 and padding != "none" else 0
         self.transformed = nnx.data(None)
-        self.form = "portable"
-        self.precision = jax.lax.Precision.HIGHEST
 
     def prepare(self) -> None:
         """Transform the kernel for Winograd's form, where that is faster."""
@@ -179,12 +238,13 @@ class Convolution(nnx.Module):
         return (y.astype(bias.dtype) + bias[None, None, None]).astype(x.dtype)
 
     def _products(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
+        # At stride 1 and size 3 all paddings but none are one pixel on each side, which Winograd's form assumes.
         if self.form == "fast" and self.transformed is not None:
             return winograd.convolve(x, self.transformed[...])
         kernel = self.kernel[...]
-        size = kernel.shape[0]
-        padding = tensorflow_same(*x.shape[1:3], size, self.stride) if self.same else symmetric(size)
-        if self.depthwise and self.form != "single":
+        padding = PADDINGS[self.padding](*x.shape[1:3], kernel.shape[0], self.stride)
+        if self.form == "single":
+            return single(x, kernel, self.stride, padding, self.precision)
+        if self.depthwise:
             return depthwise(x, kernel, self.stride, padding)
-        form = single if self.form == "single" else dense
-        return form(x, kernel, self.stride, padding, self.precision)
+        return dense(x, kernel, self.stride, padding, self.precision)

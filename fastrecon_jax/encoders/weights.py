@@ -1,5 +1,6 @@
-"""From a checkpoint's tensors to an encoder's convolutions: strict names and shapes, BatchNorm folded in."""
+"""Where an encoder's constructor gets its weights: a checkpoint, read strictly, or random numbers."""
 
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
@@ -9,22 +10,35 @@ from jaxtyping import Float
 
 from fastrecon_jax.errors import InputError
 
-Folded = tuple[Float[np.ndarray, "kh kw c d"], Float[np.ndarray, " d"]]
-
-_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
+RANDOM = "random"  # in place of a checkpoint
+_SMALL = 0.02  # standard deviation of position tables and class tokens of transformers
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where an encoder's constructor gets its weights, one convolution at a time."""
+    """Tensors by their names in a checkpoint; see `convolution.folded` for a convolution with a BatchNorm behind it."""
 
-    def convolution(self, name: str, norm: str, shape: tuple[int, int, int, int]) -> Folded:
-        """Kernel (kh, kw, c, d) and bias (d,) of a convolution and the BatchNorm behind it.
+    def has(self, name: str) -> bool:
+        """Whether there is a tensor of that name: checkpoints of one network may differ in names and in what is folded.
 
         Args:
-            name: prefix of the convolution's tensors in the checkpoint.
-            norm: prefix of the BatchNorm's tensors.
-            shape: of the kernel in the checkpoint, (d, c, kh, kw).
+            name: of the tensor.
+        """
+        ...
+
+    def tensor(
+        self, name: str, shape: tuple[int, ...], *, init: str = "he", minimum: float = -math.inf
+    ) -> Float[np.ndarray, "..."]:
+        """A tensor, of which name, shape, type and values are checked.
+
+        Args:
+            name: of the tensor.
+            shape: that it must have.
+            init: how it is drawn if weights are random, see `Random`.
+            minimum: below which no value may lie.
+
+        Returns:
+            The tensor, of a floating type.
         """
         ...
 
@@ -34,41 +48,33 @@ class Tensors:
 
     Attributes:
         tensors: arrays by name.
-        epsilon: added to the BatchNorm's variance.
     """
 
-    def __init__(self, tensors: Mapping[str, np.ndarray], *, epsilon: float):
+    def __init__(self, tensors: Mapping[str, np.ndarray]):
         self.tensors = tensors
-        self.epsilon = epsilon
         self._read: set[str] = set()
         self._missing: list[str] = []
         self._misshapen: list[str] = []
         self._unusable: list[str] = []
 
-    def convolution(self, name: str, norm: str, shape: tuple[int, int, int, int]) -> Folded:
-        """Fold a BatchNorm into its convolution, in float64. A checkpoint that is folded has a bias and no BatchNorm.
+    def has(self, name: str) -> bool:
+        """Whether the checkpoint holds a tensor of that name."""
+        return name in self.tensors
 
-        kernel' = kernel * scale,  bias' = beta - mean * scale,  scale = gamma / sqrt(var + epsilon).
+    def tensor(
+        self, name: str, shape: tuple[int, ...], *, init: str = "he", minimum: float = -math.inf
+    ) -> Float[np.ndarray, "..."]:
+        """A tensor of the checkpoint, see `Source`.
 
         Args:
-            name: prefix of the convolution's tensors.
-            norm: prefix of the BatchNorm's tensors.
-            shape: of the kernel in the checkpoint, (d, c, kh, kw).
+            name: of the tensor.
+            shape: that it must have.
+            init: unused.
+            minimum: below which no value may lie.
 
         Returns:
-            Kernel (kh, kw, c, d) and bias (d,), float32; zeros where something does not fit.
+            The tensor; zeros where something does not fit, which `finish` will say.
         """
-        kernel = self._tensor(f"{name}.weight", shape).transpose(2, 3, 1, 0)
-        if f"{name}.bias" in self.tensors:
-            return kernel.astype(np.float32), self._tensor(f"{name}.bias", shape[:1]).astype(np.float32)
-        gamma, beta, mean, variance = (self._tensor(f"{norm}.{part}", shape[:1]) for part in _NORM_TENSORS)
-        if (variance < 0).any():
-            self._unusable.append(f"{norm}.running_var has values below 0")
-            variance = np.abs(variance)
-        scale = gamma / np.sqrt(variance + self.epsilon)
-        return (kernel * scale).astype(np.float32), (beta - mean * scale).astype(np.float32)
-
-    def _tensor(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         self._read.add(name)
         tensor = self.tensors.get(name)
         if tensor is None:
@@ -79,9 +85,11 @@ class Tensors:
             self._unusable.append(f"{name} has the type {tensor.dtype}, expected floating point")
         elif not np.isfinite(tensor).all():
             self._unusable.append(f"{name} has values that are infinite or not a number")
+        elif (tensor < minimum).any():
+            self._unusable.append(f"{name} has values below {minimum:g}")
         else:
-            return tensor.astype(np.float64)
-        return np.zeros(shape)
+            return tensor
+        return np.zeros(shape, np.float32)
 
     def finish(self, *, source: str, encoder: str, may_be_unread: Callable[[str], bool]) -> None:
         """Raise everything that does not fit.
@@ -89,7 +97,7 @@ class Tensors:
         Args:
             source: where the checkpoint came from, for the message.
             encoder: name of the encoder, for the message.
-            may_be_unread: whether a tensor of that name belongs to the network beyond the encoder's last stage.
+            may_be_unread: whether the checkpoint may hold a tensor of that name although nothing has read it.
 
         Raises:
             InputError: tensors are missing, unexpected, of the wrong shape or without usable numbers; the message lists
@@ -115,19 +123,45 @@ class Tensors:
 
 
 class Random:
-    """Weights drawn from the tensors' names, for tests only: He-normal kernels, zero biases."""
+    """Weights drawn from the tensors' names, for tests only: the same name gives the same weights."""
 
-    def convolution(self, name: str, norm: str, shape: tuple[int, int, int, int]) -> Folded:
-        """See `Source`; the same name gives the same weights.
+    def has(self, name: str) -> bool:
+        """True: there is every tensor that is asked for, so that of two ways to store weights the first is taken."""
+        del name
+        return True
+
+    def tensor(
+        self, name: str, shape: tuple[int, ...], *, init: str = "he", minimum: float = -math.inf
+    ) -> Float[np.ndarray, "..."]:
+        """A random tensor, see `Source`.
 
         Args:
-            name: prefix of the convolution's tensors.
-            norm: unused.
-            shape: of the kernel, (d, c, kh, kw).
+            name: of the tensor; numbers depend on it, but not on its last part if that is `weight`.
+            shape: of the tensor, outputs first.
+            init: `he`, normal with variance 2 / inputs, before a ReLU; `lecun`, 1 / inputs; `small`, 0.0004; `ones` or
+                `zeros`.
+            minimum: of constants, which are all that may have one.
 
         Returns:
-            Kernel (kh, kw, c, d) and bias (d,), float32.
+            float32.
+
+        Raises:
+            ValueError: there is no such `init`.
         """
-        rng = np.random.default_rng(zlib.crc32(name.encode()))
-        kernel = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
-        return kernel.transpose(2, 3, 1, 0).astype(np.float32), np.zeros(shape[0], np.float32)
+        if init not in _INITS:
+            raise ValueError(f"unknown init {init!r} of {name}: allowed are {', '.join(_INITS)}")
+        rng = np.random.default_rng(zlib.crc32(name.removesuffix(".weight").encode()))
+        return _INITS[init](rng, shape).astype(np.float32)
+
+
+def _normal(variance: Callable[[tuple[int, ...]], float]) -> Callable[..., np.ndarray]:
+    return lambda rng, shape: rng.standard_normal(shape) * np.sqrt(variance(shape))
+
+
+_INITS = {
+    "he": _normal(lambda shape: 2 / np.prod(shape[1:])),
+    "lecun": _normal(lambda shape: 1 / np.prod(shape[1:])),
+    "small": _normal(lambda shape: _SMALL**2),
+    "ones": lambda rng, shape: np.ones(shape),
+    "zeros": lambda rng, shape: np.zeros(shape),
+}

