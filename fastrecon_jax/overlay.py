@@ -29,16 +29,7 @@ class Tile(NamedTuple):
 
 
 def colour(anomaly_map: Float[np.ndarray, "*shape"], *, low: float, high: float) -> UInt8[np.ndarray, "*shape 3"]:
-    """Colours of an anomaly map on a fixed scale.
-
-    Args:
-        anomaly_map: any shape.
-        low: value of the first colour.
-        high: value of the last colour; values outside are cut.
-
-    Returns:
-        RGB, one more axis.
-    """
+    """Colours, RGB along a new last axis, of an anomaly map on a scale from `low` to `high`; values outside are cut."""
     scaled = np.clip((anomaly_map - low) / max(high - low, 1e-12), 0, 1)
     return (matplotlib.colormaps[COLOURS](scaled)[..., :3] * 255).round().astype(np.uint8)
 
@@ -46,32 +37,14 @@ def colour(anomaly_map: Float[np.ndarray, "*shape"], *, low: float, high: float)
 def overlay(
     image: UInt8[np.ndarray, "H W 3"], anomaly_map: Float[np.ndarray, "H W"], *, low: float, high: float
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The image under its anomaly map, which shows the more the higher its value.
-
-    Args:
-        image: RGB, (H, W, 3).
-        anomaly_map: (H, W).
-        low: value that is transparent.
-        high: value that is most opaque.
-
-    Returns:
-        RGB, (H, W, 3).
-    """
+    """The image under its anomaly map, which is transparent where it is at most `low` and strongest at `high`."""
     opacity = 0.7 * np.clip((anomaly_map - low) / max(high - low, 1e-12), 0, 1)[..., None]
     blended = (1 - opacity) * image + opacity * colour(anomaly_map, low=low, high=high)
     return blended.round().astype(np.uint8)
 
 
 def choose(defects: Sequence[str], *, each: int = 3) -> list[int]:
-    """Which images to show: a few of each kind, evenly spread, good ones last.
-
-    Args:
-        defects: kind of each image.
-        each: of a kind, at most.
-
-    Returns:
-        Indices.
-    """
+    """Indices of images to show: at most `each` of a kind of defect, evenly spread, good ones last."""
     kinds = sorted(set(defects), key=lambda kind: (kind == "good", kind))
     chosen = []
     for kind in kinds:
@@ -82,16 +55,7 @@ def choose(defects: Sequence[str], *, each: int = 3) -> list[int]:
 
 
 def contact_sheet(tiles: Sequence[Tile], *, low: float, high: float) -> Image.Image:
-    """Image, mask, map and overlay of each tile, two tiles a row, over a colour bar.
-
-    Args:
-        tiles: at least one.
-        low: value of the first colour, for all tiles.
-        high: value of the last colour.
-
-    Returns:
-        The sheet.
-    """
+    """Image, mask, map and overlay of each tile, two tiles in a row, over the colour bar from `low` to `high`."""
     panels = [_panel(tile, low=low, high=high) for tile in tiles]
     width, height = panels[0].size
     columns = min(2, len(panels))

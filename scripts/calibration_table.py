@@ -17,7 +17,6 @@ from tqdm import tqdm
 from fastrecon_jax import methods
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets, samples, support
-from fastrecon_jax.data.images import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import tables
 from fastrecon_jax.parts import fitting, inspector, limits
@@ -47,16 +46,8 @@ class Photos(NamedTuple):
 
 
 def read(category: samples.Category, engine: Engine) -> Photos:
-    """Preprocess all images of a category.
-
-    Args:
-        category: of the data set.
-        engine: whose sizes.
-
-    Returns:
-        The photographs.
-    """
-    preprocessing = Preprocessing(engine.recipe.image_size, engine.recipe.crop_size)
+    """Preprocess all images of a category."""
+    preprocessing = engine.recipe.preprocessing
 
     def load(sample: samples.Sample) -> Photo:
         picture = samples.load_image(sample, samples.read(sample), preprocessing)
@@ -71,25 +62,18 @@ def judge(
 ) -> list[tuple[float, float, float, float]]:
     """Fit on the chosen training images and judge all others.
 
-    Args:
-        engine: of the recipe.
-        photos: of the category.
-        chosen: indices of the good images.
-        rates: that are asked for.
-
-    Returns:
-        For each rate the shares of good images judged defective and at least borderline, then of defective ones.
+    Gives for each rate the shares of good images judged defective and at least borderline, then of defective ones.
     """
     fitted = fitting.fit(engine, [photos.train[i] for i in chosen], name="part", rate=rates[0]).part
     rest = [photo for i, photo in enumerate(photos.train) if i not in chosen]
     labels = np.concatenate([photos.labels, np.zeros(len(rest), bool)])
     pixels = np.stack([photo.pixels for photo in (*photos.test, *rest)])
     scores, _ = inspector.score(inspector.create(fitted, engine), pixels)
-    found = []
+    shares = []
     for rate in rates:
         other = limits.at_rate(fitted.limits, rate)
-        found.append(_shares(scores, labels, other.threshold, other.borderline))
-    return found
+        shares.append(_shares(scores, labels, other.threshold, other.borderline))
+    return shares
 
 
 def _shares(
@@ -122,9 +106,11 @@ def main() -> None:
             names, seeds = [sample.name for sample in category.train], range(_DRAWS.value)
             draws = support.draws(dataset.name, name, names, shots=k, support=support.RANDOM, seeds=seeds)
             shown = tqdm(draws, desc=f"{name} {k}", disable=None, leave=False)
-            found = np.array([judge(engine, photos, draw.indices, rates) for draw in shown])
+            shares = np.array([judge(engine, photos, draw.indices, rates) for draw in shown])
             for i, rate in enumerate(rates):
-                lines.append([name, str(k), f"{100 * rate:g} %", *(f"{100 * x:.1f}" for x in found[:, i].mean(axis=0))])
+                lines.append(
+                    [name, str(k), f"{100 * rate:g} %", *(f"{100 * x:.1f}" for x in shares[:, i].mean(axis=0))]
+                )
     sys.stdout.write(
         f"{_METHOD.value}, {engine.encoder.name} ({engine.encoder.weights}), mean of {_DRAWS.value} draws, percent\n\n"
         f"{tables.markdown(lines)}"

@@ -2,7 +2,7 @@
 
     python scripts/paper_table.py --dataset=mvtec_ad --data_dir=DATA --encoder=wide_resnet50_2
 
-Takes the flags of `python -m fastrecon_jax.eval`, which it runs (or takes up, or finds finished); by default all
+Takes the flags of `python -m fastrecon_jax.eval`, which it runs (or resumes, or finds finished); by default all
 methods, 2, 4 and 8 shots, five random draws. The published figures and their sources are in published.csv beside it.
 """
 
@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastrecon_jax import files
 from fastrecon_jax.command_line import flags
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.evaluation import results as report
-from fastrecon_jax.evaluation import run, tables
+from fastrecon_jax.evaluation import results, run, tables
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.tables import Row
 
@@ -23,17 +23,7 @@ METRICS = {"image": "image_auroc", "pixel": "pixel_auroc"}
 
 
 def published(dataset: str) -> list[Row]:
-    """The published figures of a data set.
-
-    Args:
-        dataset: its name.
-
-    Returns:
-        Rows of the file.
-
-    Raises:
-        InputError: there are none.
-    """
+    """The published figures of a data set; InputError where there are none."""
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     known = dict.fromkeys(row["dataset"] for row in rows)
@@ -43,15 +33,9 @@ def published(dataset: str) -> list[Row]:
 
 
 def table(known: Sequence[Row], means: Sequence[Row], shots: Sequence[int]) -> list[list[str]]:
-    """Published figures above ours, AUROC in percent.
+    """Cells of the table: published figures above ours, AUROC in percent.
 
-    Args:
-        known: rows of the file.
-        means: of our results, from `tables.means`.
-        shots: the columns.
-
-    Returns:
-        Lines of cells, the head first.
+    Takes rows of the file, means of our results from `tables.means`, and the numbers of shots that are the columns.
     """
     lines = [["method", "encoder", "categories", *(f"{name} {k}" for name in METRICS for k in shots)]]
     for method in dict.fromkeys(row["method"] for row in known):
@@ -76,11 +60,11 @@ def main() -> None:
     directory = run.run(config, tell=sys.stdout.write)
     if directory is None:  # one of several processes, of which the first writes
         return
-    results = report.read(directory)
-    lines = table(known, results["mean"], config.shots)
+    summary = results.read(directory)
+    lines = table(known, summary["mean"], config.shots)
     sources = "".join(f"- {source}\n" for source in dict.fromkeys(row["source"] for row in known))
     note = "AUROC in percent. Ours: the categories that were evaluated, mean ± deviation over the draws. Published:\n"
-    report.replace(directory / "paper_table.md", f"{tables.markdown(lines)}\n{note}\n{sources}")
+    files.write_text(directory / "paper_table.md", f"{tables.markdown(lines)}\n{note}\n{sources}")
     sys.stdout.write(f"\n{tables.plain(lines)}\nthe table is in {directory / 'paper_table.md'}\n")
 
 

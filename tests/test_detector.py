@@ -1,20 +1,25 @@
+"""From an image to its scores: the pure composition, and the programs that the evaluation compiles from it."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastrecon_jax import detector, encoders, methods
 from fastrecon_jax.core import features, scoring
-from fastrecon_jax.encoders.registry import normalise
+from fastrecon_jax.data import images
+from fastrecon_jax.detector import Detector
+from fastrecon_jax.evaluation import programs as compiled
 from tests.helpers import assert_close
 
 ENCODER = encoders.create("resnet18", weights="random")
-METHOD = methods.create("fastrecon", methods.MethodSettings(coreset_ratio=0.1))
+METHOD = methods.create("fastrecon", {"coreset_ratio": 0.1})
 
 
 @pytest.fixture(scope="module")
 def programs():
-    return detector.create(ENCODER, [METHOD], map_size=64)
+    return compiled.create(ENCODER, [METHOD], map_size=64)
 
 
 def pictures(seed, *shape):
@@ -22,7 +27,7 @@ def pictures(seed, *shape):
 
 
 def encode(programs, images):
-    return programs.encode(programs.params, images)
+    return programs.encode(programs.encoder, images)
 
 
 def test_scores_equal_the_parts_put_together_by_hand(programs):
@@ -32,23 +37,20 @@ def test_scores_equal_the_parts_put_together_by_hand(programs):
     scores = programs.methods[0].score(states, encode(programs, queries))
 
     def embed(image):
-        outputs = ENCODER.apply(ENCODER.params, normalise(image[None]))
-        return features.combine([stage[0] for stage in outputs])
+        return features.combine([stage[0] for stage in ENCODER(image[None])])
 
     state = METHOD.fit(jnp.stack([embed(image) for image in support]), jax.random.key(0))
     for i, query in enumerate(queries):
         patches = METHOD.score(state, embed(query))
         assert_close(scores.patches[0, i], patches, 1e-4)
-        assert_close(scores.images[0, i], scoring.image_score(patches), 1e-4)
+        assert_close(scores.image[0, i], scoring.image_score(patches), 1e-4)
 
 
 def test_a_score_does_not_depend_on_the_other_queries(programs):
     states = programs.methods[0].fit(tuple(s[None] for s in encode(programs, pictures(0, 2))), detector.keys([0]))
     queries = pictures(1, 4)
     others = jnp.concatenate([queries[:1], pictures(2, 3)])
-    one, other = (
-        programs.methods[0].score(states, encode(programs, batch)).images[0, 0] for batch in (queries, others)
-    )
+    one, other = (programs.methods[0].score(states, encode(programs, batch)).image[0, 0] for batch in (queries, others))
     assert one == other
 
 
@@ -60,7 +62,7 @@ def test_draws_are_fitted_together_as_each_alone(programs):
         alone = programs.methods[0].score(
             programs.methods[0].fit(tuple(s[d : d + 1] for s in supports), detector.keys([d])), queries
         )
-        assert_close(together.images[d], alone.images[0], 1e-5)
+        assert_close(together.image[d], alone.image[0], 1e-5)
 
 
 def test_batches_of_one_shape_compile_once():
@@ -70,7 +72,7 @@ def test_batches_of_one_shape_compile_once():
         traces.append(1)
         return features.combine(stages)
 
-    programs = detector.create(ENCODER, [METHOD._replace(embed=embed)], map_size=64)
+    programs = compiled.create(ENCODER, [METHOD._replace(embed=embed)], map_size=64)
     states = programs.methods[0].fit(tuple(s[None] for s in encode(programs, pictures(0, 2))), detector.keys([0]))
     traces.clear()
     for seed in range(3):
@@ -95,24 +97,53 @@ def test_an_unknown_method_is_refused():
 def test_the_image_score_is_the_methods_own_unless_another_is_asked_for(programs):
     method = methods.create("nearest")
     own, largest = (
-        detector.create(ENCODER, [method], image_score=kind, map_size=64).methods[0] for kind in ("", "max")
+        compiled.create(ENCODER, [method], image_score=kind, map_size=64).methods[0] for kind in ("", "max")
     )
     states = own.fit(tuple(s[None] for s in encode(programs, pictures(0, 2))), detector.keys([0]))
     queries = encode(programs, pictures(1, 2))
     scores = own.score(states, queries)
     embedded = method.embed([stage[0] for stage in queries])
     state = jax.tree.map(lambda x: x[0], states)
-    assert_close(scores.images[0, 0], method.image_score(state, embedded, scores.patches[0, 0]))
-    assert_close(largest.score(states, queries).images, scores.patches.max((2, 3)))
+    assert_close(scores.image[0, 0], method.image_score(state, embedded, scores.patches[0, 0]))
+    assert_close(largest.score(states, queries).image, scores.patches.max((2, 3)))
 
 
 @pytest.mark.parametrize("name", methods.names())
 def test_every_method_runs_on_the_stages_of_an_encoder(programs, name):
-    (whole,) = detector.create(ENCODER, [methods.create(name)], map_size=64).methods
+    (whole,) = compiled.create(ENCODER, [methods.create(name)], map_size=64).methods
     states = whole.fit(
         tuple(s.reshape(2, 2, *s.shape[1:]) for s in encode(programs, pictures(0, 4))), detector.keys([0, 1])
     )
     scores = whole.score(states, encode(programs, pictures(1, 3)))
     assert scores.patches.shape == (2, 3, 8, 8)
-    assert scores.images.shape == (2, 3)
-    assert np.isfinite(scores.patches).all() and np.isfinite(scores.images).all()
+    assert scores.image.shape == (2, 3)
+    assert np.isfinite(scores.patches).all() and np.isfinite(scores.image).all()
+
+
+def photographs(seed, count):
+    return np.random.default_rng(seed).integers(0, 256, (count, 100, 90, 3), np.uint8)
+
+
+def preprocessed(photos):
+    sizes = images.Preprocessing(image_size=72, crop_size=64)
+    return jnp.stack([jnp.asarray(images.preprocess(Image.fromarray(photo), sizes)) for photo in photos])
+
+
+@pytest.mark.parametrize("kind", ["", "max"])
+@pytest.mark.parametrize("name", methods.names())
+def test_an_inspection_of_photographs_is_that_of_pillow_and_the_programs(name, kind):
+    method = methods.create(name, map_size=64)
+    programs = compiled.create(ENCODER, [method], image_score=kind, map_size=64, sigma=3.0)
+    support, queries = (encode(programs, preprocessed(photographs(seed, count))) for seed, count in ((0, 2), (1, 3)))
+    states = programs.methods[0].fit(tuple(stage[None] for stage in support), detector.keys([0]))
+    expected = programs.methods[0].score(states, queries)
+
+    pure, state = Detector(method, 64, kind, 3.0), jax.tree.map(lambda x: x[0], states)
+
+    @jax.jit
+    def inspect(encoder, state, photos):
+        return pure.inspect_photographs(encoder, state, photos, image_size=72)
+
+    inspection = inspect(ENCODER, state, jnp.asarray(photographs(1, 3)))
+    assert_close(inspection.score, expected.image[0], 1e-5)
+    assert_close(inspection.map, programs.maps(expected.patches[0]), 1e-5)

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from fastrecon_jax import detector, encoders, methods
 from fastrecon_jax.data import folder, loader
 from fastrecon_jax.data.images import Preprocessing
-from fastrecon_jax.evaluation import encoding, run
+from fastrecon_jax.evaluation import encoding, programs, run
 from fastrecon_jax.evaluation.config import EvalConfig
 
 
@@ -28,7 +28,7 @@ def settings(shared, category, **more):
 @pytest.mark.parametrize("lam", [0.0, 2.0])
 @pytest.mark.parametrize("category", ["mvtec_ad/bottle", "mpdd/metal_plate"])
 def test_figures_and_scores_are_the_published_ones(shared, tmp_path, category, lam):
-    config = settings(shared, category, shots=(2, 4, 8), lam=lam, output_dir=str(tmp_path))
+    config = settings(shared, category, shots=(2, 4, 8), settings={"lam": lam}, output_dir=str(tmp_path))
     run.run(config, tell=lambda text: None)
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     with (tmp_path / "scores.csv").open() as file:
@@ -51,12 +51,12 @@ def test_the_coreset_is_the_published_one(shared, category):
     config = settings(shared, category)
     encoder = encoders.create(config.encoder, weights=config.weights)
     method = methods.create("fastrecon")
-    programs = detector.create(encoder, [method], map_size=224)
+    compiled = programs.create(encoder, [method], map_size=224)
     train = folder.open_category((shared / "data" / category).parent, category.split("/")[1]).train[:8]
     batch = next(loader.batches(train, Preprocessing(256, 224), batch_size=8))
-    stages, _ = encoding.timed(programs.encode, programs.params, batch.images)
+    stages, _ = encoding.timed(compiled.encode, compiled.encoder, batch.images)
     reference = json.loads((shared / "reference" / "fastrecon_resnet50_v1.json").read_text())
     for shots in (2, 4, 8):
-        states = programs.methods[0].fit(tuple(stage[None, :shots] for stage in stages), detector.keys([None]))
+        states = compiled.methods[0].fit(tuple(stage[None, :shots] for stage in stages), detector.keys([None]))
         expected = reference[f"{category} shots={shots} lam=2"]["first_coreset_indices"]
         np.testing.assert_array_equal(states.coreset[0, : len(expected)], expected)

@@ -13,12 +13,7 @@ from fastrecon_jax.evaluation.tables import Row
 def shots(rows: Sequence[Row], title: str) -> Figure:
     """Image AUROC, pixel AUROC and AUPRO against shots, a line for each method, bars of one deviation over the draws.
 
-    Args:
-        rows: as `tables.means` takes them.
-        title: above the plot.
-
-    Returns:
-        The figure; metrics without figures are left out.
+    Takes rows as `tables.means` does; metrics that are undefined are left out.
     """
     means = tables.means(rows)
     names = {name: metric for name, metric in tables.SUMMARY.items() if all(mean[metric] is not None for mean in means)}
@@ -42,15 +37,7 @@ def shots(rows: Sequence[Row], title: str) -> Figure:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write a figure.
-
-    Args:
-        figure: to write.
-        file: a PNG.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write a figure as PNG; InputError where it cannot be written."""
     try:
         figure.savefig(file, dpi=120)
     except OSError as error:

@@ -1,5 +1,6 @@
 """The compiled programs of an evaluation: one encoder for all methods, many support draws at once, over devices."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
+from fastrecon_jax.core import scoring
 from fastrecon_jax.detector import Detector, Scores, Stages
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.methods import Method
@@ -58,9 +60,7 @@ def create(
 ) -> Programs:
     """Compose the programs of an encoder and its methods; nothing is compiled yet. Arguments as `Detector` has them."""
     detectors = [Detector(method, map_size, image_score, sigma) for method in methods]
-
-    def maps(patches):
-        return jax.vmap(Detector(None, map_size, sigma=sigma).anomaly_map)(patches)
+    maps = jax.vmap(functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma))
 
     return Programs(
         encoder=devices.put(mesh, encoder, devices.COPIED),

@@ -14,15 +14,7 @@ Row = dict[str, Any]
 
 
 def grouped(rows: Sequence[Row], *keys: str) -> dict[tuple, list[Row]]:
-    """Rows that agree in some keys, in the order of their first rows.
-
-    Args:
-        rows: to group.
-        keys: to agree in.
-
-    Returns:
-        Rows by the values of the keys.
-    """
+    """Rows that agree in some keys, by the values of these, in the order of their first rows."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[key] for key in keys), []).append(row)
@@ -30,14 +22,10 @@ def grouped(rows: Sequence[Row], *keys: str) -> dict[tuple, list[Row]]:
 
 
 def means(rows: Sequence[Row]) -> list[Row]:
-    """Means over categories and draws, for each number of shots.
+    """Means over categories and draws, one row for each method and number of shots.
 
-    Args:
-        rows: with the keys `COLUMNS`.
-
-    Returns:
-        One row for each group, with each metric's mean and, as `METRIC_std`, the standard deviation over the draws of
-        the mean over categories; None where a category has none, or for the deviation of a single draw.
+    Each metric has its mean and, as `METRIC_std`, the standard deviation over the draws of the mean over categories;
+    both are None where a category has no such metric, and the deviation where there is a single draw.
     """
     return [_mean(dict(zip(_GROUP, key, strict=True)), group) for key, group in grouped(rows, *_GROUP).items()]
 
@@ -56,14 +44,7 @@ def _mean(group: Row, rows: Sequence[Row]) -> Row:
 
 
 def by_category(rows: Sequence[Row]) -> list[list[str]]:
-    """Categories with the mean (± deviation over the draws), then the mean of all, in percent.
-
-    Args:
-        rows: with the metrics, category, method, shots and seed.
-
-    Returns:
-        Lines of cells, the head first.
-    """
+    """Cells of a table: categories with their means (± deviation over the draws), then the mean of all, in percent."""
     lines = [["category", "method", "shots", *(metric.replace("_", " ") for metric in METRICS)]]
     for chosen in grouped(rows, "method", "shots").values():
         for (category,), of_category in grouped(chosen, "category").items():
@@ -78,19 +59,12 @@ def _line(name: str, mean: Row) -> list[str]:
 
 
 def by_method(rows: Sequence[Row]) -> list[list[str]]:
-    """Methods against shots: image and pixel AUROC and AUPRO, means over categories and draws, in percent.
-
-    Args:
-        rows: with the metrics, category, method, shots and seed.
-
-    Returns:
-        Lines of cells, the head first.
-    """
-    found = {(mean["method"], mean["shots"]): mean for mean in means(rows)}
-    shots = list(dict.fromkeys(k for _, k in found))
+    """Cells of a table: methods against shots, image and pixel AUROC and AUPRO, means of all in percent."""
+    by_key = {(mean["method"], mean["shots"]): mean for mean in means(rows)}
+    shots = list(dict.fromkeys(k for _, k in by_key))
     lines = [["method", *(f"{name} {k}" for name in SUMMARY for k in shots)]]
-    for method in dict.fromkeys(method for method, _ in found):
-        of_method = [found[method, k] for k in shots]
+    for method in dict.fromkeys(method for method, _ in by_key):
+        of_method = [by_key[method, k] for k in shots]
         cells = [percent(mean[m], mean[f"{m}_std"]) for m in SUMMARY.values() for mean in of_method]
         lines.append([method, *cells])
     return lines
@@ -99,19 +73,14 @@ def by_method(rows: Sequence[Row]) -> list[list[str]]:
 def paired(rows: Sequence[Row], *, baseline: str) -> list[Row]:
     """Differences between each method and a baseline on the same categories and draws.
 
-    Args:
-        rows: with the metrics, category, method, shots and seed.
-        baseline: the method that the others are compared with.
-
-    Returns:
-        For each other method and number of shots, of each metric of `SUMMARY`: the mean difference and as
-        `METRIC_interval` its 95 % bootstrap interval over the pairs (category, draw), fixed seed; None where undefined.
-        Empty if the baseline is not among the methods.
+    Each row has, for each metric of `SUMMARY`, the mean difference and as `METRIC_interval` its 95 % bootstrap interval
+    over the pairs (category, draw), with a fixed seed; None where the metric is undefined. There are no rows if the
+    baseline is not among the methods.
     """
-    known = {(row["method"], row["shots"], row["category"], row["seed"]): row for row in rows}
+    by_key = {(row["method"], row["shots"], row["category"], row["seed"]): row for row in rows}
     differences: dict[tuple[str, int], list[tuple[Row, Row]]] = {}
-    for (method, shots, category, seed), row in known.items():
-        other = known.get((baseline, shots, category, seed))
+    for (method, shots, category, seed), row in by_key.items():
+        other = by_key.get((baseline, shots, category, seed))
         if method != baseline and other:
             differences.setdefault((method, shots), []).append((row, other))
     return [
@@ -122,26 +91,19 @@ def paired(rows: Sequence[Row], *, baseline: str) -> list[Row]:
 
 def _differences(pairs: Sequence[tuple[Row, Row]]) -> Row:
     chosen = np.random.default_rng(0).integers(len(pairs), size=(_RESAMPLES, len(pairs)))
-    found = {}
+    figures = {}
     for metric in SUMMARY.values():
         if any(row[metric] is None or other[metric] is None for row, other in pairs):
-            found |= {metric: None, f"{metric}_interval": None}
+            figures |= {metric: None, f"{metric}_interval": None}
         else:
             values = np.array([row[metric] - other[metric] for row, other in pairs])
             low, high = np.percentile(values[chosen].mean(axis=1), [2.5, 97.5])
-            found |= {metric: float(values.mean()), f"{metric}_interval": [float(low), float(high)]}
-    return found
+            figures |= {metric: float(values.mean()), f"{metric}_interval": [float(low), float(high)]}
+    return figures
 
 
 def of_pairs(differences: Sequence[Row]) -> list[list[str]]:
-    """Paired differences in percentage points, with their intervals.
-
-    Args:
-        differences: from `paired`.
-
-    Returns:
-        Lines of cells, the head first.
-    """
+    """Cells of a table: paired differences in percentage points, with their intervals."""
     lines = [["against", "method", "shots", "pairs", *SUMMARY]]
     for row in differences:
         cells = [_points(row[metric], row[f"{metric}_interval"]) for metric in SUMMARY.values()]
@@ -156,29 +118,14 @@ def _points(value: float | None, interval: Sequence[float] | None) -> str:
 
 
 def percent(value: float | None, deviation: float | None) -> str:
-    """A fraction in percent, with its deviation.
-
-    Args:
-        value: fraction of 1; None where it is undefined.
-        deviation: likewise; None where there is none.
-
-    Returns:
-        Such as `97.1 ± 0.3`, or `-`.
-    """
+    """A fraction in percent with its deviation, such as `97.1 ± 0.3`, or `-` where it is undefined."""
     if value is None:
         return "-"
     return f"{100 * value:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
 
 
 def plain(lines: Sequence[Sequence[str]]) -> str:
-    """A table in columns for a terminal.
-
-    Args:
-        lines: of cells, the head first.
-
-    Returns:
-        Text.
-    """
+    """A table in columns for a terminal; the first line of cells is the head."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(
         "  ".join(
@@ -191,14 +138,7 @@ def plain(lines: Sequence[Sequence[str]]) -> str:
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown.
-
-    Args:
-        lines: of cells, the head first.
-
-    Returns:
-        Text.
-    """
+    """A table in Markdown; the first line of cells is the head."""
     rule = ["---", *("---:" for _ in lines[0][1:])]
     return "".join(f"| {' | '.join(map(_escaped, line))} |\n" for line in (lines[0], rule, *lines[1:]))
 

@@ -246,7 +246,7 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--shots=2,2", "--shots=2,2 is not allowed: nothing may be named twice"),
         ("--seeds=-1", "--seeds=-1 is not allowed: each must be from 0 to 4294967295"),
         ("--support=nearest", "--support=nearest is neither first nor random nor a file"),
-        ("--method=magic", "--method=magic is not allowed: allowed are fastrecon, fastrecon+, patchcore"),
+        ("--method=magic", "--method=magic is not allowed: allowed are fastrecon, fastrecon+, nearest"),
         ("--method=all,padim", "--method=all,padim is not allowed: all stands alone"),
         ("--method=padim --lam=0", "--lam=0.0 is not allowed: it is a setting of fastrecon, not of padim"),
         ("--category=bolt,all", "--category=bolt,all is not allowed: all stands alone"),
@@ -254,7 +254,7 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--method=subspace --explained_variance=2", "--explained_variance=2.0 is not allowed"),
         ("--padim_channels=-1", "--padim_channels=-1 is not allowed"),
         ("--lam=-1", "--lam=-1.0 is not allowed"),
-        ("--lam=much", "--lam=much is not allowed: it must be a finite number of at least 0, or auto"),
+        ("--lam=much", "--lam=much is not allowed: it must be a number at least 0, or auto"),
         ("--coreset_ratio=2", "--coreset_ratio=2.0 is not allowed"),
         ("--crop_size=65", "--crop_size=65 is not allowed: it must be from 32 to --image_size=64"),
         ("--image_score=sum", "--image_score=sum is not allowed: it must be one of max, top1p"),
@@ -285,7 +285,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(parts, command, argument, message
 def test_a_new_process_runs_and_explains_itself(parts):
     python = [sys.executable, "-m", "fastrecon_jax.eval"]
     shown = subprocess.run([*python, "--help"], capture_output=True, text=True)
-    assert "--coreset_ratio: share of the support features to keep" in shown.stdout
+    assert "--coreset_ratio: fastrecon: share of the support features to keep" in shown.stdout
     arguments = [f"--{name}={value}" for name, value in SMALL.items() if name != "shots"]
     ran = subprocess.run(
         [*python, *arguments, "--shots=2", "--category=bolt", f"--data_dir={parts}/data", f"--output_dir={parts}/out"],

@@ -1,4 +1,4 @@
-"""Batches over devices; eight of them are in test_processes.py, in a process of their own."""
+"""Batches over devices; eight of them are in evaluation/test_hosts.py, in a process of their own."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import AxisType
 
 from fastrecon_jax import detector, encoders, methods
+from fastrecon_jax.evaluation import programs
 from fastrecon_jax.runtime import devices
 
 
@@ -30,13 +31,13 @@ def test_a_mesh_gives_the_scores_of_a_program_without(mesh):
     images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
     results = []
     for over in (None, mesh):
-        programs = detector.create(encoder, chosen, map_size=64, mesh=over)
-        stages = programs.encode(programs.params, devices.put(over, images, devices.SPLIT))
+        compiled = programs.create(encoder, chosen, map_size=64, mesh=over)
+        stages = compiled.encode(compiled.encoder, devices.put(over, images, devices.SPLIT))
         supports = tuple(stage[None, :2] for stage in devices.first(over, stages))
-        for method in programs.methods:
+        for method in compiled.methods:
             states = devices.put(over, method.fit(supports, detector.keys([0])), devices.COPIED)
             scores = method.score(states, stages)
-            maps = programs.maps(devices.put(over, scores.patches[0], devices.SPLIT))
+            maps = compiled.maps(devices.put(over, scores.patches[0], devices.SPLIT))
             results.append([np.asarray(x) for x in (*scores, maps)])
     for alone, meshed in zip(results[:2], results[2:], strict=True):
         for a, b in zip(alone, meshed, strict=True):
