@@ -94,21 +94,16 @@ def attack(
 
 
 def attacker(part: common.Part, steps: int) -> Callable[..., UInt8[Array, "b H W 3"]]:
-    """The program that attacks a batch.
+    """The program that attacks a batch in some steps of the ascent.
 
-    Args:
-        part: fitted.
-        steps: of the ascent.
-
-    Returns:
-        (arrays, images (b, H, W, 3), signs (b,), budget, key) to the changed images; the sign is 1 where the score
-        shall rise and -1 where it shall fall.
+    It takes encoder, state, images (b, H, W, 3), signs (b,), a budget and a key, and gives the changed images. The sign
+    is 1 where the score shall rise and -1 where it shall fall.
     """
 
-    def run(arrays, images, signs, budget, key):
+    def run(encoder, state, images, signs, budget, key):
         def objective(x):
-            patches = part.patch_scores(arrays, x)
-            return (signs * jax.vmap(lambda one: common.smooth_maximum(one, POWER))(patches)).sum()
+            patches = part.patch_scores(encoder, state, x)
+            return (signs * jax.vmap(lambda image: common.smooth_maximum(image, POWER))(patches)).sum()
 
         return attack(objective, images, key, budget=budget, steps=steps)
 
@@ -126,26 +121,21 @@ def measure(
 ) -> tuple[list[Scores], dict[int, UInt8[np.ndarray, "t H W 3"]]]:
     """Attack all test images with each budget.
 
-    Args:
-        part: fitted.
-        config: budgets, steps and seed.
-
-    Returns:
-        The scores, of the images as they are first, and the changed images by budget.
+    Gives the scores, first those of the images as they are, and the changed images by budget.
     """
     images, program = part.images.test, attacker(part, config.steps)
     signs = np.where(part.images.defective, -1, 1).astype(np.float32)
     clean = image_scores(part, images)
-    found, changed = [Scores(0, clean, clean)], {}
+    scores, changed = [Scores(0, clean, clean)], {}
     for budget in tqdm(config.budgets, desc="budgets", disable=None, leave=False):
 
         def run(x, y, budget=budget):
-            return program(part.arrays, x, y, jnp.float32(budget), jax.random.key(config.seed))
+            return program(part.encoder, part.state, x, y, jnp.float32(budget), jax.random.key(config.seed))
 
         changed[budget] = common.in_batches(run, images, signs)
         noise = image_scores(part, random_signs(images, budget, config.seed))
-        found.append(Scores(budget, image_scores(part, changed[budget]), noise))
-    return found, changed
+        scores.append(Scores(budget, image_scores(part, changed[budget]), noise))
+    return scores, changed
 
 
 def image_scores(part: common.Part, images: UInt8[np.ndarray, "t H W 3"]) -> Float[np.ndarray, " t"]:
@@ -155,7 +145,7 @@ def image_scores(part: common.Part, images: UInt8[np.ndarray, "t H W 3"]) -> Flo
 
 def patch_scores(part: common.Part, images: UInt8[np.ndarray, "t H W 3"]) -> Float[np.ndarray, "t h w"]:
     """Patch scores of any number of images."""
-    return common.in_batches(functools.partial(part.patch_scores, part.arrays), images)
+    return common.in_batches(functools.partial(part.patch_scores, part.encoder, part.state), images)
 
 
 def auroc(part: common.Part, scores: Float[np.ndarray, " t"]) -> float:
@@ -163,11 +153,11 @@ def auroc(part: common.Part, scores: Float[np.ndarray, " t"]) -> float:
     return 100 * metrics.auroc(metrics.rank(part.images.defective, scores))
 
 
-def draw(part: common.Part, found: list[Scores], changed: UInt8[np.ndarray, "t H W 3"], budget: int) -> Figure:
+def draw(part: common.Part, scores: list[Scores], changed: UInt8[np.ndarray, "t H W 3"], budget: int) -> Figure:
     """The clearest good and defective part before and after the attack with one budget, and scores against budgets."""
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     pictures, curves = figure.subfigures(1, 2, width_ratios=(10, 4))
-    clean, bad = found[0].attacked, part.images.defective
+    clean, bad = scores[0].attacked, part.images.defective
     rows = np.stack([np.where(bad, np.inf, clean).argmin(), np.where(bad, clean, -np.inf).argmax()])
     pairs = np.concatenate([part.images.test[rows], changed[rows]])
     to_map = functools.partial(scoring.anomaly_map, height=pairs.shape[1], width=pairs.shape[2])
@@ -182,23 +172,23 @@ def draw(part: common.Part, found: list[Scores], changed: UInt8[np.ndarray, "t H
             panel.imshow(picture)
             panel.set_axis_off()
             panel.set_title(title if i == 0 else "", fontsize="medium")
-    _draw_curves(curves, part, found)
+    _draw_curves(curves, part, scores)
     return figure
 
 
-def _draw_curves(figure: FigureBase, part: common.Part, found: list[Scores]) -> None:
+def _draw_curves(figure: FigureBase, part: common.Part, scores: list[Scores]) -> None:
     axes = figure.subplots()
-    budgets = np.arange(len(found))
+    budgets = np.arange(len(scores))
     for label, colour, rows in (
         ("good", "tab:green", ~part.images.defective),
         ("defective", "tab:red", part.images.defective),
     ):
         for kind, style in (("attacked", "-"), ("noise", ":")):
-            scores = np.stack([getattr(one, kind)[rows] for one in found])
-            axes.plot(budgets, scores.mean(axis=1), style, marker="o", color=colour, label=f"{label}, {kind}")
+            values = np.stack([getattr(of_budget, kind)[rows] for of_budget in scores])
+            axes.plot(budgets, values.mean(axis=1), style, marker="o", color=colour, label=f"{label}, {kind}")
             if kind == "attacked":
-                axes.fill_between(budgets, scores.min(axis=1), scores.max(axis=1), color=colour, alpha=0.15)
-    axes.set_xticks(budgets, [str(one.budget) for one in found])
+                axes.fill_between(budgets, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.15)
+    axes.set_xticks(budgets, [str(of_budget.budget) for of_budget in scores])
     axes.set_xlabel("budget, grey levels")
     axes.set_ylabel("image score (mean; least to largest)")
     axes.grid(alpha=0.3)
@@ -210,16 +200,16 @@ def main() -> None:
     config = flags.read(AdversarialConfig)
     compilation_cache.enable()
     part = common.open_part(config, config.category)
-    found, changed = measure(part, config)
+    scores, changed = measure(part, config)
     bad = part.images.defective
-    for one in found:
+    for of_budget in scores:
         sys.stdout.write(
-            f"budget {one.budget}: good {one.attacked[~bad].mean():.2f} (noise {one.noise[~bad].mean():.2f}), "
-            f"defective {one.attacked[bad].mean():.2f} (noise {one.noise[bad].mean():.2f}), "
-            f"AUROC {auroc(part, one.attacked):.1f} % (noise {auroc(part, one.noise):.1f} %)\n"
+            f"budget {of_budget.budget}: good {of_budget.attacked[~bad].mean():.2f} (noise {of_budget.noise[~bad].mean():.2f}), "
+            f"defective {of_budget.attacked[bad].mean():.2f} (noise {of_budget.noise[bad].mean():.2f}), "
+            f"AUROC {auroc(part, of_budget.attacked):.1f} % (noise {auroc(part, of_budget.noise):.1f} %)\n"
         )
     budget = min(config.budgets)
-    path = common.save(draw(part, found, changed[budget], budget), config, f"adversarial_{config.category}.png")
+    path = common.save(draw(part, scores, changed[budget], budget), config, f"adversarial_{config.category}.png")
     sys.stdout.write(f"plot in {path}\n")
 
 

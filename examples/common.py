@@ -3,23 +3,22 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from fastrecon_jax.composition import Arrays
 from jaxtyping import Array, Bool, Float, Real, UInt8
 from matplotlib.figure import Figure
 
-from fastrecon_jax import detector, encoders, files, methods
+from fastrecon_jax import encoders, files, methods
 from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.data import datasets, loader, samples
 from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.detector import Detector
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import plots
-from fastrecon_jax.methods import Method
 from fastrecon_jax.runtime import compiler, devices
 
 BATCH = 8
@@ -73,44 +72,28 @@ class Part(NamedTuple):
     Attributes:
         images: of the category.
         support: those that it was fitted on, (k, H, W, 3).
-        arrays: weights and fitted state.
-        patch_scores: jitted, (arrays, images (b, H, W, 3), 0 to 255) to (b, h, w); differentiable in both, where the
-            images are of a floating type.
+        encoder: with its weights.
+        state: of the fitted method.
+        patch_scores: jitted, (encoder, state, images (b, H, W, 3), 0 to 255) to (b, h, w); differentiable in all of
+            them, where the images are of a floating type.
     """
 
     images: Images
     support: UInt8[np.ndarray, "k H W 3"]
-    arrays: Arrays
-    patch_scores: Callable[[Arrays, Real[Array, "b H W 3"]], Float[Array, "b h w"]]
+    encoder: Encoder
+    state: Any
+    patch_scores: Callable[[Encoder, Any, Real[Array, "b H W 3"]], Float[Array, "b h w"]]
 
 
 def create_encoder(config: ExampleConfig) -> Encoder:
-    """The encoder that the settings name.
-
-    Args:
-        config: of the example.
-
-    Returns:
-        The encoder.
-
-    Raises:
-        InputError: there is none of that name, or its weights cannot be used.
-    """
+    """The encoder that the settings name; InputError where there is none, or its weights cannot be used."""
     return encoders.create(config.encoder, stages=config.stages, weights=config.weights)
 
 
 def read_images(config: ExampleConfig, category: samples.Category) -> Images:
-    """Read and preprocess a category.
+    """Read and preprocess a category: the first training images and an even choice of the test images.
 
-    Args:
-        config: of the example.
-        category: of the data set.
-
-    Returns:
-        Its images, or the first training images and an even choice of the test images where there are too many.
-
-    Raises:
-        InputError: there are too few images, or one cannot be read.
+    InputError where there are too few images, or one cannot be read.
     """
     samples.check(category, shots=config.shots)
     train = category.train[: max(config.max_images, config.shots) if config.max_images else None]
@@ -125,46 +108,24 @@ def read_images(config: ExampleConfig, category: samples.Category) -> Images:
 def open_part(config: ExampleConfig, name: str) -> Part:
     """Read a category and fit FastRecon, with the published settings, on its first images.
 
-    Args:
-        config: of the example.
-        name: of the category.
-
-    Returns:
-        The part.
-
-    Raises:
-        InputError: the category or the encoder cannot be used.
+    InputError where the category or the encoder cannot be used.
     """
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     if name not in dataset.categories:
         raise InputError(f"--category={name} is not allowed: name one of {', '.join(dataset.categories)}")
     images = read_images(config, dataset.open_category(name))
-    encoder, method = create_encoder(config), methods.create("fastrecon")
-    support = images.train[: config.shots]
+    encoder, support = create_encoder(config), images.train[: config.shots]
+    detector = Detector(methods.create("fastrecon"), config.crop_size)
 
-    def fit(params, images):
-        return detector.fit_one(method, detector.encode(encoder, params, images), jax.random.key(config.seed))
+    def fit(encoder, images):
+        return detector.fit(encoder(images), jax.random.key(config.seed))
 
-    state = compiler.jit(fit)(encoder.params, jnp.asarray(support))
-    return Part(images, support, Arrays(encoder.params, state), compiler.jit(scorer(encoder, method)))
+    def patch_scores(encoder, state, images):
+        # Normalisation, encoder and method are one differentiable function of the pixels.
+        return jax.vmap(lambda stages: detector.score(state, stages).patches)(encoder(images))
 
-
-def scorer(encoder: Encoder, method: Method) -> Callable[[Arrays, Real[Array, "b H W 3"]], Float[Array, "b h w"]]:
-    """Normalisation, encoder and method as one differentiable function of the pixels.
-
-    Args:
-        encoder: frozen.
-        method: with its settings.
-
-    Returns:
-        (arrays, images (b, H, W, 3), 0 to 255) to patch scores (b, h, w).
-    """
-
-    def patch_scores(arrays, images):
-        embedded = jax.vmap(method.embed)(detector.encode(encoder, arrays.params, images))
-        return jax.vmap(method.score, (None, 0))(arrays.state, embedded)
-
-    return patch_scores
+    state = compiler.jit(fit)(encoder, jnp.asarray(support))
+    return Part(images, support, encoder, state, compiler.jit(patch_scores))
 
 
 def smooth_maximum(patch_scores: Float[Array, "h w"], power: float) -> Float[Array, ""]:
@@ -185,47 +146,19 @@ def smooth_maximum(patch_scores: Float[Array, "h w"], power: float) -> Float[Arr
 
 
 def in_batches(program: Callable[..., Array], *arrays: np.ndarray) -> np.ndarray:
-    """Apply a program to a batch at a time.
-
-    Args:
-        program: of a batch of each array.
-        arrays: of one length t.
-
-    Returns:
-        The results, (t, ...).
-    """
+    """Apply a program to arrays of one length, a batch of each at a time."""
     return devices.in_batches(lambda batch: program(*batch), arrays, over=None, batch_size=BATCH)
 
 
 def channels(encoder: Encoder, crop_size: int) -> tuple[int, ...]:
-    """Channels of each stage, without computing them.
-
-    Args:
-        encoder: with its stages.
-        crop_size: side of the images, in pixels.
-
-    Returns:
-        One number a stage.
-    """
+    """Channels of each stage, without computing any."""
     images = jax.ShapeDtypeStruct((1, crop_size, crop_size, 3), jnp.float32)
-    return tuple(stage.shape[-1] for stage in jax.eval_shape(encoder.apply, encoder.params, images))
+    return tuple(stage.shape[-1] for stage in jax.eval_shape(encoder, images))
 
 
 def save(figure: Figure, config: ExampleConfig, name: str) -> Path:
-    """Write the plot of an example.
-
-    Args:
-        figure: to write.
-        config: of the example.
-        name: of the file.
-
-    Returns:
-        Where it is.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    directory = files.expanded(config.output_dir)
+    """Write the plot of an example and say where it is; InputError where it cannot be written."""
+    directory = files.expanded(config.output_dir, "output_dir")
     files.make_directory(directory, f"--output_dir={config.output_dir}")
     plots.save(figure, directory / name)
     return directory / name

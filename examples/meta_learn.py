@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from fastrecon_jax import detector, metrics
+from fastrecon_jax import metrics
 from fastrecon_jax.command_line import flags
 from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.core import features, linalg, scoring
@@ -203,7 +203,7 @@ def learn(categories: list[Features], widths: tuple[int, ...], config: MetaConfi
     settings = initial(widths, config.rank, jax.random.key(config.seed))
     state, losses = optimiser.init(settings), []
     for _ in tqdm(range(config.steps), desc="learning", disable=None, leave=False):
-        drawn = [sample(rng, one, shots=config.shots, queries=config.queries) for one in categories]
+        drawn = [sample(rng, category, shots=config.shots, queries=config.queries) for category in categories]
         settings, state, value = step(settings, state, jax.tree.map(lambda *x: jnp.stack(x), *drawn))
         losses.append(float(value))
     return settings, losses
@@ -213,14 +213,14 @@ def read_features(
     config: MetaConfig, encoder: Encoder, dataset: datasets.Dataset, names: tuple[str, ...]
 ) -> dict[str, Features]:
     """Encode all images of some categories once, since the encoder is frozen; by name."""
-    program = compiler.jit(lambda params, x: jax.vmap(features.combine)(detector.encode(encoder, params, x)))
-    found = {}
+    program = compiler.jit(lambda encoder, images: jax.vmap(features.combine)(encoder(images)))
+    by_name = {}
     for name in tqdm(names, desc="encoding", disable=None, leave=False):
         images = common.read_images(config, dataset.open_category(name))
-        encode = functools.partial(program, encoder.params)
+        encode = functools.partial(program, encoder)
         train, test = (common.in_batches(encode, pixels) for pixels in (images.train, images.test))
-        found[name] = Features(train, test, images.defective)
-    return found
+        by_name[name] = Features(train, test, images.defective)
+    return by_name
 
 
 def evaluate(name: str, category: Features, settings: Settings, widths: tuple[int, ...], config: MetaConfig) -> float:
@@ -228,11 +228,11 @@ def evaluate(name: str, category: Features, settings: Settings, widths: tuple[in
     program = jax.jit(functools.partial(image_scores, widths=widths))
     names = [str(i) for i in range(len(category.train))]
     seeds = range(config.draws)
-    found = []
+    aurocs = []
     for draw in support.draws("", name, names, shots=config.shots, support=support.RANDOM, seeds=seeds):
         scores = np.asarray(program(settings, category.train[list(draw.indices)], category.test))
-        found.append(metrics.auroc(metrics.rank(category.defective, scores)))
-    return 100 * float(np.mean(found))
+        aurocs.append(metrics.auroc(metrics.rank(category.defective, scores)))
+    return 100 * float(np.mean(aurocs))
 
 
 def draw(losses: list[float], before: dict[str, float], after: dict[str, float], held_out: tuple[str, ...]) -> Figure:
@@ -288,10 +288,10 @@ def main() -> None:
     widths = common.channels(encoder, config.crop_size)
     if config.rank > sum(widths):
         raise InputError(f"--rank={config.rank} is not allowed: the features have {sum(widths)} channels")
-    found = read_features(config, encoder, dataset, (*learned_from, *held_out))
-    learned, losses = learn([found[name] for name in learned_from], widths, config)
+    categories = read_features(config, encoder, dataset, (*learned_from, *held_out))
+    learned, losses = learn([categories[name] for name in learned_from], widths, config)
     before, after = (
-        {name: evaluate(name, one, settings, widths, config) for name, one in found.items()}
+        {name: evaluate(name, category, settings, widths, config) for name, category in categories.items()}
         for settings in (initial(widths, 0, jax.random.key(0)), learned)
     )
     weights = ", ".join(f"{x:.2f}" for x in np.exp(learned.stages))

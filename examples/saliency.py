@@ -98,13 +98,13 @@ def mapper(part: common.Part, power: float, sigma: float) -> Callable[..., Maps]
         sigma: of the blur of the saliency, in pixels.
 
     Returns:
-        (arrays, support (k, H, W, 3), images (b, H, W, 3)) to the maps.
+        (encoder, state, support (k, H, W, 3), images (b, H, W, 3)) to the maps.
     """
 
-    def total(images, arrays):
-        patches = part.patch_scores(arrays, images)
+    def total(images, encoder, state):
+        patches = part.patch_scores(encoder, state, images)
         # Images do not see each other, so that the gradient of the sum has that of each.
-        return jax.vmap(lambda one: common.smooth_maximum(one, power))(patches).sum(), patches
+        return jax.vmap(lambda image: common.smooth_maximum(image, power))(patches).sum(), patches
 
     def of_one(image, patches, gradient, support):
         height, width, _ = image.shape
@@ -114,8 +114,8 @@ def mapper(part: common.Part, power: float, sigma: float) -> Callable[..., Maps]
         saliency = attribute(gradient, difference, sigma)
         return Maps(anomaly, alone, saliency, linalg.safe_sqrt(anomaly * saliency))
 
-    def maps(arrays, support, images):
-        gradients, patches = jax.grad(total, has_aux=True)(images.astype(jnp.float32), arrays)
+    def maps(encoder, state, support, images):
+        gradients, patches = jax.grad(total, has_aux=True)(images.astype(jnp.float32), encoder, state)
         return jax.vmap(of_one, (0, 0, 0, None))(images, patches, gradients, support)
 
     return compiler.jit(maps)
@@ -126,7 +126,7 @@ def compute(part: common.Part, power: float, sigma: float) -> Maps:
     program, test, support = mapper(part, power, sigma), part.images.test, jnp.asarray(part.support)
     padded = np.concatenate([test, np.repeat(test[-1:], -len(test) % common.BATCH, axis=0)])
     starts = tqdm(range(0, len(test), common.BATCH), desc="saliency", disable=None, leave=False)
-    batches = [program(part.arrays, support, jnp.asarray(padded[i : i + common.BATCH])) for i in starts]
+    batches = [program(part.encoder, part.state, support, jnp.asarray(padded[i : i + common.BATCH])) for i in starts]
     return Maps(*(np.concatenate(kind)[: len(test)] for kind in zip(*batches, strict=True)))
 
 

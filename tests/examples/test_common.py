@@ -1,5 +1,7 @@
 """What the examples share."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,8 @@ def test_the_gradient_of_the_smooth_maximum(common):
 
 def test_floating_images_have_the_scores_of_8_bit_ones(part):
     images = jnp.asarray(part.images.test[:2])
-    assert_close(part.patch_scores(part.arrays, images.astype(jnp.float32)), part.patch_scores(part.arrays, images))
+    scores = functools.partial(part.patch_scores, part.encoder, part.state)
+    assert_close(scores(images.astype(jnp.float32)), scores(images))
 
 
 def test_batches_are_padded_and_cut(common):

@@ -43,7 +43,7 @@ def test_the_gradient_is_the_slope_of_the_score(saliency, part):
     import common
 
     def score(image):
-        return common.smooth_maximum(part.patch_scores(part.arrays, image[None])[0], 16.0)
+        return common.smooth_maximum(part.patch_scores(part.encoder, part.state, image[None])[0], 16.0)
 
     image = jnp.asarray(part.images.test[part.images.defective][0], jnp.float32)
     gradient = jax.jit(jax.grad(score))(image)
