@@ -1,4 +1,5 @@
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -29,6 +30,21 @@ def test_links_and_pictures_lead_somewhere(page):
 def test_python_in_documents_is_python(page):
     for block in blocks(page, "python"):
         ast.parse(block)
+
+
+@each_page
+def test_python_in_documents_uses_what_there_is(page):
+    for block in blocks(page, "python"):
+        modules = {}
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("fastrecon_jax"):
+                for alias in node.names:
+                    modules[alias.asname or alias.name] = getattr(
+                        importlib.import_module(node.module), alias.name, None
+                    ) or importlib.import_module(f"{node.module}.{alias.name}")
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+                assert hasattr(modules[node.value.id], node.attr), f"{name(page)}: {node.value.id} has no {node.attr}"
 
 
 def test_every_page_is_on_the_site():
