@@ -75,3 +75,14 @@ def test_memory_is_left_alone_elsewhere(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(compiler.ctypes, "CDLL", lambda name: pytest.fail("must not be asked"))
     compiler.keep_memory()
+
+
+def test_one_call_sets_up_a_notebook_as_the_commands_are():
+    program = (
+        "import fastrecon_jax, jax, threadpoolctl\n"
+        "import scipy.linalg\n"
+        "directory = fastrecon_jax.configure()\n"
+        "assert str(directory) == jax.config.jax_compilation_cache_dir\n"
+        "assert {x['num_threads'] for x in threadpoolctl.threadpool_info() if x['user_api'] == 'blas'} == {1}\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
