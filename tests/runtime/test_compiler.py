@@ -1,5 +1,6 @@
 """Options of the compiler and memory."""
 
+import os
 import subprocess
 import sys
 
@@ -77,7 +78,7 @@ def test_memory_is_left_alone_elsewhere(monkeypatch):
     compiler.keep_memory()
 
 
-def test_one_call_sets_up_a_notebook_as_the_commands_are():
+def test_one_call_sets_up_a_notebook_as_the_commands_are(tmp_path):
     program = (
         "import fastrecon_jax, jax, threadpoolctl\n"
         "import scipy.linalg\n"
@@ -85,4 +86,6 @@ def test_one_call_sets_up_a_notebook_as_the_commands_are():
         "assert str(directory) == jax.config.jax_compilation_cache_dir\n"
         "assert {x['num_threads'] for x in threadpoolctl.threadpool_info() if x['user_api'] == 'blas'} == {1}\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment["FASTRECON_COMPILATION_CACHE"] = str(tmp_path)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120, env=environment)
