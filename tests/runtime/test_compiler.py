@@ -50,9 +50,9 @@ def test_an_accelerator_has_no_options_of_the_cpu(monkeypatch):
 _FAULTS = """
 import resource, sys
 import numpy as np
-from fastrecon_jax import runtime
+from fastrecon_jax.runtime import compiler
 if sys.argv[1] == "keep":
-    runtime.keep_memory()
+    compiler.keep_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 np.ones(50_000_000, np.uint8)
