@@ -202,11 +202,11 @@ def main() -> None:
     part = common.open_part(config, config.category)
     scores, changed = measure(part, config)
     bad = part.images.defective
-    for of_budget in scores:
+    for budget, attacked, noise in scores:
         sys.stdout.write(
-            f"budget {of_budget.budget}: good {of_budget.attacked[~bad].mean():.2f} (noise {of_budget.noise[~bad].mean():.2f}), "
-            f"defective {of_budget.attacked[bad].mean():.2f} (noise {of_budget.noise[bad].mean():.2f}), "
-            f"AUROC {auroc(part, of_budget.attacked):.1f} % (noise {auroc(part, of_budget.noise):.1f} %)\n"
+            f"budget {budget}: good {attacked[~bad].mean():.2f} (noise {noise[~bad].mean():.2f}), "
+            f"defective {attacked[bad].mean():.2f} (noise {noise[bad].mean():.2f}), "
+            f"AUROC {auroc(part, attacked):.1f} % (noise {auroc(part, noise):.1f} %)\n"
         )
     budget = min(config.budgets)
     path = common.save(draw(part, scores, changed[budget], budget), config, f"adversarial_{config.category}.png")
