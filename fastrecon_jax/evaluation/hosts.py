@@ -53,14 +53,14 @@ def run(config: EvalConfig, *, tell: single.Tell) -> Path | None:
     with _joined(config, tell):
         first = jax.process_index() == 0
         opened = _everywhere(lambda: setup.open_setup(config))
-        directory, finished, token = _everywhere(lambda: _begin(opened) if first else _nothing())
+        directory, finished, token = _everywhere(lambda: _begin(opened))
         facts = [str(directory), sorted(results.finished(finished)), setup.shared_settings(opened), token]
-        place, names, common, token = _broadcast(facts)
+        place, done, common, token = _broadcast(facts)
         directory = directory if first else Path(config.output_dir or place)
         _everywhere(lambda: _check(opened, directory, common, token))
         if first:
             single.introduce(opened, directory, finished, tell, processes=jax.process_count())
-        work = [category for category in opened.categories if category.name not in names]
+        work = [category for category in opened.categories if category.name not in done]
         finished = _evaluate_all(opened, directory, finished, work, tell)
         if first:
             return single.conclude(directory, finished, tell)
@@ -80,7 +80,8 @@ def _joined(config: EvalConfig, tell: single.Tell) -> Iterator[None]:
     try:
         jax.distributed.initialize(**named, initialization_timeout=_START, heartbeat_timeout_seconds=_SILENCE)
     except (RuntimeError, ValueError, OSError) as error:
-        raise InputError(f"the processes cannot meet, --distributed=off runs this one alone: {error}") from None
+        ways = "pass --coordinator_address, --num_processes and --process_id, or --distributed=off for this one alone"
+        raise InputError(f"the processes cannot meet, {ways}: {error}") from None
     faulthandler.disable()  # where jax ends this process because another one died, its own message is long enough
     try:
         _check_devices()
@@ -146,15 +147,13 @@ def _connected() -> Iterator[None]:
 
 def _begin(opened: Setup) -> tuple[Path, Results, str]:
     """In process 0: the directory, the results so far, and a word by which the others know the directory."""
+    if jax.process_index() != 0:
+        return Path(), Results({}, [], []), ""
     directory, finished = single.begin(opened)
     files.make_directory(directory / results.SHARES)
     token = secrets.token_hex(8)
     files.write_text(directory / results.SHARES / "run", token)
     return directory, finished, token
-
-
-def _nothing() -> tuple[None, Results, str]:
-    return None, Results({}, [], []), ""
 
 
 def _check(opened: Setup, directory: Path, common: dict[str, Any], token: str) -> None:

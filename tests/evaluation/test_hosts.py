@@ -203,6 +203,21 @@ def test_a_mistake_at_the_start_is_one_line_in_each_process(data, tmp_path, argu
     assert second[2].count("\n") == 1
 
 
+def test_different_numbers_of_devices_are_refused(data, tmp_path):
+    together = (f"--coordinator_address=localhost:{free_port()}", "--num_processes=2")
+    more = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    second = start(data, tmp_path, *together, "--process_id=1", **more)
+    message = "error: the processes need the same number of devices each: process 0 has 1, process 1 has 2\n"
+    for code, _, err in finish([start(data, tmp_path, *together, "--process_id=0"), second]):
+        assert (code, err) == (2, message)
+
+
+def test_a_cluster_that_jax_does_not_know_is_an_error(data, tmp_path):
+    ((code, _, err),) = finish([start(data, tmp_path, OMPI_COMM_WORLD_SIZE="2")])
+    assert code == 2
+    assert err.startswith("error: the processes cannot meet, pass --coordinator_address, --num_processes and")
+
+
 def test_a_directory_that_is_not_shared_is_refused(data, tmp_path, monkeypatch):
     monkeypatch.setattr(hosts, "_LAG", 0.1)
     opened = setup.open_setup(EvalConfig(**SETTINGS, data_dir=str(data)))

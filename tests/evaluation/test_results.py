@@ -57,7 +57,7 @@ def test_scores_of_a_category_that_was_not_finished_are_dropped(tmp_path):
 
 def test_other_settings_are_refused(tmp_path):
     results.start(tmp_path, CONFIG)
-    with pytest.raises(ValueError, match=r"holds results of other settings, choose another: fastrecon lam was 2.0 and is 0.0"):
+    with pytest.raises(ValueError, match=r"of other settings, choose another: fastrecon lam was 2.0 and is 0.0"):
         results.start(tmp_path, CONFIG | {"settings": {"fastrecon": {"lam": 0.0}}})
 
 

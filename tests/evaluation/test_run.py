@@ -117,7 +117,7 @@ def test_an_interrupted_run_is_resumed(parts):
 
 def test_a_directory_of_other_settings_is_refused(parts):
     run(parts)
-    with pytest.raises(ValueError, match=r"holds results of other settings, choose another: fastrecon lam was 2.0 and is 1.0"):
+    with pytest.raises(ValueError, match=r"of other settings, choose another: fastrecon lam was 2.0 and is 1.0"):
         run(parts, lam=1.0)
 
 
