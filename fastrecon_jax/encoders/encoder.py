@@ -54,7 +54,7 @@ class Encoder:
         structure: the module without its weights.
     """
 
-    params: tuple[Array, ...]
+    params: tuple[Any, ...]  # arrays; while jax transforms them, what stands for them
     name: str = _static()
     stages: tuple[str, ...] = _static()
     weights: str = _static()
