@@ -26,7 +26,7 @@ def extend(config: ExtendConfig, *, tell: Callable[[str], object]) -> Part:
     photos = reading.read_all(paths, engine.recipe.preprocessing._replace(max_pixels=config.max_pixels))
     fitted = fitting.extend(engine, old, photos)
     part_file.save(fitted.part, file)
-    tell(summary.of_fit(fitted))
-    tell(summary.of_extension(old, fitted.part))
+    tell(summary.describe_fit(fitted))
+    tell(summary.describe_extension(old, fitted.part))
     tell(f"the part is in {file} ({file.stat().st_size / 1e6:.1f} MB)\n")
     return fitted.part

@@ -204,7 +204,7 @@ class Pipeline:
 def _blank(image: ReadImage) -> Row:
     """A row without a verdict."""
     return Row(
-        path=reading.shown(image.job.path),
+        path=reading.path_text(image.job.path),
         part="",
         picked="",
         verdict="",

@@ -12,11 +12,11 @@ from tqdm import tqdm
 from fastrecon_jax import files
 from fastrecon_jax.command_line import console
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection import ledger, models, page, pipeline, reading, routing, summary, watching
+from fastrecon_jax.inspection import ledger, models, page, reading, routing, summary, watching
 from fastrecon_jax.inspection.config import NONE, PredictConfig
 from fastrecon_jax.inspection.ledger import Ledger
 from fastrecon_jax.inspection.models import Model
-from fastrecon_jax.inspection.pipeline import Pipeline
+from fastrecon_jax.inspection.pipeline import OVERLAYS, Outputs, Pipeline
 from fastrecon_jax.inspection.reading import Job
 from fastrecon_jax.inspection.routing import Router
 from fastrecon_jax.inspection.rows import UNREADABLE, Counts, Row, kind
@@ -108,34 +108,34 @@ def _facts(config: PredictConfig, loaded: Sequence[Model]) -> dict:
 def _inspect(task: _Task, paths: Sequence[Path]) -> int:
     start, config = time.perf_counter(), task.config
     if config.overlays != NONE:
-        files.make_directory(task.directory / pipeline.OVERLAYS)
+        files.make_directory(task.directory / OVERLAYS)
     jobs, resumed = _jobs(task, paths)
     task.tell(_introduction(task, len(jobs), len(resumed)))
     watcher = _watcher(task, resumed) if config.watch else None
     with tqdm(total=len(jobs), unit="image", disable=config.watch or None, leave=False) as bar:
         progress = _Progress(task, resumed, bar, watcher)
-        outputs = pipeline.Outputs(task.directory, task.ledger, config.overlays, config.overlay_format, progress)
-        line = Pipeline(task.models, task.router, outputs)
+        outputs = Outputs(task.directory, task.ledger, config.overlays, config.overlay_format, progress)
+        pipeline = Pipeline(task.models, task.router, outputs)
         try:
-            interrupt = _until_interrupted(task, line, jobs, progress, watcher)
-            line.close()
+            interrupt = _until_interrupted(task, pipeline, jobs, progress, watcher)
+            pipeline.close()
         except InputError as error:
-            raise _give_up(task, line, error) from None
-    seconds = time.perf_counter() - start - line.preparation
+            raise _give_up(task, pipeline, error) from None
+    seconds = time.perf_counter() - start - pipeline.preparation
     write_page(task)
-    task.tell(_summary(task, progress, seconds, line.preparation))
+    task.tell(_summary(task, progress, seconds, pipeline.preparation))
     if interrupt and not config.watch:
         raise interrupt
     return SOME_UNREADABLE if progress.counts[UNREADABLE] else 0
 
 
 def _until_interrupted(
-    task: _Task, line: Pipeline, jobs: Sequence[Job], progress: _Progress, watcher: Watcher | None
+    task: _Task, pipeline: Pipeline, jobs: Sequence[Job], progress: _Progress, watcher: Watcher | None
 ) -> KeyboardInterrupt | None:
     try:
-        _once(task, line, jobs)
+        _once(task, pipeline, jobs)
         if watcher is not None:
-            _watch(task, line, progress, watcher)
+            _watch(task, pipeline, progress, watcher)
     except KeyboardInterrupt as error:
         return error
     return None
@@ -143,10 +143,10 @@ def _until_interrupted(
 
 def _jobs(task: _Task, paths: Iterable[Path]) -> tuple[list[Job], list[Row]]:
     """Images to be inspected, and the rows of those that an earlier run has inspected as they are."""
-    earlier = task.ledger.latest([reading.shown(path) for path in paths])
+    earlier = task.ledger.latest([reading.path_text(path) for path in paths])
     jobs, resumed = [], []
     for path in paths:
-        row = earlier.get(reading.shown(path))
+        row = earlier.get(reading.path_text(path))
         if row is not None and row.verdict and (row.size, row.modified) == reading.stamp(path):
             resumed.append(row)
         else:
@@ -160,7 +160,7 @@ def _job(task: _Task, path: Path) -> Job:
     return Job(path, choice, recipe.preprocessing._replace(max_pixels=task.config.max_pixels))
 
 
-def _once(task: _Task, line: Pipeline, jobs: Sequence[Job]) -> None:
+def _once(task: _Task, pipeline: Pipeline, jobs: Sequence[Job]) -> None:
     """All that is there now, in batches."""
     if task.config.watch:  # what was written a moment ago may not be complete
         now = time.time_ns()
@@ -169,8 +169,8 @@ def _once(task: _Task, line: Pipeline, jobs: Sequence[Job]) -> None:
     images = reading.stream(jobs, small=task.config.overlays != NONE, buffer_size=2 * batch_size + 8)
     with contextlib.closing(images):
         for image in images:
-            line.take(image, batch_size=batch_size)
-    line.flush(batch_size=batch_size)
+            pipeline.take(image, batch_size=batch_size)
+    pipeline.flush(batch_size=batch_size)
 
 
 def _watcher(task: _Task, resumed: Iterable[Row]) -> Watcher:
@@ -178,15 +178,15 @@ def _watcher(task: _Task, resumed: Iterable[Row]) -> Watcher:
     return Watcher(task.config.images, wanted=watching.outside(task.directory), done=done)
 
 
-def _watch(task: _Task, line: Pipeline, progress: _Progress, watcher: Watcher) -> None:
+def _watch(task: _Task, pipeline: Pipeline, progress: _Progress, watcher: Watcher) -> None:
     """Images as they arrive, each by itself, for ever; the page is written anew when there is time."""
-    line.warm_up(batch_size=1)
+    pipeline.warm_up(batch_size=1)
     task.tell(f"watching {task.config.images}; Ctrl-C ends it\n")
     on_page, due = 0, time.monotonic() + _PAGE_EVERY
     while True:
         complete = watcher.look()
         for path in complete:
-            _arrived(task, line, watcher, path)
+            _arrived(task, pipeline, watcher, path)
         if not complete and progress.done > on_page and time.monotonic() > due:
             on_page, start = progress.done, time.monotonic()
             write_page(task)
@@ -194,19 +194,19 @@ def _watch(task: _Task, line: Pipeline, progress: _Progress, watcher: Watcher) -
         time.sleep(task.config.interval)
 
 
-def _arrived(task: _Task, line: Pipeline, watcher: Watcher, path: Path) -> None:
+def _arrived(task: _Task, pipeline: Pipeline, watcher: Watcher, path: Path) -> None:
     image = reading.read(_job(task, path), small=task.config.overlays != NONE)
     if reading.stamp(path) != (image.size, image.modified) or (image.error and not watcher.is_hopeless(path)):
         return  # it is gone, still being written, or may be
-    line.take(image, batch_size=1)
+    pipeline.take(image, batch_size=1)
 
 
-def _give_up(task: _Task, line: Pipeline, error: InputError) -> InputError:
+def _give_up(task: _Task, pipeline: Pipeline, error: InputError) -> InputError:
     """Keep what can be kept when results cannot be written any more, and say so."""
     with contextlib.suppress(InputError):
-        line.close(cancel=True)
+        pipeline.close(cancel=True)
         write_page(task)
-    return InputError(f"{error}; {task.ledger.count} rows are complete, and the same command goes on behind them")
+    return InputError(f"{error}; {task.ledger.count} rows are complete, and the same command resumes after them")
 
 
 def write_page(task: _Task) -> None:

@@ -148,7 +148,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in images.ENDINGS and not path.name.startswith(".")
 
 
-def shown(path: Path) -> str:
+def path_text(path: Path) -> str:
     """A path as rows of results hold it; bytes that are not UTF-8 as backslashes and numbers."""
     try:
         return files.text(path)

@@ -22,7 +22,7 @@ def introduction(engine: Engine) -> str:
     )
 
 
-def of_fit(fitted: Fitted) -> str:
+def describe_fit(fitted: Fitted) -> str:
     """The calibration in words, and the warnings."""
     limits, good = fitted.part.limits, fitted.part.good
     low, high = calibration.rate_interval(limits.scores, limits.rate)
@@ -42,7 +42,7 @@ def of_fit(fitted: Fitted) -> str:
     return "".join(lines)
 
 
-def of_extension(old: Part, new: Part) -> str:
+def describe_extension(old: Part, new: Part) -> str:
     """What more photographs changed, in a line."""
     before, after = old.limits, new.limits
     return (

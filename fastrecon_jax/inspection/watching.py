@@ -37,7 +37,7 @@ class Watcher:
         self._pending = {}
         complete, there = [], {}
         for path in dict.fromkeys(reading.listed(self.patterns)):
-            stamp, text = reading.stamp(path), reading.shown(path)
+            stamp, text = reading.stamp(path), reading.path_text(path)
             if text in self._done:
                 there[text] = self._done.pop(text)
             if stamp == (0, 0) or there.get(text) == stamp or not self.wanted(path):

@@ -22,7 +22,7 @@ class Recipe:
     Attributes:
         encoder: name of a registered encoder.
         stages: names of its stages, the finest first; empty for those of the method's strides.
-        weights: where they come from, as `encoders.create` takes it; empty for the pretrained ones.
+        weights: where the encoder's weights come from, as `encoders.create` takes it; empty for the pretrained ones.
         weights_sha256: hash of the weights file, empty for random ones; None if any will do.
         dtype: float32, tfloat32 or bfloat16.
         image_size: side of the resized image, in pixels.
@@ -53,9 +53,9 @@ class Engine(NamedTuple):
     """A recipe with its weights and its compiled programs; b images, k support images.
 
     Attributes:
-        recipe: it was made from, with the hash of the weights.
-        encoder: with its weights.
-        method: with its settings.
+        recipe: the recipe that it was made from, with the hash of the weights.
+        encoder: the encoder with its weights.
+        method: the method with its settings.
         encode: encoder and images (b, H, W, 3), 0 to 255, to the stages (b, h_i, w_i, c_i).
         fit: stages of the support (k, h_i, w_i, c_i) and a key to the method's state.
         inspect: encoder, state and images (b, H, W, 3) to scores (b,) and maps (b, H, W).

@@ -138,10 +138,11 @@ def test_pictures_in_a_watched_folder_are_not_inspected(disc, tmp_path):
 def test_the_command_ends_orderly_on_signals(disc, tmp_path, number):
     folder = line.write(tmp_path / "in dir", 1)
     command = [sys.executable, "-m", "fastrecon_jax.predict", f"--model={disc}", f"--images={folder}", "--watch"]
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     process = subprocess.Popen(
         [*command, f"--output_dir={tmp_path / 'out'}", "--interval=0.1"],
         cwd=ROOT,
-        env={**os.environ, "FASTRECON_COMPILATION_CACHE": str(tmp_path / "cache")},
+        env=environment | {"FASTRECON_COMPILATION_CACHE": str(tmp_path / "cache")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
