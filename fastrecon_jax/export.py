@@ -1,7 +1,7 @@
 """Export a part: `python -m fastrecon_jax.export --model=part.safetensors --format=onnx --output=part.onnx`."""
 
 from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.exporting import export
+from fastrecon_jax.exporting import command
 from fastrecon_jax.exporting.config import ExportConfig
 
 CONFIG = ExportConfig
@@ -9,7 +9,7 @@ CONFIG = ExportConfig
 
 def main() -> None:
     """Build the settings from the flags and export the part."""
-    export.export(flags.read(CONFIG), tell=commands.tell)
+    command.export(flags.read(CONFIG), tell=commands.tell)
 
 
 if __name__ == "__main__":

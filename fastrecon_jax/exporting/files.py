@@ -2,30 +2,28 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
-from fastrecon_jax import composition
-from fastrecon_jax.encoders import registry
+from fastrecon_jax import encoders
+from fastrecon_jax.detector import Detector, Inspection
+from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting import onnx, stablehlo
-from fastrecon_jax.methods import Method
 
 FORMATS = ("stablehlo", "onnx")
 LARGEST = 2_000_000_000  # bytes; protobuf and flatbuffers end at 2 GiB
-# Seen: up to 5e-6, and 2e-4 for SPADE, where rounding decides between two rows of the bank that are almost as near.
-_ROUNDING, _ROUNDING_OF_CHOICES = 1e-4, 1e-3
 
 Images = UInt8[np.ndarray, "b H W 3"]
 Results = tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b crop crop"]]
 
 
 class Differences(NamedTuple):
-    """How far a file's results are from the program's.
+    """How far a file's results are from the program's; see `Method.export_tolerance` for what is rounding.
 
     Attributes:
         score: largest difference of an image score, as a share of the largest score.
@@ -36,28 +34,44 @@ class Differences(NamedTuple):
     map: float
 
 
-def tolerance(method: str) -> float:
-    """Up to which differences are rounding in float32.
+def program(
+    encoder: Encoder, detector: Detector, state: Any, *, image_size: int, height: int, width: int
+) -> Callable[[UInt8[Array, "b H W 3"]], Inspection]:
+    """A fitted part as one pure function of photographs of one size.
 
     Args:
-        method: its name.
+        encoder: frozen.
+        detector: method with the settings of the fit, and the map's size.
+        state: what the method fitted.
+        image_size: side of the square to which photographs are resized before the centre is cut out, in pixels.
+        height: of the photographs, in pixels.
+        width: of the photographs, in pixels.
 
     Returns:
-        A limit for `Differences`.
+        RGB photographs (b, height, width, 3), 0 to 255, to scores (b,) and maps (b, crop, crop). It raises a ValueError
+        where photographs are of another size.
     """
-    return _ROUNDING_OF_CHOICES if method == "spade" else _ROUNDING
+
+    def inspect(photographs):
+        check_size(photographs.shape[1:], (height, width, 3))
+        return detector.inspect_photographs(encoder, state, photographs, image_size=image_size)
+
+    return inspect
+
+
+def check_size(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Raise a ValueError unless images have the shape (height, width, 3) that a part takes."""
+    if tuple(shape) != tuple(expected):
+        raise ValueError(f"images of {tuple(shape)} are not allowed: the part takes {tuple(expected)}")
 
 
 def export(
     kind: str,
-    encoder: registry.Encoder,
-    method: Method,
-    arrays: composition.Arrays,
+    encoder: Encoder,
+    detector: Detector,
+    state: Any,
     *,
-    crop_size: int,
     image_size: int,
-    image_score: str = "",
-    sigma: float = 4.0,
     height: int,
     width: int,
     facts: Mapping[str, str] | None = None,
@@ -66,13 +80,10 @@ def export(
 
     Args:
         kind: one of `FORMATS`.
-        encoder: frozen.
-        method: with the settings of the fit.
-        arrays: the encoder's weights and the method's state, which go into the file.
-        crop_size: see `inspection.compose`, as all that follow.
-        image_size: side of the resized image, in pixels.
-        image_score: how patch scores become one number.
-        sigma: of the map's blur, in pixels.
+        encoder: frozen; its weights go into the file.
+        detector: method with the settings of the fit, and the map's size.
+        state: what the method fitted; it goes into the file too.
+        image_size: side of the square to which photographs are resized before the centre is cut out, in pixels.
         height: of the photographs, in pixels.
         width: of the photographs, in pixels.
         facts: kept as metadata in an `onnx` file; `stablehlo` has no place for them.
@@ -83,31 +94,22 @@ def export(
     Raises:
         InputError: an unknown format, a package is missing, or the part does not fit into the format.
     """
-    _check(kind, encoder, arrays)
-    form = (registry.single_operations if kind == "onnx" else registry.portable)(encoder)
-    inspect = composition.compose(
-        form,
-        method,
-        crop_size=crop_size,
-        image_size=image_size,
-        image_score=image_score,
-        sigma=sigma,
-        height=height,
-        width=width,
-    )
+    _check(kind, encoder, state)
+    form = (encoders.single_operations if kind == "onnx" else encoders.portable)(encoder)
+    inspect = program(form, detector, state, image_size=image_size, height=height, width=width)
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, height, width, 3), jnp.uint8)
     if kind == "onnx":
-        return onnx.export(lambda x: inspect(arrays, x), images, facts or {})
-    return stablehlo.export(lambda x: inspect(arrays, x), images)
+        return onnx.export(lambda x: tuple(inspect(x)), images, facts or {})
+    return stablehlo.export(lambda x: tuple(inspect(x)), images)
 
 
-def _check(kind: str, encoder: registry.Encoder, arrays: composition.Arrays) -> None:
+def _check(kind: str, encoder: Encoder, state: Any) -> None:
     if kind not in FORMATS:
         raise InputError(f"unknown format {kind!r}: allowed are {', '.join(FORMATS)}")
     if kind == "onnx" and encoder.dtype != "float32":
         raise InputError(f"an encoder of {encoder.dtype} does not go into an onnx file, onnxruntime runs float32 alone")
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays))
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves((encoder, state)))
     if size > LARGEST:
         raise InputError(
             f"the part holds {size / 1e9:.1f} GB, {kind} files end at {LARGEST / 1e9:.0f}: fit it with fewer shots, a "
@@ -123,14 +125,21 @@ def load(kind: str, file: Path) -> Callable[[Images], Results]:
         file: its path.
 
     Returns:
-        Images (b, height, width, 3) to scores (b,) and maps (b, crop, crop).
+        Images (b, height, width, 3) to scores (b,) and maps (b, crop, crop). It raises a ValueError where images are of
+        another size.
 
     Raises:
         InputError: an unknown format, or a package is missing.
     """
     if kind not in FORMATS:
         raise InputError(f"unknown format {kind!r}: allowed are {', '.join(FORMATS)}")
-    return onnx.load(file) if kind == "onnx" else stablehlo.load(file)
+    loaded = onnx.load(file) if kind == "onnx" else stablehlo.load(file)
+
+    def run(images):
+        check_size(images.shape[1:], loaded.image_shape)
+        return loaded.run(images)
+
+    return run
 
 
 def probes(height: int, width: int, count: int = 3) -> Images:
@@ -163,7 +172,8 @@ def verify(original: Callable[[Images], Results], kind: str, file: Path, images:
         images: (b, height, width, 3), none of the support; `probes` will do.
 
     Returns:
-        The largest differences, to be held against `tolerance`; infinite where a file's result is not a number.
+        The largest differences, to be held against `Method.export_tolerance`; infinite where a file's result is not a
+        number.
 
     Raises:
         InputError: an unknown format, or a package is missing.
@@ -173,11 +183,11 @@ def verify(original: Callable[[Images], Results], kind: str, file: Path, images:
     largest = Differences(0.0, 0.0)
     for count in sorted({1, len(images)}):
         results = run(images[:count])
-        found = Differences(
+        differences = Differences(
             _difference(results[0], scores[:count], np.abs(scores).max()),
             _difference(results[1], maps[:count], np.ptp(maps)),
         )
-        largest = Differences(*map(max, largest, found))
+        largest = Differences(*map(max, largest, differences))
     return largest
 
 

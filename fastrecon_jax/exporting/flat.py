@@ -13,14 +13,10 @@ Inputs = Sequence[Any]  # arrays, tracers and numbers
 
 
 def flatten(function: Callable[..., Any], argument: jax.ShapeDtypeStruct) -> Callable[[jax.Array], list[jax.Array]]:
-    """Write out the loops of a function and compute what does not depend on its argument.
+    """The same function up to rounding, with its results as a flat list: traced, it holds no scan, no call and no pad.
 
-    Args:
-        function: of one array, to arrays.
-        argument: its shape, (b, H, W, 3) with b symbolic, and type.
-
-    Returns:
-        The same function up to rounding, its results as a flat list: traced, it holds no scan, no call and no pad.
+    `argument` tells the shape of the one array it takes, (b, H, W, 3) with b symbolic, and its type. What does not
+    depend on it is computed.
     """
     closed = jax.make_jaxpr(lambda x: function(x))(argument)  # a function of its own: traces are kept by function
     return lambda x: _evaluate(closed, [x], x)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting.flat import flatten
-from fastrecon_jax.exporting.packages import require
+from fastrecon_jax.exporting.packages import Loaded, require
 
 OPSET, IR_VERSION = 17, 8  # of 2022
 INPUT = "image"
@@ -21,18 +21,10 @@ OUTPUTS = ("score", "map")
 
 
 def export(inspect: Callable[..., Any], images: jax.ShapeDtypeStruct, facts: Mapping[str, str]) -> bytes:
-    """Convert a function of images.
+    """A file with the input `image` and the outputs `score` and `map`, of a function and what it closes over.
 
-    Args:
-        inspect: images (b, H, W, 3) to scores (b,) and maps (b, crop, crop); what it closes over goes into the file.
-        images: their shape, b symbolic, and type.
-        facts: kept in the file as its metadata.
-
-    Returns:
-        The file: input `image`, outputs `score` and `map`.
-
-    Raises:
-        InputError: jax2onnx is not installed or cannot convert the function.
+    `images` tells their shape, with b symbolic, and type; `facts` become the file's metadata. An InputError is raised
+    where jax2onnx is not installed or cannot convert the function.
     """
     converter = require("jax2onnx", extra="onnx")
     helper = require("onnx.helper", extra="onnx")
@@ -67,18 +59,9 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def load(file: Path) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Read a file that `export` made.
-
-    Args:
-        file: its path.
-
-    Returns:
-        Images (b, H, W, 3), uint8, to scores (b,) and maps (b, crop, crop), by onnxruntime on the CPU.
-
-    Raises:
-        InputError: onnxruntime is not installed.
-    """
+def load(file: Path) -> Loaded:
+    """Read a file that `export` made, to be run by onnxruntime on the CPU; an InputError if that is not installed."""
     runtime = require("onnxruntime", extra="onnx")
     session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    return lambda images: tuple(session.run(list(OUTPUTS), {INPUT: np.asarray(images)}))
+    (image,) = session.get_inputs()
+    return Loaded(tuple(image.shape[1:]), lambda images: tuple(session.run(list(OUTPUTS), {INPUT: np.asarray(images)})))

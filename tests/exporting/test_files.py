@@ -1,5 +1,6 @@
-"""Every method and format, against the program itself; each file is also run by a program that has none of ours."""
+"""Each method and each encoder in every format, against the program; each file also runs without this package."""
 
+import dataclasses
 import functools
 import importlib.util
 import json
@@ -12,21 +13,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fastrecon_jax import composition, detector, encoders, exporting, methods
+from fastrecon_jax import encoders, exporting, methods
 from fastrecon_jax.core import resample
+from fastrecon_jax.detector import Detector
 from fastrecon_jax.errors import InputError
+from tests.encoders import tiny_transformer
+from tests.exporting import small_encoder
 from tests.helpers import assert_close
 
 NEEDED = {"stablehlo": ("flatbuffers",), "onnx": ("jax2onnx", "onnx", "onnxruntime")}
-SIZES = {"crop_size": 64, "image_size": 72}
+IMAGE, CROP = 72, 64
 PHOTO = {"height": 120, "width": 100}
 # The second variants of PatchCore and SPADE compare over several blocks of the bank and choose among support images.
 VARIANTS = {
     **{name: (name, {"coreset_ratio": 0.3} if name in ("fastrecon", "patchcore") else {}) for name in methods.names()},
-    "patchcore of the paper": ("patchcore", {"coreset_ratio": 1.0, "patchcore_reweighting": 9, "neighbours": 3}),
+    "patchcore of the paper": ("patchcore", {"coreset_ratio": 1.0, "reweighting": 9, "neighbours": 3}),
     "spade of few": ("spade", {"neighbours": 3}),
 }
 SUPPORT = {"patchcore of the paper": 18}
+# Each encoder once in the format that converts its operations one by one, one of each family in the other.
+ENCODERS = [("onnx", name) for name in encoders.names() if name != "small"]
+ENCODERS += [("stablehlo", name) for name in ("resnet18", "efficientnet_lite0", "tiny_transformer")]
+assert small_encoder.build and tiny_transformer.build
 each_format = pytest.mark.parametrize("kind", exporting.FORMATS)
 
 
@@ -41,45 +49,52 @@ def photographs(seed, count):
 
 
 @functools.cache
-def encoder(name):
-    return encoders.create(name, **({"weights": "random"} if name == "resnet18" else {}))
-
-
-@functools.cache
 def part(encoder_name, variant):
-    """(method, arrays, the program's function of images)."""
+    """(encoder, detector, state, the program as a function of images)."""
     name, settings = VARIANTS[variant]
-    method, frozen = methods.create(name, methods.MethodSettings(**settings), map_size=64), encoder(encoder_name)
-    support = resample.resize_and_crop(jnp.asarray(photographs(0, SUPPORT.get(variant, 5))), **SIZES)
-    fit = jax.jit(lambda params, x: method.fit(jax.vmap(method.embed)(detector.encode(frozen, params, x)), KEY))
-    arrays = composition.Arrays(frozen.params, fit(frozen.params, support))
-    inspect = composition.compose(frozen, method, **SIZES, **PHOTO)
-    return method, arrays, jax.jit(lambda x: inspect(arrays, jnp.asarray(x)))
+    crop = 63 if encoder_name == "tiny_transformer" else CROP  # its patches have 7 pixels
+    detector = Detector(methods.create(name, settings, map_size=crop), crop)
+    stages = encoders.stages_of(encoder_name, detector.method.strides)
+    encoder = encoders.create(encoder_name, stages=stages, weights="random")
+    support = jnp.asarray(photographs(0, SUPPORT.get(variant, 5)))
+
+    @jax.jit
+    def fit(encoder, photographs):
+        images = resample.resize_and_crop(photographs, image_size=IMAGE, crop_size=crop)
+        return detector.fit(encoder(images), jax.random.key(0))
+
+    state = fit(encoder, support)
+    inspect = jax.jit(functools.partial(detector.inspect_photographs, image_size=IMAGE))
+    return encoder, detector, state, lambda images: tuple(inspect(encoder, state, jnp.asarray(images)))
 
 
-KEY = jax.random.key(0)
 FACTS = {"part": "bottle", "threshold": "0.5"}
 
 
-def export(kind, encoder_name, variant, **changes):
-    method, arrays, _ = part(encoder_name, variant)
+def export(kind, encoder_name="small", variant="fastrecon", **changes):
+    encoder, detector, state, _ = part(encoder_name, variant)
     return exporting.export(
-        kind, encoder(encoder_name), method, arrays, **{**SIZES, **PHOTO, "facts": FACTS, **changes}
+        kind, *(encoder, detector, state), **{"image_size": IMAGE, **PHOTO, "facts": FACTS, **changes}
     )
 
 
 @each_format
-@pytest.mark.parametrize(
-    ("encoder_name", "variant"),
-    [("resnet18", variant) for variant in VARIANTS] + [("efficientnet_lite0", name) for name in methods.names()],
-)
-def test_a_file_gives_the_programs_results_for_batches_of_any_size(tmp_path, encoder_name, variant, kind):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_methods_file_gives_the_programs_results_for_batches_of_any_size(tmp_path, variant, kind):
     need(kind)
     file = tmp_path / "part"
-    file.write_bytes(export(kind, encoder_name, variant))
-    _, _, original = part(encoder_name, variant)
+    file.write_bytes(export(kind, "small", variant))
     images = np.concatenate([photographs(1, 1), exporting.probes(**PHOTO, count=2)])
-    assert max(exporting.verify(original, kind, file, images)) < 1e-5  # in batches of 3 and 1
+    assert max(exporting.verify(part("small", variant)[3], kind, file, images)) < 1e-5  # in batches of 3 and 1
+
+
+@pytest.mark.parametrize(("kind", "encoder_name"), ENCODERS)
+def test_every_encoders_file_gives_the_programs_results(tmp_path, encoder_name, kind):
+    need(kind)
+    file = tmp_path / "part"
+    file.write_bytes(export(kind, encoder_name, "nearest"))
+    images = exporting.probes(**PHOTO, count=1)
+    assert max(exporting.verify(part(encoder_name, "nearest")[3], kind, file, images)) < 1e-5
 
 
 ALONE = """
@@ -111,14 +126,14 @@ ABSENT = {"onnx": ("fastrecon_jax", "jax", "jaxlib", "flax"), "stablehlo": ("fas
 def test_a_program_without_ours_runs_the_file(tmp_path, kind):
     need(kind)
     file, images = tmp_path / "part", tmp_path / "images.npy"
-    file.write_bytes(export(kind, "resnet18", "fastrecon"))
+    file.write_bytes(export(kind))
     np.save(images, photographs(1, 2))
     script = ALONE.format(absent=ABSENT[kind], images=str(images), run=RUN[kind].format(file=str(file)))
     done = subprocess.run(
         [sys.executable, "-I", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert done.returncode == 0, done.stderr
-    expected = part("resnet18", "fastrecon")[2](photographs(1, 2))
+    expected = part("small", "fastrecon")[3](photographs(1, 2))
     for actual, of_program in zip(json.loads(done.stdout), expected, strict=True):
         assert_close(actual, of_program, 1e-5)
 
@@ -127,7 +142,7 @@ def test_an_onnx_file_is_valid_names_its_tensors_and_keeps_the_facts():
     need("onnx")
     import onnx
 
-    model = onnx.load_from_string(export("onnx", "resnet18", "fastrecon"))
+    model = onnx.load_from_string(export("onnx"))
     onnx.checker.check_model(model, full_check=True)
     shapes = {
         value.name: [side.dim_param or side.dim_value for side in value.type.tensor_type.shape.dim]
@@ -140,7 +155,7 @@ def test_an_onnx_file_is_valid_names_its_tensors_and_keeps_the_facts():
 
 def test_a_stablehlo_file_runs_on_all_platforms():
     need("stablehlo")
-    exported = jax.export.deserialize(bytearray(export("stablehlo", "resnet18", "fastrecon")))
+    exported = jax.export.deserialize(bytearray(export("stablehlo")))
     assert exported.platforms == ("cpu", "cuda", "tpu")
     assert [str(x.shape) for x in exported.in_avals] == ["(batch, 120, 100, 3)"]
     assert [str(x.shape) for x in exported.out_avals] == ["(batch,)", "(batch, 64, 64)"]
@@ -150,32 +165,44 @@ def test_a_stablehlo_file_runs_on_all_platforms():
 def test_a_file_that_gives_something_else_is_found_out(tmp_path, kind):
     need(kind)
     file = tmp_path / "part"
-    file.write_bytes(export(kind, "resnet18", "fastrecon"))
-    _, _, other = part("resnet18", "nearest")
-    differences = exporting.verify(other, kind, file, exporting.probes(**PHOTO))
-    assert min(differences) > exporting.tolerance("fastrecon")
+    file.write_bytes(export(kind))
+    differences = exporting.verify(part("small", "nearest")[3], kind, file, exporting.probes(**PHOTO))
+    assert min(differences) > part("small", "fastrecon")[1].method.export_tolerance
+
+
+@each_format
+def test_images_of_another_size_are_refused(tmp_path, kind):
+    need(kind)
+    message = r"images of \(120, 101, 3\) are not allowed: the part takes \(120, 100, 3\)"
+    file, images = tmp_path / "part", np.zeros((1, 120, 101, 3), np.uint8)
+    file.write_bytes(export(kind))
+    with pytest.raises(ValueError, match=message):
+        exporting.load(kind, file)(images)
+    inspect = exporting.program(*part("small", "fastrecon")[:3], image_size=IMAGE, **PHOTO)
+    with pytest.raises(ValueError, match=message):
+        inspect(jnp.asarray(images))
 
 
 def test_an_unknown_format():
     with pytest.raises(InputError, match="unknown format 'coreml': allowed are stablehlo, onnx"):
-        export("coreml", "resnet18", "fastrecon")
+        export("coreml")
     with pytest.raises(InputError, match="unknown format 'coreml'"):
         exporting.load("coreml", Path("part"))
 
 
 def test_bfloat16_does_not_go_into_onnx():
-    method, arrays, _ = part("resnet18", "fastrecon")
-    frozen = encoder("resnet18")._replace(dtype="bfloat16")
+    encoder, detector, state, _ = part("small", "fastrecon")
+    half = dataclasses.replace(encoder, dtype="bfloat16")
     with pytest.raises(InputError, match="an encoder of bfloat16 does not go into an onnx file"):
-        exporting.export("onnx", frozen, method, arrays, **SIZES, **PHOTO)
+        exporting.export("onnx", half, detector, state, image_size=IMAGE, **PHOTO)
 
 
 @each_format
 def test_parts_beyond_two_gigabytes_are_refused(kind):
-    method, arrays, _ = part("resnet18", "fastrecon")
-    large = arrays._replace(state=np.broadcast_to(np.float32(0), (600_000, 1000)))
+    encoder, detector, *_ = part("small", "fastrecon")
+    large = np.broadcast_to(np.float32(0), (600_000, 1000))
     with pytest.raises(InputError, match=f"the part holds 2.4 GB, {kind} files end at 2: fit it with fewer shots"):
-        exporting.export(kind, encoder("resnet18"), method, large, **SIZES, **PHOTO)
+        exporting.export(kind, encoder, detector, large, image_size=IMAGE, **PHOTO)
 
 
 @pytest.mark.parametrize(
@@ -184,12 +211,16 @@ def test_parts_beyond_two_gigabytes_are_refused(kind):
 def test_a_missing_package_names_the_extra(monkeypatch, kind, package, extra):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf"exporting needs {package}.*pip install -e \"\.\[{extra}\]\""):
-        export(kind, "resnet18", "fastrecon")
+        export(kind)
 
 
 def test_what_cannot_be_converted_says_so():
     need("onnx")
-    method, arrays, _ = part("resnet18", "nearest")
-    odd = method._replace(score=lambda state, features: jax.lax.cond(features.sum() > 0, jnp.sin, jnp.cumsum, features))
+    encoder, detector, state, _ = part("small", "nearest")
+
+    def odd(state, features):
+        return jax.lax.cond(features.sum() > 0, jnp.sin, jnp.cumsum, features)
+
+    unknown = dataclasses.replace(detector, method=detector.method._replace(score=odd))
     with pytest.raises(InputError, match=r"jax2onnx .* cannot convert this part"):
-        exporting.export("onnx", encoder("resnet18"), odd, arrays, **SIZES, **PHOTO)
+        exporting.export("onnx", encoder, unknown, state, image_size=IMAGE, **PHOTO)

@@ -5,17 +5,23 @@ import pytest
 
 from fastrecon_jax import exporting
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.exporting import export as shipping
+from fastrecon_jax.exporting import command
 from fastrecon_jax.exporting.config import ExportConfig
-from tests.inspection.test_fit import fit
+from tests.exporting import small_encoder
+from tests.inspection import test_fit
 from tests.parts.helpers import picture, write
 
 pytest.importorskip("flatbuffers", reason="needs the extra export: flatbuffers")
+assert small_encoder.build
+
+
+def fit(tmp_path, **changes):
+    return test_fit.fit(tmp_path, encoder="small", stages=("middle", "coarse"), **changes)
 
 
 def export(tmp_path, tell=lambda text: None, **changes):
     known = {"model": str(tmp_path / "disc.safetensors"), "format": "stablehlo", "output": str(tmp_path / "disc.out")}
-    return shipping.export(ExportConfig(**(known | changes)), tell=tell)
+    return command.export(ExportConfig(**(known | changes)), tell=tell)
 
 
 @pytest.mark.parametrize("kind", exporting.FORMATS)
@@ -40,7 +46,6 @@ def fit_scores(tmp_path, images):
 
 def test_a_file_that_differs_is_not_written(tmp_path, monkeypatch):
     fit(tmp_path, images=str(write(tmp_path / "good")))
-    monkeypatch.setattr(exporting, "tolerance", lambda method: 0.0)
     monkeypatch.setattr(exporting, "verify", lambda *_: exporting.Differences(1e-3, 1e-3))
     with pytest.raises(InputError, match=r"differs from the part by 1.0e-03 \(scores\) and 1.0e-03 \(maps\)"):
         export(tmp_path)
