@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import platform
+import time
 import zlib
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fastrecon_jax.errors import InputError
 VARIABLE = "FASTRECON_COMPILATION_CACHE"
 OFF = "off"
 _SETTINGS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
+_LOOKED, _SLACK = ".looked", 60.0  # a file that says when entries were read last; seconds that clocks may differ
 _ZLIB = b"\x78"  # the first byte of an entry; with the package zstandard they begin otherwise and are left alone
 
 
@@ -61,11 +63,20 @@ def _processor() -> str:
 
 
 def _remove_damaged(directory: Path) -> None:
-    """Entries that a full disk or a killed process cut short: jax would warn of them at each start and never repair."""
+    """Entries that a full disk or a killed process cut short: jax would warn of them at each start and never repair.
+
+    Only those that were written since the last look are read: a cache may hold thousands.
+    """
+    looked, now = directory / _LOOKED, time.time()
+    since = looked.stat().st_mtime - _SLACK if looked.exists() else 0.0
     for entry in directory.glob("*-cache"):
+        if entry.stat().st_mtime < since:
+            continue
         data = entry.read_bytes()
         if not data or (data.startswith(_ZLIB) and not _is_whole(data)):
             entry.unlink(missing_ok=True)
+    looked.touch()
+    os.utime(looked, (now, now))  # what is written meanwhile is read next time
 
 
 def _is_whole(data: bytes) -> bool:

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import options, timing
-from fastrecon_jax import detector, encoders, methods
+from fastrecon_jax import encoders, methods
 from fastrecon_jax.core import coreset, k_center
 from fastrecon_jax.data import datasets, loader
+from fastrecon_jax.evaluation import programs
 from fastrecon_jax.evaluation.config import EvalConfig
 
 PART = {"numpy": 64, "scikit-learn": 24, "PyTorch": 8}  # centres that are timed; the time of all is in proportion
@@ -113,12 +114,12 @@ def _features(rows: int) -> np.ndarray:
     dataset = datasets.open_dataset(options.DATASET.value, options.DATA_DIR.value)
     (name,) = datasets.select(dataset, (options.CATEGORY.value or dataset.categories[0],))
     encoder = encoders.create(options.ENCODER.value, weights=options.WEIGHTS.value)
-    programs = detector.create(encoder, [], map_size=224)
-    embed = jax.jit(jax.vmap(methods.create("fastrecon", methods.MethodSettings(), map_size=224).embed))
+    compiled = programs.create(encoder, [], map_size=224)
+    embed = jax.jit(jax.vmap(methods.create("fastrecon").embed))
     config, found = EvalConfig(batch_size=options.BATCH_SIZE.value), []
     how = {"batch_size": config.batch_size, "threads": options.THREADS.value}
     for batch in loader.batches(dataset.open_category(name).train, config.preprocessing, **how):
-        features = np.asarray(embed(programs.encode(programs.params, jnp.asarray(batch.images))))
+        features = np.asarray(embed(compiled.encode(compiled.encoder, jnp.asarray(batch.images))))
         found.append(features[: batch.count].reshape(-1, features.shape[-1]))
         if sum(map(len, found)) >= rows:
             break

@@ -6,9 +6,9 @@ import sys
 import jax.numpy as jnp
 
 from benchmarks import options, timing
-from fastrecon_jax import detector, encoders
+from fastrecon_jax import encoders
 from fastrecon_jax.data import datasets, loader
-from fastrecon_jax.evaluation import encoding
+from fastrecon_jax.evaluation import encoding, programs
 from fastrecon_jax.evaluation.config import EvalConfig
 
 
@@ -19,7 +19,7 @@ def run() -> None:
     (name,) = datasets.select(dataset, (name,))
     images = dataset.open_category(name).test
     encoder = encoders.create(options.ENCODER.value, weights=options.WEIGHTS.value)
-    programs = detector.create(encoder, [], map_size=224)
+    compiled = programs.create(encoder, [], map_size=224)
     config = EvalConfig(batch_size=options.BATCH_SIZE.value)
     batch = jnp.zeros((config.batch_size, config.crop_size, config.crop_size, 3), jnp.uint8)
     how = {"batch_size": config.batch_size, "threads": options.THREADS.value}
@@ -30,11 +30,11 @@ def run() -> None:
 
     def encode() -> None:
         for _ in range(0, len(images), config.batch_size):
-            encoding.timed(programs.encode, programs.params, batch)
+            encoding.timed(compiled.encode, compiled.encoder, batch)
 
     def both() -> None:
         for one in loader.batches(images, config.preprocessing, **how):
-            encoding.timed(programs.encode, programs.params, jnp.asarray(one.images))
+            encoding.timed(compiled.encode, compiled.encoder, jnp.asarray(one.images))
 
     counts = {
         "decode + resize": len(images),

@@ -1,66 +1,22 @@
 """From images on the device to anomaly maps: the encoder, the scoring, and both in one program."""
 
-import functools
 import itertools
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import options, timing
-from fastrecon_jax import detector, encoders, methods
-from fastrecon_jax.core import scoring
-from fastrecon_jax.encoders import registry
+from fastrecon_jax import encoders, methods
+from fastrecon_jax.detector import Detector
+from fastrecon_jax.encoders.weights import RANDOM
 from fastrecon_jax.runtime import compiler
 
 _SIDE = 224
 _SHOTS = 8
 TURN = 0.4  # seconds
-
-
-class Programs(NamedTuple):
-    """Of an encoder and a method.
-
-    Attributes:
-        encode: (params, images) to stages.
-        score: (state, stages) to maps and image scores.
-        both: (params, state, images) to maps and image scores.
-        fit: (stages of the support, key) to the state.
-    """
-
-    encode: Callable[..., Any]
-    score: Callable[..., Any]
-    both: Callable[..., Any]
-    fit: Callable[..., Any]
-
-
-def programs(encoder: encoders.Encoder, method: methods.Method) -> Programs:
-    """What is measured.
-
-    Args:
-        encoder: frozen.
-        method: with its settings.
-
-    Returns:
-        The programs, not jitted.
-    """
-    score_one = detector.scorer(method)
-    to_map = functools.partial(scoring.anomaly_map, height=_SIDE, width=_SIDE, sigma=4.0)
-
-    def score(state, stages):
-        patches, images = jax.vmap(lambda one: score_one(state, method.embed(one)))(stages)
-        return jax.vmap(to_map)(patches), images
-
-    encode = functools.partial(detector.encode, encoder)
-    return Programs(
-        encode=encode,
-        score=score,
-        both=lambda params, state, images: score(state, encode(params, images)),
-        fit=functools.partial(detector.fit_one, method),
-    )
 
 
 def parts(encoder: encoders.Encoder, method: methods.Method, batch: int) -> dict[str, Callable[[], object]]:
@@ -76,19 +32,20 @@ def parts(encoder: encoders.Encoder, method: methods.Method, batch: int) -> dict
     """
     images = jax.device_put(np.random.default_rng(0).integers(0, 256, (batch, _SIDE, _SIDE, 3)).astype(np.uint8))
     support = jax.device_put(np.random.default_rng(1).integers(0, 256, (_SHOTS, _SIDE, _SIDE, 3)).astype(np.uint8))
-    of = programs(encoder, method)
-    known, key = jax.jit(of.encode)(encoder.params, support), jax.random.key(0)
-    fit = compiler.jit(of.fit).lower(known, key).compile()
-    state = fit(known, key)
-    encode = compiler.jit(of.encode).lower(encoder.params, images).compile()
-    stages = encode(encoder.params, images)
-    score = compiler.jit(of.score).lower(state, stages).compile()
-    both = compiler.jit(of.both).lower(encoder.params, state, images).compile()
+    detector, key = Detector(method, map_size=_SIDE), jax.random.key(0)
+    encode = compiler.jit(lambda encoder, images: encoder(images))
+    of_support = encode(encoder, support)
+    fit = compiler.jit(lambda support, key: detector.fit(support, key)).lower(of_support, key).compile()
+    state = fit(of_support, key)
+    encode = encode.lower(encoder, images).compile()
+    stages = encode(encoder, images)
+    score = compiler.jit(detector.inspect).lower(state, stages).compile()
+    both = compiler.jit(detector.inspect_images).lower(encoder, state, images).compile()
     return {
-        "encoder": lambda: jax.block_until_ready(encode(encoder.params, images)),
+        "encoder": lambda: jax.block_until_ready(encode(encoder, images)),
         "scoring": lambda: jax.block_until_ready(score(state, stages)),
-        "both": lambda: jax.block_until_ready(both(encoder.params, state, images)),
-        "fit": lambda: jax.block_until_ready(fit(known, key)),
+        "both": lambda: jax.block_until_ready(both(encoder, state, images)),
+        "fit": lambda: jax.block_until_ready(fit(of_support, key)),
     }
 
 
@@ -100,7 +57,7 @@ def run() -> None:
     rows = []
     for name, method in itertools.product(options.ENCODERS.value, map(methods.create, options.METHODS.value)):
         stages = encoders.stages_of(name, method.strides)
-        encoder = encoders.create(name, stages=stages, weights=registry.RANDOM, dtype=options.DTYPE.value)
+        encoder = encoders.create(name, stages=stages, weights=RANDOM, dtype=options.DTYPE.value)
         for batch in map(int, options.BATCHES.value):
             found = timing.medians(timing.in_turn(parts(encoder, method, batch), options.REPEATS.value, at_least=TURN))
             rows.append(row([name, options.DTYPE.value, method.name, str(batch)], batch, found))

@@ -16,26 +16,26 @@ def step(name):
     begin = now
 import jax
 step("import jax")
-from fastrecon_jax import compilation_cache, runtime
-from fastrecon_jax.parts import predicting, recipe
+import fastrecon_jax
+from fastrecon_jax.inspection import predict
+from fastrecon_jax.parts import engine
+from fastrecon_jax.runtime import compiler
 step("import fastrecon_jax")
-runtime.keep_memory()
-compilation_cache.enable()
+fastrecon_jax.configure()
 jax.devices()
 step("devices")
-from fastrecon_jax import detector, encoders
-import functools
+from fastrecon_jax import encoders
 encoder = encoders.create({encoder!r}, weights={weights!r})
 step("weights")
 import numpy as np
 images = np.zeros((1, 224, 224, 3), np.uint8)
-encode = runtime.jit(functools.partial(detector.encode, encoder)).lower(encoder.params, images)
+encode = compiler.jit(lambda encoder, images: encoder(images)).lower(encoder, images)
 step("trace")
 encode = encode.compile()
 step("compile")
-jax.block_until_ready(encode(encoder.params, images))
+jax.block_until_ready(encode(encoder, images))
 step("first image")
-jax.block_until_ready(encode(encoder.params, images))
+jax.block_until_ready(encode(encoder, images))
 step("second image")
 """
 

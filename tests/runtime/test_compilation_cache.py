@@ -3,15 +3,18 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from fastrecon_jax.runtime import compilation_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import logging, jax, jax.numpy as jnp
 logging.basicConfig(level=logging.WARNING)
-from fastrecon_jax import compilation_cache
+from fastrecon_jax.runtime import compilation_cache
 print(compilation_cache.enable())
 print(jax.jit(lambda x: jnp.sin(x) + 2)(jnp.zeros(3)).sum())
 """
@@ -68,3 +71,15 @@ def test_damaged_programs_are_compiled_again(tmp_path, damage):
     _, errors = run(FASTRECON_COMPILATION_CACHE=str(tmp_path))
     assert errors == ""
     assert all(len(entry.read_bytes()) > 100 for entry in entries(tmp_path))
+
+
+def test_only_new_programs_are_read_again(tmp_path):
+    for name in ("old", "new"):
+        (tmp_path / f"{name}-cache").write_bytes(b"")
+    hour_ago = time.time() - 3600
+    os.utime(tmp_path / "old-cache", (hour_ago - 3600, hour_ago - 3600))
+    (tmp_path / compilation_cache._LOOKED).touch()
+    os.utime(tmp_path / compilation_cache._LOOKED, (hour_ago, hour_ago))
+    compilation_cache._remove_damaged(tmp_path)
+    assert [path.name for path in tmp_path.glob("*-cache")] == ["old-cache"]
+    assert time.time() - (tmp_path / compilation_cache._LOOKED).stat().st_mtime < 60
