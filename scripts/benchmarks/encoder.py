@@ -1,17 +1,16 @@
 """Our encoders against PyTorch and ONNX Runtime: same network, same weights, same images, in turn."""
 
-import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from flax import nnx
 
 from benchmarks import graph, options, peers, timing
-from fastrecon_jax import detector, encoders
-from fastrecon_jax.encoders import registry, weights
+from fastrecon_jax import encoders
+from fastrecon_jax.encoders import weights
+from fastrecon_jax.encoders.encoder import normalise
 from fastrecon_jax.runtime import compiler
 
 _SIDE = 224
@@ -38,24 +37,20 @@ def run() -> None:
 
 def _parts(name: str, batch: int) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
     """What is run in turn, and how far each is from ours, relative to the largest value of its stage."""
-    encoder = encoders.create(name, weights=registry.RANDOM)
+    encoder = encoders.create(name, weights=weights.RANDOM)
     images = np.random.default_rng(0).integers(0, 256, (batch, _SIDE, _SIDE, 3)).astype(np.uint8)
-    normalised = np.asarray(registry.normalise(images))
-    encode = compiler.jit(functools.partial(detector.encode, encoder)).lower(encoder.params, images).compile()
+    normalised = np.asarray(normalise(images, encoder.registration.mean, encoder.registration.std))
+    encode = compiler.jit(lambda encoder, images: encoder(images)).lower(encoder, images).compile()
     on_device = jax.device_put(images)
-    parts = {_OURS: lambda: jax.block_until_ready(encode(encoder.params, on_device))}
-    made = graph.trace(_module(name, encoder.stages), encoder.stages, _SIDE)
+    parts = {_OURS: lambda: jax.block_until_ready(encode(encoder, on_device))}
+    module = encoders.registration(name).build(weights.Random(), encoder.stages)
+    made = graph.trace(module, encoder.stages, _SIDE)
     channels_first = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
     parts |= _torch(made, channels_first)
     if session := _onnx(made):
         parts["ONNX Runtime"] = lambda: session(channels_first)
     ours = parts[_OURS]()
     return parts, {other: _difference(ours, part()) for other, part in parts.items() if other != _OURS}
-
-
-def _module(name: str, stages: Sequence[str]) -> nnx.Module:
-    family = registry.FAMILIES[name]
-    return family.build(weights.Random(), stages)
 
 
 def _torch(made: graph.Graph, images: np.ndarray) -> dict[str, Callable[[], object]]:

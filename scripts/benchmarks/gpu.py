@@ -10,7 +10,8 @@ import numpy as np
 from benchmarks import graph, options, peers, pipeline, timing
 from fastrecon_jax import encoders, methods
 from fastrecon_jax.core import coreset
-from fastrecon_jax.encoders import registry, weights
+from fastrecon_jax.encoders import weights
+from fastrecon_jax.encoders.encoder import DTYPES
 from fastrecon_jax.errors import InputError
 
 _ENCODER = "wide_resnet50_2"
@@ -26,14 +27,14 @@ def run() -> None:
         raise InputError("--suite=gpu needs an accelerator; --suite=pipeline measures a CPU")
     peak = pipeline.matrix_peak(jnp.bfloat16, 8192)
     sys.stdout.write(f"{timing.machine()}; bfloat16 products of 8192: {peak / 1e12:.0f} Tflop/s\n\n")
-    rows = [_row(dtype, batch, peak) for dtype in registry.DTYPES for batch in _BATCHES]
+    rows = [_row(dtype, batch, peak) for dtype in DTYPES for batch in _BATCHES]
     header = ["dtype", "batch", *pipeline.HEADER, "of the peak, %", "PyTorch, images/s", "torch.compile, images/s"]
     sys.stdout.write(timing.table(header, rows))
     sys.stdout.write(_coreset())
 
 
 def _row(dtype: str, batch: int, peak: float) -> list[str]:
-    encoder = encoders.create(_ENCODER, weights=registry.RANDOM, dtype=dtype)
+    encoder = encoders.create(_ENCODER, weights=weights.RANDOM, dtype=dtype)
     parts = pipeline.parts(encoder, methods.create("fastrecon"), batch) | _torch(encoder.stages, dtype, batch)
     found = timing.medians(timing.in_turn(parts, options.REPEATS.value, at_least=pipeline.TURN))
     theirs = [f"{batch / found[name]:.1f}" if name in found else "" for name in ("PyTorch", "torch.compile")]
@@ -50,7 +51,7 @@ def _torch(stages: tuple[str, ...], dtype: str, batch: int) -> dict[str, Callabl
     if not torch.cuda.is_available():
         return {}
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype == "tfloat32"
-    made = graph.trace(registry.FAMILIES[_ENCODER].build(weights.Random(), stages), stages, _SIDE)
+    made = graph.trace(encoders.registration(_ENCODER).build(weights.Random(), stages), stages, _SIDE)
     module = peers.torch_module(made).to("cuda", memory_format=torch.channels_last)
     images = torch.from_numpy(np.zeros((batch, 3, _SIDE, _SIDE), np.float32))
     images = images.to("cuda", memory_format=torch.channels_last)

@@ -7,22 +7,23 @@ from typing import NamedTuple
 import numpy as np
 from flax import nnx
 
-from fastrecon_jax.encoders.convolution import Convolution, symmetric, tensorflow_same
-from fastrecon_jax.encoders.efficientnet import EfficientNetLite
-from fastrecon_jax.encoders.resnet import ResNet
+from fastrecon_jax.encoders.convolution import PADDINGS, Convolution
+from fastrecon_jax.encoders.families.efficientnet import EfficientNetLite
+from fastrecon_jax.encoders.families.resnet import ResNet
+from fastrecon_jax.errors import InputError
 
 
 class Node(NamedTuple):
     """One operation.
 
     Attributes:
-        kind: conv, relu, relu6, add or max_pool.
+        kind: conv, relu, relu6, add or max_pool; all that follows `inputs` belongs to conv.
         inputs: numbers of the nodes it reads; 0 is the image.
-        kernel: of a convolution, (d, c, kh, kw).
-        bias: of a convolution, (d,).
-        stride: of a convolution.
-        padding: of a convolution: top, left, bottom, right.
-        groups: of a convolution.
+        kernel: (d, c, kh, kw).
+        bias: (d,).
+        stride: the same along both axes.
+        padding: rows and columns of zeros at the top, left, bottom and right.
+        groups: of channels; as many as channels for a depthwise one.
     """
 
     kind: str
@@ -61,8 +62,7 @@ class _Tracer:
     def conv(self, layer: Convolution, x: int) -> int:
         kernel, side = np.asarray(layer.kernel[...]), self.sides[x]
         size = kernel.shape[0]
-        pads = tensorflow_same(side, side, size, layer.stride) if layer.same else symmetric(size)
-        (top, bottom), (left, right) = pads
+        (top, bottom), (left, right) = PADDINGS[layer.padding](side, side, size, layer.stride)
         node = Node(
             "conv",
             (x,),
@@ -81,18 +81,17 @@ class _Tracer:
 
 
 def trace(module: nnx.Module, stages: Sequence[str], side: int) -> Graph:
-    """The operations of an encoder.
+    """The operations of an encoder's module on images of `side` pixels, in the layout of PyTorch and ONNX.
 
-    Args:
-        module: of the encoder.
-        stages: names of the outputs.
-        side: of the images.
-
-    Returns:
-        The graph, in the layout of PyTorch and ONNX.
+    Raises:
+        InputError: nobody has written down the operations of such a module.
     """
+    kind = type(module)
+    if kind not in _TRACED:
+        names = ", ".join(known.__name__ for known in _TRACED)
+        raise InputError(f"a {kind.__name__} cannot be compared with other programs: there are {names}")
     tracer = _Tracer(side)
-    outputs = (_resnet if isinstance(module, ResNet) else _efficientnet)(tracer, module)
+    outputs = _TRACED[kind](tracer, module)
     return Graph(tuple(tracer.nodes), tuple(outputs[name] for name in stages))
 
 
@@ -120,3 +119,6 @@ def _efficientnet(tracer: _Tracer, module: EfficientNetLite) -> dict[str, int]:
             x = tracer.add("add", x, y) if block.residual else y
         outputs[f"stage{i}"] = x
     return outputs
+
+
+_TRACED = {ResNet: _resnet, EfficientNetLite: _efficientnet}

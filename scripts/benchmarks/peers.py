@@ -9,14 +9,7 @@ from benchmarks.graph import Graph, Node
 
 
 def torch_module(graph: Graph) -> Any:
-    """A PyTorch module of a graph.
-
-    Args:
-        graph: of an encoder.
-
-    Returns:
-        (b, 3, H, W) to a tuple of stages.
-    """
+    """A PyTorch module that maps images (b, 3, H, W) to a tuple of stages."""
     import torch
     import torch.nn.functional as F  # noqa: N812
 
@@ -55,15 +48,7 @@ def torch_module(graph: Graph) -> Any:
 
 
 def onnx_session(graph: Graph, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """An ONNX Runtime session of a graph, optimised by it.
-
-    Args:
-        graph: of an encoder.
-        threads: that it may use.
-
-    Returns:
-        (b, 3, H, W) to a list of stages.
-    """
+    """Images (b, 3, H, W) to a list of stages, by an ONNX Runtime session with its own optimisations."""
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
