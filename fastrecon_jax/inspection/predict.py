@@ -179,15 +179,14 @@ def _watcher(task: _Task, resumed: Iterable[Row]) -> Watcher:
 
 
 def _watch(task: _Task, pipeline: Pipeline, progress: _Progress, watcher: Watcher) -> None:
-    """Images as they arrive, each by itself, for ever; the page is written anew when there is time."""
+    """Images as they arrive, each by itself, for ever; the page is written anew now and then, a 20th of the time."""
     pipeline.warm_up(batch_size=1)
     task.tell(f"watching {task.config.images}; Ctrl-C ends it\n")
     on_page, due = 0, time.monotonic() + _PAGE_EVERY
     while True:
-        complete = watcher.look()
-        for path in complete:
+        for path in watcher.look():
             _arrived(task, pipeline, watcher, path)
-        if not complete and progress.done > on_page and time.monotonic() > due:
+        if progress.done > on_page and time.monotonic() > due:
             on_page, start = progress.done, time.monotonic()
             write_page(task)
             due = time.monotonic() + max(_PAGE_EVERY, _PAGE_SHARE * (time.monotonic() - start))
