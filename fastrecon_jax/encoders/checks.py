@@ -48,6 +48,17 @@ class Case:
         return jax.jit(lambda encoder, images: encoder(images))
 
     @functools.cached_property
+    def random(self) -> Encoder:
+        """The encoder itself if its weights are random, otherwise one of these stages whose weights are."""
+        own = self.encoder.weights == RANDOM and self.encoder.dtype == "float32"
+        return self.encoder if own else self.create()
+
+    def create(self, **changes: Any) -> Encoder:
+        """Another encoder of the same name with random weights; arguments as `encoder.create` has them."""
+        settings = {"stages": self.encoder.stages, "weights": RANDOM} | changes
+        return encoding.create(self.encoder.name, **settings)
+
+    @functools.cached_property
     def outputs(self) -> Outputs:
         """Stages of the images."""
         return self.run(self.encoder, self.images)
@@ -150,7 +161,7 @@ def check_floating_images_and_gradients(tested: Case) -> None:
 
     def total(encoder: Encoder, images: Float[Array, "b H W 3"]) -> tuple[Float[Array, ""], Outputs]:
         stages = encoder(images)
-        return sum(jnp.square(stage).mean() for stage in stages), stages
+        return jnp.stack([jnp.square(stage).mean() for stage in stages]).sum(), stages
 
     images = jnp.asarray(tested.images[:1], jnp.float32)
     (of_encoder, of_images), stages = jax.jit(jax.grad(total, (0, 1), has_aux=True))(tested.encoder, images)
@@ -165,7 +176,8 @@ def check_pytree(tested: Case) -> None:
     leaves, structure = jax.tree.flatten(tested.encoder)
     assert leaves and all(isinstance(leaf, jax.Array) for leaf in leaves), "leaves of the encoder must be jax arrays"
     again = jax.tree.unflatten(structure, leaves)
-    assert jax.tree.structure(again) == structure, "the structure changes in a round trip through jax.tree"
+    equal = jax.tree.structure(again) == structure  # type: ignore[operator]
+    assert equal, "the structure changes in a round trip through jax.tree"
     assert hash(jax.tree.structure(again)) == hash(structure), "equal structures must have equal hashes"
     _equal(tested.run(again, tested.images), tested.outputs, "stages before and after a round trip through jax.tree")
 
@@ -179,35 +191,30 @@ def check_forms(tested: Case) -> None:
 
 def check_random_weights(tested: Case) -> None:
     """Two encoders with random weights are equal, so that tests mean the same everywhere."""
-    first, second = (_random(tested) for _ in range(2))
-    _equal(first.params, second.params, "random weights of two encoders")
-
-
-def _random(tested: Case, **changes: Any) -> Encoder:
-    return encoding.create(tested.encoder.name, stages=tested.encoder.stages, weights=RANDOM, **changes)
+    _equal(tested.create().params, tested.random.params, "random weights of two encoders")
 
 
 def check_dtypes(tested: Case) -> None:
     """tfloat32 and bfloat16 give float32 stages; bfloat16 takes less memory and is near float32."""
     memory = {}
     for dtype in encoding.DTYPES:
-        encoder = _random(tested, dtype=dtype, platform="gpu")
+        encoder = tested.create(dtype=dtype, platform="gpu")
         stages = jax.eval_shape(encoder, tested.images)
         assert all(stage.dtype == jnp.float32 for stage in stages), f"stages of {dtype} must be given as float32"
         memory[dtype] = sum(leaf.nbytes for leaf in encoder.params)
     assert memory["bfloat16"] < memory["float32"], "weights in bfloat16 take no less memory: none is an nnx.Param"
-    half = tested.run(_random(tested, dtype="bfloat16"), tested.images)
-    _close(half, tested.run(_random(tested), tested.images), "stages of bfloat16 and of float32", _HALF)
+    half = tested.run(tested.create(dtype="bfloat16"), tested.images)
+    _close(half, tested.run(tested.random, tested.images), "stages of bfloat16 and of float32", _HALF)
 
 
 def check_stages_alone(tested: Case) -> None:
     """A stage can be asked for alone, and is then what it is beside others; an unknown stage is refused."""
-    name, first = tested.encoder.name, tested.encoder.stages[0]
-    alone = encoding.create(name, stages=(first,), weights=RANDOM)
-    expected = tested.run(_random(tested), tested.images)[:1]
-    _close(tested.run(alone, tested.images), expected, f"stage {first} alone and beside others")
+    first = tested.encoder.stages[0]
+    alone = tested.run(tested.create(stages=(first,)), tested.images)
+    expected = tested.run(tested.random, tested.images)[:1]
+    _close(alone, expected, f"stage {first} alone and beside others")
     try:
-        encoding.create(name, stages=("no such stage",), weights=RANDOM)
+        tested.create(stages=("no such stage",))
     except InputError as error:
         assert "no such stage" in str(error), f"the message names not the unknown stage: {error}"
     else:

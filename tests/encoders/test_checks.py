@@ -15,7 +15,7 @@ SIZES = {"tiny_transformer": 7 * tiny_transformer.PATCH}
 assert tiny_transformer.build
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)  # the large ones take memory
 def case(name):
     return checks.case(name, image_size=SIZES.get(name, 64))
 
