@@ -1,6 +1,6 @@
 """The one convolution of all encoders: weights with BatchNorm folded in, and the form that suits their shape."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +22,11 @@ def folded(source: Source, name: str, norm: str, shape: tuple[int, int, int, int
     kernel' = kernel * scale,  bias' = beta - mean * scale,  scale = gamma / sqrt(variance + epsilon).
 
     Args:
-        source: of the weights; one that has a bias for the convolution is folded already, and has no BatchNorm.
+        source: where weights come from; if it has a bias for the convolution, that is folded already.
         name: prefix of the convolution's tensors.
         norm: prefix of the BatchNorm's tensors.
-        shape: of the kernel in the checkpoint, (d, c, kh, kw).
-        epsilon: of the BatchNorm.
+        shape: what the kernel's is in the checkpoint, (d, c, kh, kw).
+        epsilon: what the BatchNorm adds to the variance.
 
     Returns:
         Kernel (kh, kw, c, d) and bias (d,), float32.
@@ -47,9 +47,9 @@ def biased(source: Source, name: str, shape: tuple[int, int, int, int]) -> Weigh
     """A convolution with a bias of its own.
 
     Args:
-        source: of the weights.
+        source: where weights come from.
         name: prefix of the convolution's tensors.
-        shape: of the kernel in the checkpoint, (d, c, kh, kw).
+        shape: what the kernel's is in the checkpoint, (d, c, kh, kw).
 
     Returns:
         Kernel (kh, kw, c, d) and bias (d,), float32.
@@ -66,10 +66,10 @@ def symmetric(height: int, width: int, size: int, stride: int) -> Padding:
     """Padding of torch: floor(size / 2) on every side.
 
     Args:
-        height: of the input; unused.
-        width: of the input; unused.
-        size: of the kernel.
-        stride: of the kernel; unused.
+        height: rows of the input; unused.
+        width: columns of the input; unused.
+        size: side of the kernel.
+        stride: pixels between windows; unused.
 
     Returns:
         (before, after) for height and width.
@@ -82,10 +82,10 @@ def tensorflow_same(height: int, width: int, size: int, stride: int) -> Padding:
     """Padding of TensorFlow's SAME: ceil(n / stride) outputs, the odd pixel after.
 
     Args:
-        height: of the input.
-        width: of the input.
-        size: of the kernel.
-        stride: of the kernel.
+        height: rows of the input.
+        width: columns of the input.
+        size: side of the kernel.
+        stride: pixels between windows.
 
     Returns:
         (before, after) for height and width.
@@ -101,7 +101,7 @@ def no_padding(height: int, width: int, size: int, stride: int) -> Padding:
     return [(0, 0)] * 2
 
 
-PADDINGS = {"symmetric": symmetric, "same": tensorflow_same, "none": no_padding}
+PADDINGS: dict[str, Callable[..., Padding]] = {"symmetric": symmetric, "same": tensorflow_same, "none": no_padding}
 
 
 def depthwise(
@@ -114,7 +114,7 @@ def depthwise(
     Args:
         x: (b, h, w, c).
         kernel: one filter for each channel, (k, k, 1, c).
-        stride: of both axes.
+        stride: pixels between windows, along both axes.
         padding: (before, after) for height and width.
 
     Returns:
@@ -147,9 +147,9 @@ def dense(
     Args:
         x: (b, h, w, c).
         kernel: (k, l, c, d).
-        stride: of both axes.
+        stride: pixels between windows, along both axes.
         padding: (before, after) for height and width.
-        precision: of the products; by default float32 in full, also where TF32 is the platform's own.
+        precision: that products ask for; by default float32 in full, also where TF32 is the platform's own.
 
     Returns:
         (b, H, W, d).
@@ -172,9 +172,9 @@ def single(
     Args:
         x: (b, h, w, c).
         kernel: (k, l, c, d), or one filter for each channel, (k, k, 1, c).
-        stride: of both axes.
+        stride: pixels between windows, along both axes.
         padding: (before, after) for height and width.
-        precision: of the products, see `dense`.
+        precision: that products ask for, see `dense`.
 
     Returns:
         (b, H, W, d).
@@ -199,7 +199,7 @@ class Convolution(Layer):
     Attributes:
         kernel: (kh, kw, c, d), or (kh, kw, 1, c) for a depthwise one.
         bias: (d,).
-        stride: of both axes.
+        stride: pixels between windows, along both axes.
         padding: one of `PADDINGS`.
         depthwise: one filter for each channel.
         tile: side of Winograd's tiles, 2 or 4, if the kernel is 3x3 and the stride 1; otherwise 0.
@@ -223,7 +223,7 @@ class Convolution(Layer):
         self.padding = padding
         self.depthwise = depthwise
         self.tile = tile if self.kernel.shape[:2] == (3, 3) and stride == 1 and padding != "none" else 0
-        self.transformed = nnx.data(None)
+        self.transformed: nnx.Param | None = nnx.data(None)
 
     def prepare(self) -> None:
         """Transform the kernel for Winograd's form, where that is faster."""

@@ -44,12 +44,12 @@ class Encoder:
 
     Attributes:
         params: weights, the only leaves; a flat tuple, because `jit` flattens it at every call.
-        name: of the registered encoder.
+        name: under which it is registered.
         stages: names of the outputs, the finest first.
         weights: where they came from, for people; `random` if they mean nothing.
-        sha256: of the file that they came from, in hexadecimal; empty for random ones.
-        dtype: float32, tfloat32 or bfloat16, of activations and of all weights but `layers.Precise` ones.
-        form: of the layers, see `layers.Layer`.
+        sha256: hash of the file that they came from, in hexadecimal; empty for random ones.
+        dtype: float32, tfloat32 or bfloat16: what activations and all weights but `layers.Precise` ones are.
+        form: how its layers compute, see `layers.Layer`.
         registration: what was registered under the name.
         structure: the module without its weights.
     """
@@ -102,10 +102,10 @@ def create(
         stages: names of the outputs; those nearest to strides of 8 and 16 by default.
         weights: path of a `.safetensors` or `.pth` file, `package://NAME`, `hf://OWNER/REPOSITORY`, or `random` (for
             tests only); the registered pretrained ones by default.
-        dtype: of activations and weights: `float32`; `tfloat32`, the same with the platform's own precision of
+        dtype: what activations and weights are: `float32`; `tfloat32`, the same with the platform's own precision of
             products, which is TF32 on GPUs, bfloat16 on TPUs and float32 on CPUs; or `bfloat16`, where biases and
             depthwise kernels stay float32.
-        platform: that it will run on, `cpu`, `gpu` or `tpu`, which decides the form of its layers; by default that of
+        platform: where it will run, `cpu`, `gpu` or `tpu`, which decides the form of its layers; by default that of
             the process.
 
     Returns:
@@ -177,7 +177,7 @@ def portable(encoder: Encoder) -> Encoder:
     """The same encoder in the form that is tolerable on every platform, for programs that are made for several.
 
     Args:
-        encoder: from `create`.
+        encoder: any that `create` gave.
 
     Returns:
         One with the same weights, whose outputs differ by rounding.
@@ -189,7 +189,7 @@ def single_operations(encoder: Encoder) -> Encoder:
     """The same encoder with every convolution as one operation: slower in XLA on a CPU, made for other runtimes.
 
     Args:
-        encoder: from `create`.
+        encoder: any that `create` gave.
 
     Returns:
         One with the same weights, whose outputs differ by rounding.

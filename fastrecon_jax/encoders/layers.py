@@ -20,7 +20,7 @@ class Layer(nnx.Module):
     Attributes:
         form: `fast` on a CPU, `portable` in a program for several platforms, or `single`, each convolution as one
             operation: fastest on accelerators, and in other runtimes than XLA's.
-        precision: of products: HIGHEST, float32 in full, or the platform's own.
+        precision: that products ask for: HIGHEST, which is float32 in full, or the platform's own.
     """
 
     form: str = "portable"

@@ -37,11 +37,11 @@ class Registration:
         weights: where pretrained weights come from, see `create`; empty if they must be given.
         may_be_unread: (name of a tensor, last stage that is built) to whether a checkpoint may hold the tensor although
             nothing reads it.
-        mean: of the training images, for each channel, 0 to 1.
-        std: likewise.
+        mean: average of the training images in each channel, 0 to 1.
+        std: their standard deviation in each channel, above 0.
         at_once: images that a CPU computes together, because the features of more leave its caches; 0 for all.
         source: publication.
-        licence: of the pretrained weights.
+        licence: under which the pretrained weights are published.
         note: what a user must know of the weights.
     """
 
@@ -88,11 +88,11 @@ def register(
             user must give them.
         may_be_unread: (name of a tensor, last stage that is built) to whether a checkpoint may hold the tensor although
             nothing reads it, such as a later stage or a classifier; by default none may stay unread.
-        mean: of the training images for each channel, 0 to 1; by default that of ImageNet.
-        std: standard deviation likewise, above 0.
+        mean: average of the training images in each channel, 0 to 1; by default that of ImageNet.
+        std: their standard deviation in each channel, above 0.
         at_once: images that a CPU computes together, because the features of more leave its caches; 0 for all.
         source: publication that describes the encoder.
-        licence: of the pretrained weights.
+        licence: under which the pretrained weights are published.
         note: what a user must know of the weights.
 
     Returns:
@@ -118,8 +118,9 @@ def register(
         other = _REGISTRY.get(name)
         if other is not None and _module(other.build) != _module(build):
             raise ValueError(f"encoder {name!r} is registered by {_module(other.build)} already")
-        facts = (weights, may_be_unread, tuple(mean), tuple(std), at_once, source, licence, note)
-        _REGISTRY[name] = Registration(name, build, dict(stages), table, *facts)
+        _REGISTRY[name] = Registration(
+            name, build, dict(stages), table, weights, may_be_unread, mean, std, at_once, source, licence, note
+        )
         return build
 
     return decorate

@@ -22,7 +22,7 @@ class Source(Protocol):
         """Whether there is a tensor of that name: checkpoints of one network may differ in names and in what is folded.
 
         Args:
-            name: of the tensor.
+            name: what the checkpoint calls it.
         """
         ...
 
@@ -32,8 +32,8 @@ class Source(Protocol):
         """A tensor, of which name, shape, type and values are checked.
 
         Args:
-            name: of the tensor.
-            shape: that it must have.
+            name: what the checkpoint calls it.
+            shape: what its shape must be.
             init: how it is drawn if weights are random, see `Random`.
             minimum: below which no value may lie.
 
@@ -67,8 +67,8 @@ class Tensors:
         """A tensor of the checkpoint, see `Source`.
 
         Args:
-            name: of the tensor.
-            shape: that it must have.
+            name: what the checkpoint calls it.
+            shape: what its shape must be.
             init: unused.
             minimum: below which no value may lie.
 
@@ -136,11 +136,11 @@ class Random:
         """A random tensor, see `Source`.
 
         Args:
-            name: of the tensor; numbers depend on it, but not on its last part if that is `weight`.
-            shape: of the tensor, outputs first.
+            name: what a checkpoint would call it; numbers depend on it, but not on its last part if that is `weight`.
+            shape: outputs first.
             init: `he`, normal with variance 2 / inputs, before a ReLU; `lecun`, 1 / inputs; `small`, 0.0004; `ones` or
                 `zeros`.
-            minimum: of constants, which are all that may have one.
+            minimum: unused.
 
         Returns:
             float32.

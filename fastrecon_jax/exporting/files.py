@@ -44,8 +44,8 @@ def program(
         detector: method with the settings of the fit, and the map's size.
         state: what the method fitted.
         image_size: side of the square to which photographs are resized before the centre is cut out, in pixels.
-        height: of the photographs, in pixels.
-        width: of the photographs, in pixels.
+        height: rows of a photograph.
+        width: columns of a photograph.
 
     Returns:
         RGB photographs (b, height, width, 3), 0 to 255, to scores (b,) and maps (b, crop, crop). It raises a ValueError
@@ -84,8 +84,8 @@ def export(
         detector: method with the settings of the fit, and the map's size.
         state: what the method fitted; it goes into the file too.
         image_size: side of the square to which photographs are resized before the centre is cut out, in pixels.
-        height: of the photographs, in pixels.
-        width: of the photographs, in pixels.
+        height: rows of a photograph.
+        width: columns of a photograph.
         facts: kept as metadata in an `onnx` file; `stablehlo` has no place for them.
 
     Returns:
@@ -122,7 +122,7 @@ def load(kind: str, file: Path) -> Callable[[Images], Results]:
 
     Args:
         kind: one of `FORMATS`.
-        file: its path.
+        file: path.
 
     Returns:
         Images (b, height, width, 3) to scores (b,) and maps (b, crop, crop). It raises a ValueError where images are of
@@ -168,7 +168,7 @@ def verify(original: Callable[[Images], Results], kind: str, file: Path, images:
     Args:
         original: images to scores and maps, as the program gives them.
         kind: one of `FORMATS`.
-        file: that `export` made.
+        file: path of what `export` made.
         images: (b, height, width, 3), none of the support; `probes` will do.
 
     Returns:

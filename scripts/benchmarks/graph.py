@@ -23,7 +23,7 @@ class Node(NamedTuple):
         bias: (d,).
         stride: the same along both axes.
         padding: rows and columns of zeros at the top, left, bottom and right.
-        groups: of channels; as many as channels for a depthwise one.
+        groups: into which channels are divided; as many as channels for a depthwise convolution.
     """
 
     kind: str

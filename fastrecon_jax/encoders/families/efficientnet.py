@@ -43,10 +43,10 @@ class Stage(NamedTuple):
 
     Attributes:
         blocks: how many.
-        size: of the depthwise kernel.
-        stride: of the first block.
-        expansion: of the channels inside a block.
-        channels: of the output.
+        size: side of the depthwise kernel.
+        stride: that of the first block; the others have 1.
+        expansion: channels inside a block for each of its inputs.
+        channels: how many come out.
     """
 
     blocks: int

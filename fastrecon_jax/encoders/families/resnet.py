@@ -27,8 +27,8 @@ class Variant(NamedTuple):
         width: channels inside the blocks of the first stage; they double from stage to stage.
         stride_first: the stride sits on the first 1x1 of a stage (v1) instead of the 3x3 (v1.5, torchvision).
         weights: where pretrained ones come from; empty if they must be given.
-        licence: of these.
-        note: on these.
+        licence: under which they are published.
+        note: what a user must know of them.
         at_once: images that a CPU computes together.
     """
 
@@ -62,10 +62,10 @@ class Block(nnx.Module):
         """Build a block.
 
         Args:
-            source: of the weights.
+            source: where weights come from.
             name: prefix of the block's tensors.
             layers: (inputs, outputs, size, stride) of each convolution in order.
-            stride: of the shortcut.
+            stride: that of the whole block, which the shortcut has too.
             tile: side of Winograd's tiles, of which the outputs' sides are multiples at 224 pixels.
         """
         self.convolutions = nnx.List(
