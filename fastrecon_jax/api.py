@@ -139,7 +139,7 @@ class Inspector:
             InputError: a photograph or a setting cannot be used; it is a ValueError.
         """
         if isinstance(method, methods.Method):
-            method, settings = method.name, method.settings
+            settings, method = method.settings, method.name
         recipe = Recipe(
             encoder=encoder,
             stages=tuple(stages),

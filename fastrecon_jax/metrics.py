@@ -21,7 +21,7 @@ class Ranking(NamedTuple):
 
     Attributes:
         scores: the distinct scores of the positives.
-        index: for each positive, in the order given, the place of its score in `scores`.
+        places: for each positive, in the order given, where in `scores` its score stands.
         positives: positives that score as much or more.
         above: negatives that score more.
         at_or_above: negatives that score as much or more.
@@ -30,7 +30,7 @@ class Ranking(NamedTuple):
     """
 
     scores: Float[np.ndarray, " d"]
-    index: Int[np.ndarray, " p"]
+    places: Int[np.ndarray, " p"]
     positives: Int[np.ndarray, " d"]
     above: Int[np.ndarray, " d"]
     at_or_above: Int[np.ndarray, " d"]
@@ -61,16 +61,16 @@ def rank(labels: Shaped[np.ndarray, "..."], scores: Shaped[np.ndarray, "..."]) -
         ValueError: if shapes differ or labels are not bool.
     """
     _check(labels, scores)
-    values, index, counts = np.unique(scores[labels], return_inverse=True, return_counts=True)
+    values, places, counts = np.unique(scores[labels], return_inverse=True, return_counts=True)
     negatives = scores[~labels]
     negatives.sort()
     return Ranking(
         scores=values,
-        index=index,
+        places=places,
         positives=np.cumsum(counts[::-1])[::-1],
         above=negatives.size - np.searchsorted(negatives, values, side="right"),
         at_or_above=negatives.size - np.searchsorted(negatives, values, side="left"),
-        num_positives=index.size,
+        num_positives=places.size,
         num_negatives=negatives.size,
     )
 
@@ -190,7 +190,7 @@ def aupro(ranking: Ranking, weights: Float[np.ndarray, " p"], *, limit: float = 
     rise = np.clip(limit, a, b) - a
     # on the slope rise^2 / (2 (b - a)), beyond it limit - b; without a tie there is no slope and rise = 0
     areas = rise**2 / np.where(b > a, 2 * (b - a), 1) + np.maximum(limit - b, 0)
-    return float(np.sum(np.bincount(ranking.index, weights) * areas) / limit)
+    return float(np.sum(np.bincount(ranking.places, weights) * areas) / limit)
 
 
 def image_metrics(labels: Bool[np.ndarray, "..."], scores: Float[np.ndarray, "..."]) -> dict[str, float | None]:

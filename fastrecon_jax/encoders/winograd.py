@@ -1,6 +1,7 @@
 """3x3 convolutions of stride 1 as Winograd's F(m x m, 3x3): fewer multiplications, as batched matrix products."""
 
 import functools
+import operator
 from collections.abc import Sequence
 
 import jax
@@ -101,10 +102,9 @@ def _combine(matrix: Float[np.ndarray, "p q"], parts: Sequence[Array]) -> list[A
 
 
 def _sum(factors: Float[np.ndarray, " q"], parts: Sequence[Array]) -> Array:
-    total = None
-    for factor, part in zip(factors, parts, strict=True):
-        if factor == 0:
-            continue
-        term = part if factor == 1 else -part if factor == -1 else part * part.dtype.type(factor)
-        total = term if total is None else total + term
-    return total
+    terms = [
+        part if factor == 1 else -part if factor == -1 else part * part.dtype.type(factor)
+        for factor, part in zip(factors, parts, strict=True)
+        if factor != 0
+    ]
+    return functools.reduce(operator.add, terms)

@@ -71,7 +71,8 @@ def _close(actual: Any, expected: Any, what: str, tolerance: float = _TOLERANCE)
 def check_settings(method: Method) -> None:
     """Settings are a frozen dataclass of which every field has a default and a line of help; the note is a text."""
     kind = registration(method.name).settings
-    assert dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen, f"{kind.__name__} must be frozen"
+    frozen = dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert frozen, f"{kind.__name__} must be frozen"
     assert isinstance(method.settings, kind), f"method.settings must be a {kind.__name__}"
     for field in dataclasses.fields(kind):
         assert field.default is not dataclasses.MISSING, f"setting {field.name} has no default"

@@ -174,8 +174,8 @@ def _choose(
 ) -> tuning.Choice:
     """Choose what is `auto`, with what is given held fixed."""
     k, h, w, _ = features.shape
-    lams = tuning.LAMS if settings.lam == AUTO else (settings.lam,)
-    if settings.coreset_ratio == AUTO:
+    lams = tuning.LAMS if isinstance(settings.lam, str) else (settings.lam,)
+    if isinstance(settings.coreset_ratio, str):
         return tuning.choose(features, defective, lams=lams)
     given = size(tuning.fold_rows(k, h, w), settings.coreset_ratio, settings.coreset_rows)
     return tuning.choose(features, defective, lams=lams, tried=(given,))
@@ -191,7 +191,7 @@ def _fit_auto(
     k, h, w, c = features.shape
     choice = _choose(settings, features, defective)
     chosen = functools.partial(fit, features, key, lam=choice.lam, projection=settings.coreset_projection)
-    if settings.coreset_ratio == AUTO:
+    if isinstance(settings.coreset_ratio, str):
         return chosen(rows=tuning.sizes(c, tuning.fold_rows(k, h, w))[-1], kept=choice.rows)
     return chosen(coreset_ratio=settings.coreset_ratio, rows=settings.coreset_rows)
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from jaxtyping import Array, Float, PyTree
 
 from fastrecon_jax.errors import InputError
 
-Features = PyTree[Float[Array, "_ _ _"]]  # of one image: (h, w, c), or a tuple of such arrays
+Features: TypeAlias = PyTree[Float[Array, "_ _ _"]]  # of one image: (h, w, c), or a tuple of such arrays
 Builder = TypeVar("Builder", bound=Callable[..., "Method"])
 
 
@@ -98,7 +98,6 @@ def register(
     Raises:
         ValueError: the name is taken by another builder, or is no name.
     """
-
     if not name or name == "all" or any(sign in name for sign in ",= /"):
         raise ValueError(f"{name!r} cannot be the name of a method: use letters, digits, -, _ and +, and not 'all'")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -101,7 +102,8 @@ def score(state: State, features: Levels, *, images: int = NEIGHBOURS) -> Float[
     height, width, _ = features[0].shape
     near = _is_near(state, features, images)
     maps = [_level(bank, near, level) for bank, level in zip(state.levels, features, strict=True)]
-    return sum(resize_bilinear(one[..., None], height, width)[..., 0] for one in maps) / len(maps)
+    resized = [resize_bilinear(level[..., None], height, width)[..., 0] for level in maps]
+    return functools.reduce(operator.add, resized) / len(maps)
 
 
 def _level(bank: Float[Array, "k h w c"], near: Bool[Array, " k"], level: Float[Array, "h w c"]) -> Float[Array, "h w"]:

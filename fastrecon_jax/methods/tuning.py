@@ -82,7 +82,7 @@ def choose(
     S, mu = jax.lax.map(known, jnp.arange(k))
     held = jnp.concatenate([features[:, None], defective], axis=1)
     models = (_bases(S, tried), mu, held)
-    scores = jax.lax.map(lambda fold: _scores(*fold, lams), models)  # (k, 1 + n, lams, sizes)
+    scores = jax.lax.map(lambda fold: _scores(fold[0], fold[1], fold[2], lams), models)  # (k, 1 + n, lams, sizes)
     scores = jnp.log(jnp.maximum(scores, 1e-12))
     good, painted = scores[:, :1], scores[:, 1:]
     gaps = painted.reshape(1, -1, *scores.shape[2:]) - good

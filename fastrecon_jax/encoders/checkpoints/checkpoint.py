@@ -162,7 +162,7 @@ def _array(element: str, shape: Iterable[int], data: bytes | bytearray) -> np.nd
         raw = (raw.astype(np.uint32) << 16).view(np.float32)
     elif element == "BOOL":
         raw = raw != 0
-    return raw.reshape(shape).copy()
+    return raw.reshape(tuple(shape)).copy()
 
 
 def _in_package(source: str) -> tuple[pathlib.Path, str]:

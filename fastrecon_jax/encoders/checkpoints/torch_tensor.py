@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import TypeGuard
 
 import numpy as np
 
@@ -123,7 +124,7 @@ def array(tensor: Tensor, buffer: bytes | memoryview) -> np.ndarray:
     return (convert(flat) if convert else flat).reshape(tensor.shape)
 
 
-def _is_size(value):
+def _is_size(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= _LARGEST
 
 
