@@ -15,6 +15,7 @@ import common
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from matplotlib.figure import Figure
 from tqdm import tqdm
@@ -28,11 +29,6 @@ from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import fastrecon
 from fastrecon_jax.runtime import compilation_cache, compiler
-
-try:
-    import optax
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("this example needs optax: run `pip install -e '.[examples]'`") from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,24 +7,20 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFilter
 
 Pixels = Float[np.ndarray, "H W 3"]
-_AREA = 0.003, 0.04  # of a stain, a share of the image
+_AREA = 0.003, 0.04  # least and largest area of a stain, as a share of the image
 
 
 def defective_copies(pixels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "n H W 3"]:
-    """Copies with a piece of another place, a foreign stain, a stain of turned texture, and a scratch.
+    """Copies with a piece of another place, a foreign stain, a stain of turned texture, and a scratch: one of each.
 
-    Args:
-        pixels: of a good part, RGB. It decides all that is random: the same image gives the same copies, wherever.
-
-    Returns:
-        (n, H, W, 3), one for each kind.
+    The photograph decides all that is random: the same one gives the same copies, wherever.
 
     References:
         Li et al., CutPaste, CVPR 2021; Zavrtanik et al., DRAEM, ICCV 2021, for textures in the masks of smooth noise.
     """
     seed, image = zlib.crc32(pixels.tobytes()), pixels.astype(np.float32)
-    made = (paint(np.random.default_rng([seed, i]), image) for i, paint in enumerate(_PAINTERS))
-    return np.stack([np.clip(np.rint(one), 0, 255).astype(np.uint8) for one in made])
+    copies = (paint(np.random.default_rng([seed, i]), image) for i, paint in enumerate(_PAINTERS))
+    return np.stack([np.clip(np.rint(copy), 0, 255).astype(np.uint8) for copy in copies])
 
 
 def _pasted(rng: np.random.Generator, image: Pixels) -> Pixels:

@@ -63,6 +63,8 @@ def _compare(pool: jax.Array, m: int) -> str:
 
 
 def _loops(pool: jax.Array) -> dict[str, Callable[[int], object]]:
+    from sklearn.metrics import pairwise_distances
+
     host = np.asarray(pool)
     norms = np.einsum("nc,nc->n", host, host)
     start = jnp.full(pool.shape[:1], jnp.inf, pool.dtype)
@@ -70,11 +72,8 @@ def _loops(pool: jax.Array) -> dict[str, Callable[[int], object]]:
     loops = {
         "plain JAX": lambda m: plain(pool, start, m),
         "numpy": lambda m: _greedy(m, lambda i: norms - 2 * (host @ host[i]) + norms[i]),
+        "scikit-learn": lambda m: _greedy(m, lambda i: pairwise_distances(host, host[i : i + 1])[:, 0]),
     }
-    if importlib.util.find_spec("sklearn"):
-        from sklearn.metrics import pairwise_distances
-
-        loops["scikit-learn"] = lambda m: _greedy(m, lambda i: pairwise_distances(host, host[i : i + 1])[:, 0])
     if importlib.util.find_spec("torch"):
         import torch
 

@@ -1,7 +1,6 @@
 """Meta-learning: gradients through the scores to lam, the stages' weights and the projection."""
 
 import functools
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -122,10 +121,3 @@ def test_nothing_is_learned_from_what_is_held_out(meta, data):
         meta.split(meta.MetaConfig(category=("part", "other"), held_out=("part",)), dataset)
     with pytest.raises(ValueError, match="nothing is left to learn from: other, part are held out"):
         meta.split(meta.MetaConfig(), dataset)
-
-
-def test_a_missing_optax_is_named_with_the_extra(examples, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optax", None)
-    monkeypatch.delitem(sys.modules, "meta_learn", raising=False)
-    with pytest.raises(ModuleNotFoundError, match=r"optax: run `pip install -e '.\[examples\]'`"):
-        import meta_learn  # noqa: F401

@@ -72,17 +72,10 @@ def cloudy_noise(rng: np.random.Generator, cell: float) -> Plane:
 
 
 def wander(rng: np.random.Generator, start: tuple[float, float], length: float, *, bend: float, jag: float) -> Path:
-    """A line of `length` pixels from its middle outwards.
+    """A line of `length` pixels around its middle, `start`.
 
-    Args:
-        rng: the random numbers.
-        start: x, y of the middle, in pixels.
-        length: pixels.
-        bend: how much the direction drifts over the whole line, in radians.
-        jag: how much each step of 3 pixels departs from that direction, in radians.
-
-    Returns:
-        The line.
+    `bend` is how much its direction drifts over the whole line, `jag` how much each step of 3 pixels departs from that
+    direction, both in radians.
     """
     steps = max(int(length / 3.0), 4)
     drift = np.cumsum(rng.normal(0.0, 1.0, steps)) / np.sqrt(steps)

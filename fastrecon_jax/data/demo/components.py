@@ -28,15 +28,9 @@ class Component(NamedTuple):
 
 
 def face(part: Component, *, tone: float, lot: int) -> Image.Image:
-    """One component on a transparent ground.
+    """A component in the middle of a transparent RGBA image, `tone` times as bright as usual.
 
-    Args:
-        part: the component.
-        tone: how much lighter than usual this one is; 1 for as usual.
-        lot: the four-digit number stamped on integrated circuits.
-
-    Returns:
-        An RGBA image with the component in its middle.
+    Integrated circuits are stamped with the four digits of their lot.
     """
     size = (round((part.width + 2 * _MARGIN) * OVER), round((part.height + 2 * _MARGIN) * OVER))
     ground = Image.new("RGBA", size)

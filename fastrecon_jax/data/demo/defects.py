@@ -17,18 +17,10 @@ def scratch(
     depth: tuple[float, float],
     width: tuple[float, float],
 ) -> canvas.Photo:
-    """A scratch: a thin dark line that thins out at its ends, with a bright burr on one side.
+    """A scratch somewhere in the region: a thin dark line that thins out at its ends, with a bright burr on one side.
 
-    Args:
-        image: the surface.
-        rng: the random numbers.
-        region: where the scratch may lie.
-        bare: the colour of the burr, where the material below shows.
-        depth: least and largest opacity.
-        width: least and largest width in pixels.
-
-    Returns:
-        The scratched surface.
+    The burr has the colour of the bare material below. `depth` is the least and largest opacity, `width` the least and
+    largest width in pixels.
     """
     path = canvas.wander(rng, canvas.pick(rng, region), rng.uniform(35.0, 95.0), bend=0.5, jag=0.05)
     wide = rng.uniform(*width) * _taper(len(path.points)) * rng.uniform(0.6, 1.2, len(path.points))
@@ -73,18 +65,10 @@ def stain(
     strength: tuple[float, float],
     radius: tuple[float, float] = (14.0, 34.0),
 ) -> canvas.Photo:
-    """A stain: an irregular soft patch that multiplies the surface by `tint`, stronger at its dried rim.
+    """A stain somewhere in the region: an irregular soft patch that multiplies the surface by `tint`.
 
-    Args:
-        image: the surface.
-        rng: the random numbers.
-        region: where the stain may lie.
-        tint: the colour of the stain; above 1 brightens.
-        strength: least and largest opacity.
-        radius: least and largest radius in pixels.
-
-    Returns:
-        The stained surface.
+    A tint above 1 brightens. The stain is stronger at its dried rim. `strength` is the least and largest opacity,
+    `radius` the least and largest radius in pixels.
     """
     depth = blob(rng, canvas.pick(rng, region), rng.uniform(*radius), rough=0.35)
     body = canvas.smoothstep(0.0, 0.3, depth)

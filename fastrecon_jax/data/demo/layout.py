@@ -54,19 +54,11 @@ CATEGORIES = tuple(PARTS)
 
 
 def build(directory: pathlib.Path, *, seed: int = 0, categories: Sequence[str] = CATEGORIES) -> None:
-    """Writes `CATEGORY/{train/good,test/good,test/DEFECT,ground_truth/DEFECT}` under `directory`.
+    """Write `CATEGORY/{train/good,test/good,test/DEFECT,ground_truth/DEFECT}` under a directory.
 
     Every image is 256x256 RGB and depends on the seed and its own name only. The directory appears complete or not at
-    all; if it holds anything already, or another process makes it meanwhile, that one is kept.
-
-    Args:
-        directory: where the data set is to be.
-        seed: a number of zero or more; another seed makes other photographs of the same kinds of parts.
-        categories: which of `CATEGORIES` to make.
-
-    Raises:
-        InputError: the seed is negative, a category unknown or `directory` a file.
-        OSError: it cannot be written.
+    all; if it holds anything already, or another process makes it meanwhile, that one is kept. InputError where the
+    seed is negative, a category unknown or the directory a file; OSError where it cannot be written.
     """
     if seed < 0:
         raise InputError(f"seed is {seed}; it must be 0 or more")
@@ -82,17 +74,9 @@ def build(directory: pathlib.Path, *, seed: int = 0, categories: Sequence[str] =
 
 
 def photograph(category: str, split: str, kind: str, index: int, *, seed: int = 0) -> UInt8[np.ndarray, "H W 3"]:
-    """One image of those that `build` writes, without the others.
+    """One RGB image of those that `build` writes, without the others; an index beyond those that it writes is possible.
 
-    Args:
-        category: one of `CATEGORIES`.
-        split: train or test.
-        kind: good, or one of the category's defects.
-        index: from 0; beyond those that `build` writes too.
-        seed: of the data set.
-
-    Returns:
-        RGB, (256, 256, 3).
+    `split` is train or test, `kind` good or one of the category's defects.
     """
     return _photograph(_Task(seed, category, split, kind, index))[0]
 

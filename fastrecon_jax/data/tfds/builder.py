@@ -42,8 +42,8 @@ class AnomalyBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         Args:
             source: the publisher's folder or archive; by default TFDS's `manual_dir`.
             allow_partial: prepare what is there though it is not what was published.
-            file_format: of the records; any but array_record needs TensorFlow.
-            **kwargs: of `tfds.core.ShardBasedBuilder`.
+            file_format: how records are stored; any but array_record needs TensorFlow.
+            **kwargs: see `tfds.core.ShardBasedBuilder`.
         """
         self._source = None if source is None else Path(source)
         self._allow_partial = allow_partial
