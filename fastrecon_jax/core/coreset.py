@@ -1,4 +1,4 @@
-"""Greedy k-center: a few rows of the support pool such that no row is far from all of them."""
+"""Greedy k-center: a few rows of the support pool, chosen so that every row is near one of them."""
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,11 @@ def size(rows: int, ratio: float) -> int:
     """Number of coreset rows: m = max(1, floor(ratio n)).
 
     Args:
-        rows: n, rows of the pool, at least 1.
-        ratio: in (0, 1].
+        rows: number of rows in the pool, n, at least 1.
+        ratio: share of the rows to keep, in (0, 1].
 
     Returns:
-        m, from 1 to n.
+        The number of rows to keep, m, from 1 to n.
 
     Raises:
         ValueError: the ratio is not in (0, 1], or there are no rows.
@@ -28,19 +28,19 @@ def size(rows: int, ratio: float) -> int:
 
 
 def greedy_k_center(pool: Float[Array, "n c"], m: int, nearest: Float[Array, " n"] | None = None) -> Int[Array, " m"]:
-    """Take the row farthest from all that were taken, until there are m; start with row 0 unless `nearest` says else.
+    """Start with row 0, then keep adding the row farthest from all rows taken so far, until there are m.
 
-    s₀ = 0,  s_{j+1} = argmax_i min_{l ≤ j} ||x_i - x_{s_l}||; the first row wins a tie. When only duplicates of
-    taken rows are left, row 0 is taken again. Large pools take the same rows in rounds, see `k_center`.
+    s₀ = 0,  s_{j+1} = argmax_i min_{l ≤ j} ||x_i - x_{s_l}||; the first row wins a tie. Once only duplicates of taken
+    rows are left, row 0 is taken again. For large pools the same rows are computed in rounds, see `k_center`.
 
     Args:
-        pool: rows, (n, c). The choice is discrete: nothing is differentiated.
-        m: how many to take, 1 to n; static.
-        nearest: squared distances to begin with, (n,): the first row taken is their argmax, and they bound all later
-            distances, min(nearest_i, min_{l ≤ j} ||x_i - x_{s_l}||²). By default infinite.
+        pool: rows to choose from, (n, c). The choice is discrete, so no gradient flows through it.
+        m: number of rows to take, 1 to n; static.
+        nearest: squared distance that each row starts with, (n,), infinite by default. The first row taken is the
+            argmax, and later distances are capped by it: min(nearest_i, min_{l ≤ j} ||x_i - x_{s_l}||²).
 
     Returns:
-        Their indices in the order of taking, (m,), int32.
+        Indices of the rows taken, in the order in which they were taken, (m,), int32.
 
     Raises:
         ValueError: m is not in 1..n.
@@ -64,36 +64,40 @@ def starting_distances(pool: Float[Array, "n c"], key: PRNGKeyArray, points: int
     """Squared mean distance of each row to a few random rows: how PatchCore begins its approximate greedy coreset.
 
     Args:
-        pool: rows, (n, c).
-        key: of the random rows, drawn without replacement.
-        points: how many; at most n are drawn.
+        pool: rows of the pool, (n, c).
+        key: random key for drawing the rows, without replacement.
+        points: number of rows to draw, at least 1; if it exceeds n, all are drawn.
 
     Returns:
-        (mean_l ||x_i - x_l||)², (n,), for `greedy_k_center`.
+        (mean_l ||x_i - x_l||)² over the drawn rows x_l, (n,), to pass to `greedy_k_center` as `nearest`.
 
     References:
         Roth et al., PatchCore, CVPR 2022, the authors' ApproximateGreedyCoresetSampler.
     """
     drawn = jax.random.permutation(key, pool.shape[0])[:points]
+    # One drawn row at a time: all differences at once would be (points, n, c).
     distances = jax.lax.map(lambda row: linalg.safe_sqrt(linalg.squared_distances(pool, pool[row])), drawn)
+    # The authors average the distances, not their squares; the result is squared because `greedy_k_center` compares
+    # squared distances.
     return jnp.square(distances.mean(axis=0))
 
 
 def total_distances(pool: Float[Array, "n c"]) -> Float[Array, " n"]:
     """Sum of the squared distances of each row to all rows, without their matrix: n ||x_i - x̄||² + Σ_j ||x_j - x̄||².
 
-    PatchCore's exact greedy coreset begins with these: its first row is the one farthest from the mean, and they bound
-    no later distance, since each is at least the squared distance to any single row.
+    PatchCore's exact greedy coreset begins with these sums. Its first row is therefore the one farthest from the mean.
+    They cap no later distance, since each sum is at least the squared distance to any single row.
 
     Args:
-        pool: rows, (n, c).
+        pool: rows of the pool, (n, c).
 
     Returns:
-        Σ_j ||x_i - x_j||², (n,), for `greedy_k_center`.
+        Σ_j ||x_i - x_j||², (n,), to pass to `greedy_k_center` as `nearest`.
 
     References:
         Roth et al., PatchCore, CVPR 2022, the authors' GreedyCoresetSampler.
     """
+    # ||x_i - x_j||² around the mean x̄; summed over j its cross term vanishes, because Σ_j (x_j - x̄) = 0.
     from_mean = linalg.squared_distances(pool, pool.mean(axis=0))
     return pool.shape[0] * from_mean + from_mean.sum()
 
@@ -102,29 +106,30 @@ def linear_projection(key: PRNGKeyArray, channels: int, dimensions: int) -> Floa
     """Dense random projection with entries uniform in ±1 / sqrt(c): an untrained torch.nn.Linear(c, d, bias=False).
 
     Args:
-        key: of the random numbers.
-        channels: c, of the rows to project.
-        dimensions: d, of the projected rows.
+        key: random key for the entries.
+        channels: number of channels of the rows to project, c.
+        dimensions: number of channels after projection, d.
 
     Returns:
-        R, (c, d), float32, to be used as rows @ R. It shrinks all squared distances by d / (3 c) in the mean.
+        R, (c, d), float32, to be used as rows @ R. It multiplies squared distances by d / (3 c) on average.
 
     References:
         Roth et al., PatchCore, CVPR 2022, the authors' GreedyCoresetSampler.
     """
+    # A uniform entry has variance bound² / 3 = 1 / (3 c).
     bound = channels**-0.5
     return jax.random.uniform(key, (channels, dimensions), jnp.float32, -bound, bound)
 
 
 def sparse_projection(key: PRNGKeyArray, channels: int, dimensions: int) -> Float[Array, "c d"]:
-    """Very sparse random projection: distances are kept in expectation, most entries are zero.
+    """Very sparse random projection: squared distances are kept on average, and most entries are zero.
 
     Entries are ±sqrt(1 / (s d)) with probability s / 2 each, and 0 otherwise; s = 1 / sqrt(c).
 
     Args:
-        key: of the random numbers.
-        channels: c, of the rows to project.
-        dimensions: d, of the projected rows.
+        key: random key for the entries.
+        channels: number of channels of the rows to project, c.
+        dimensions: number of channels after projection, d.
 
     Returns:
         R, (c, d), float32, to be used as rows @ R.
@@ -132,7 +137,8 @@ def sparse_projection(key: PRNGKeyArray, channels: int, dimensions: int) -> Floa
     References:
         Li, Hastie and Church, Very sparse random projections, KDD 2006.
     """
-    density = channels**-0.5
+    density = channels**-0.5  # s
     where, sign = jax.random.split(key)
+    # An entry has variance s · 1 / (s d) = 1 / d, so that E ||x R||² = ||x||².
     entries = jax.random.rademacher(sign, (channels, dimensions), jnp.float32) * (density * dimensions) ** -0.5
     return jnp.where(jax.random.bernoulli(where, density, entries.shape), entries, 0.0)

@@ -13,25 +13,28 @@ from fastrecon_jax.core.scoring import bilinear_matrix
 
 
 def local_pool(stage: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
-    """3x3 mean, stride 1; outside the image counts as zeros in the mean, as in the published code.
+    """3x3 mean with stride 1, in which positions outside the image count as zeros, as in the published code.
 
     Args:
-        stage: features of one image, (h, w, c).
+        stage: one encoder stage of one image, (h, w, c).
 
     Returns:
-        The means, (h, w, c).
+        Mean around each position, (h, w, c).
 
     References:
         Fang et al., FastRecon, ICCV 2023, and its published code; after Roth et al., PatchCore, CVPR 2022.
     """
     h, w, _ = stage.shape
     padded = _framed(stage)
+    # The 3x3 sum is separable: three shifts along the height, then three along the width. The divisor is 9 at the
+    # border, too, where some of the nine are zeros.
     rows = padded[:h] + padded[1 : h + 1] + padded[2:]
     return (rows[:, :w] + rows[:, 1 : w + 1] + rows[:, 2:]) / 9
 
 
 def _framed(stage: Float[Array, "h w c"]) -> Float[Array, "H W c"]:
-    """One position of zeros on every side; joined, because jax2onnx converts no `pad` of a mapped batch."""
+    """The stage with one position of zeros on every side."""
+    # By concatenation rather than `jnp.pad`, which jax2onnx cannot convert under `vmap`.
     row = jnp.zeros_like(stage[:1])
     rows = jnp.concatenate([row, stage, row], axis=0)
     column = jnp.zeros_like(rows[:, :1])
@@ -39,17 +42,18 @@ def _framed(stage: Float[Array, "h w c"]) -> Float[Array, "H W c"]:
 
 
 def resize_nearest(stage: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "H W c"]:
-    """Nearest neighbour: output i reads input floor(i h / H). Where H is a multiple of h that repeats every position.
+    """Nearest-neighbour resize: output i reads input floor(i h / H).
 
     Args:
-        stage: (h, w, c).
-        height: H.
-        width: W.
+        stage: one stage of one image, (h, w, c).
+        height: height to resize to, in positions, H.
+        width: width to resize to, in positions, W.
 
     Returns:
-        (H, W, c).
+        The resized stage, (H, W, c).
     """
     h, w, _ = stage.shape
+    # floor(i h / H) with an integer H / h repeats every position: a broadcast, cheaper than the gather below.
     if height % h == 0 and width % w == 0:
         return jnp.repeat(jnp.repeat(stage, height // h, axis=0), width // w, axis=1)
     rows = jnp.arange(height) * h // height
@@ -58,32 +62,33 @@ def resize_nearest(stage: Float[Array, "h w c"], height: int, width: int) -> Flo
 
 
 def resize_bilinear(stage: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "H W c"]:
-    """Linear interpolation along both axes, sample points at pixel centres, edges repeated.
+    """Bilinear resize, with sample points at pixel centres and edges repeated.
 
     Args:
-        stage: (h, w, c).
-        height: H.
-        width: W.
+        stage: one stage of one image, (h, w, c).
+        height: height to resize to, in positions, H.
+        width: width to resize to, in positions, W.
 
     Returns:
-        (H, W, c).
+        The resized stage, (H, W, c).
     """
     h, w, c = stage.shape
+    # Interpolation along an axis is a matrix product: first with (H, h) along the height, then (W, w) along the width.
     rows = linalg.matmul(bilinear_matrix(h, height), stage.reshape(h, w * c)).reshape(height, w, c)
     columns = bilinear_matrix(w, width)
     return jnp.einsum("Ww,Hwc->HWc", columns, rows, precision=jax.lax.Precision.HIGHEST)
 
 
 def shrink(stage: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "H W c"]:
-    """Mean over blocks where H and W divide h and w, linear interpolation otherwise.
+    """Reduce the resolution: mean over blocks where H and W divide h and w, bilinear resize otherwise.
 
     Args:
-        stage: (h, w, c).
-        height: H, at most h.
-        width: W, at most w.
+        stage: one stage of one image, (h, w, c).
+        height: height to shrink to, in positions, H, at most h.
+        width: width to shrink to, in positions, W, at most w.
 
     Returns:
-        (H, W, c).
+        The smaller stage, (H, W, c).
     """
     h, w, c = stage.shape
     if h % height or w % width:
@@ -95,10 +100,10 @@ def align(stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
     """Bring all stages to the positions of the first by nearest neighbour and concatenate the channels.
 
     Args:
-        stages: the finest first, (h_i, w_i, c_i) each, of any floating type.
+        stages: stages of one image, the finest first, (h_i, w_i, c_i) each, of any floating type.
 
     Returns:
-        (h_0, w_0, sum of c_i), float32.
+        Features at the positions of the first stage, (h_0, w_0, sum of c_i), float32.
     """
     height, width, _ = stages[0].shape
     return jnp.concatenate([resize_nearest(stage.astype(jnp.float32), height, width) for stage in stages], axis=-1)
@@ -108,10 +113,10 @@ def combine(stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
     """Pool every stage locally, bring all to the positions of the first and concatenate the channels.
 
     Args:
-        stages: the finest first, (h_i, w_i, c_i) each, of any floating type.
+        stages: stages of one image, the finest first, (h_i, w_i, c_i) each, of any floating type.
 
     Returns:
-        (h_0, w_0, sum of c_i), float32.
+        Features at the positions of the first stage, (h_0, w_0, sum of c_i), float32.
 
     References:
         Fang et al., FastRecon, ICCV 2023, and its published code.
@@ -122,24 +127,27 @@ def combine(stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
 def patch_mean(stage: Float[Array, "h w c"], bins: int, size: int) -> Float[Array, "h w d"]:
     """The 3x3 patch around each position, zeros outside, averaged adaptively to `bins` numbers and then to `size`.
 
-    A patch is 9 c entries, for each channel in turn its 9, row by row; `adaptive_weights` has the bins. All is linear,
-    so the patches need not be put together: each of the nine shifts of the stage adds its share to the result, for each
-    of the gcd(c, size) groups of channels that share no bin. The patches, nine times the stage, are never in memory.
+    A patch has 9 c entries: the nine of the first channel, row by row, then those of the next. Both averages are
+    linear, so the patches, nine times as large as the stage, are never built: each of the nine shifts of the stage adds
+    its share to the result. The channels are split into gcd(c, size) groups whose bins do not overlap.
 
     Args:
-        stage: (h, w, c).
-        bins: of the first average.
-        size: of the second average, a divisor of `bins`; d.
+        stage: one stage of one image, (h, w, c).
+        bins: number of bins of the first average, see `adaptive_weights`.
+        size: number of bins of the second average, d, a divisor of `bins`.
 
     Returns:
-        (h, w, d).
+        Averaged patch at each position, (h, w, d).
     """
     h, w, c = stage.shape
+    # No bin crosses the border between two groups, so one small matrix serves all of them.
     groups = math.gcd(c, size)
     weights = adaptive_weights(9 * c // groups, bins // groups)
+    # The second average takes bins / size neighbouring bins of the first: both are one matrix, (c / g, 9, d / g).
     weights = weights.reshape(c // groups, 9, size // groups, bins // size).mean(axis=-1)
     padded = _framed(stage).reshape(h + 2, w + 2, groups, c // groups)
 
+    # Entry 3 i + j of a channel's patch is the stage shifted by (i - 1, j - 1).
     shares = (linalg.matmul(padded[i : i + h, j : j + w], weights[:, 3 * i + j]) for i in range(3) for j in range(3))
     return functools.reduce(jnp.add, shares).reshape(h, w, size)
 
@@ -147,17 +155,18 @@ def patch_mean(stage: Float[Array, "h w c"], bins: int, size: int) -> Float[Arra
 def adaptive_weights(length: int, size: int) -> Float[Array, "c d"]:
     """A such that x A is the adaptive mean of x: bin i covers floor(i c / d) to ceil((i + 1) c / d).
 
-    Bins overlap by one entry where d does not divide c, and repeat entries where d exceeds c, as in
+    Neighbouring bins share an entry where d does not divide c, and entries are repeated where d exceeds c, as in
     torch.nn.functional.adaptive_avg_pool1d.
 
     Args:
-        length: of x, c.
+        length: number of entries of x, c.
         size: number of bins, d.
 
     Returns:
-        (c, d), whose columns sum to 1.
+        A, (c, d), float32; each column sums to 1.
     """
     entry, number = jnp.arange(length)[:, None], jnp.arange(size)[None]
+    # Integers throughout, since float32 could round across a border; ceil(a / d) = -(-a // d).
     first, beyond = number * length // size, -(-(number + 1) * length // size)
     inside = (entry >= first) & (entry < beyond)
     return inside.astype(jnp.float32) / (beyond - first).astype(jnp.float32)

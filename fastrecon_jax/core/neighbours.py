@@ -8,9 +8,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fastrecon_jax.core import linalg
 
-BLOCK = 1024
-_GROUP = 16  # rows whose smallest distance is looked for first: a minimum is vectorised, the index of one is not
-_WORTH = 4  # indices of a minimum take the time of one difference: where features are too wide, groups do not pay
+BLOCK = 1024  # rows of the bank compared at a time
+_GROUP = 16  # rows of which the smallest distance is computed first: a minimum is vectorised, an argmin is not
+_WORTH = 4  # groups pay while the numbers in a group, _GROUP * c, are at most this many times the rows of the bank
 
 
 class Neighbours(NamedTuple):
@@ -18,7 +18,7 @@ class Neighbours(NamedTuple):
 
     Attributes:
         squared: squared Euclidean distances, (n, count), in squared units of the features.
-        indices: of the rows in the bank, (n, count).
+        indices: indices of these rows in the bank, (n, count).
     """
 
     squared: Float[Array, "n count"]
@@ -26,12 +26,13 @@ class Neighbours(NamedTuple):
 
 
 class Short(NamedTuple):
-    """A bank in few coordinates, for a quicker choice.
+    """A bank of features reduced to a few coordinates, in which the nearest rows are chosen faster.
 
     Attributes:
-        directions: orthonormal, (c, r), in which the rows of the bank are longest, see `linalg.leading_directions`.
-        coordinates: of the rows in these, (m, r).
-        outside: squared lengths of the rows outside of these directions, (m,).
+        directions: orthonormal directions in which the rows of the bank are longest, as columns, (c, r), see
+            `linalg.leading_directions`.
+        coordinates: coordinates of the rows along these directions, (m, r).
+        outside: squared length of each row orthogonal to all directions, (m,).
     """
 
     directions: Float[Array, "c r"]
@@ -40,18 +41,19 @@ class Short(NamedTuple):
 
 
 def shorten(bank: Float[Array, "m c"], count: int) -> Short:
-    """What the choice needs of a bank whose rows are about zero.
+    """Reduce a bank to its coordinates along the leading directions, for the faster choice in `nearest`.
 
     Args:
-        bank: (m, c). The choice is discrete: nothing is differentiated.
-        count: r, coordinates that are compared, at most c; static.
+        bank: features, (m, c), with a mean near zero. The choice is discrete, so no gradient flows through it.
+        count: number of coordinates, r, at most c; static.
 
     Returns:
-        The bank in these coordinates.
+        The reduced bank.
     """
     bank = jax.lax.stop_gradient(bank)
     directions = linalg.leading_directions(bank, count)
     coordinates = linalg.matmul(bank, directions)
+    # Pythagoras: ||y||² - ||Vᵀy||², which rounding may push below 0.
     outside = jnp.sum(jnp.square(bank), axis=1) - jnp.sum(jnp.square(coordinates), axis=1)
     return Short(directions, coordinates, jnp.maximum(outside, 0))
 
@@ -67,30 +69,30 @@ def nearest(
 ) -> Neighbours:
     """The `count` nearest rows of the bank for each query.
 
-    The rows are chosen by ||x||² + ||y||² - 2 x·y about the bank's mean (a single one: mostly a group of rows, and of
-    this the row by differences), and the distances of those chosen are then computed by differences. So a distance is
-    that of the row named beside it, exact to rounding, and small ones keep their digits; but the row is the nearest
-    only up to the rounding of the choice: its squared distance exceeds the smallest by at most about 1e-6 times the
-    squared distances of query and row from the bank's mean. A query that is in the bank is at exactly 0 unless another
-    row is that near to it.
+    Rows are chosen by ||x||² + ||y||² - 2 x·y around the bank's mean; for a single neighbour this usually chooses a
+    group of rows, and differences choose the row within it. The distances of the chosen rows are then computed by
+    differences. So each distance is that of the row given with it, exact to rounding, and small distances keep their
+    digits. The row itself is the nearest up to the rounding of the choice: its squared distance exceeds the smallest by
+    at most about 1e-6 times the squared distances of query and row from the bank's mean. A query that is in the bank
+    has a distance of exactly 0 unless another row is that near to it.
 
-    With `short` the products x·y of the choice are those of few coordinates: what is neglected is the product of what
-    both have outside of them, so that the row chosen may be farther than the nearest one by twice that.
+    With `short`, the products use only a few coordinates. They neglect the part of 2 x·y outside these coordinates, so
+    the squared distance of the chosen row may exceed the smallest by twice the largest neglected part.
 
     Beside queries, bank and result, memory holds (n, block) distances, a block of rows, an array like the queries,
-    (n, c), and m bytes for `allowed`, all that grows with the bank; under vmap so much for each example. Differentiable
-    in queries and bank; the choice of rows is held fixed.
+    (n, c), and m bytes for `allowed`, which alone grow with the bank; under vmap, as much for each example.
+    Differentiable in queries and bank, with the choice of rows held fixed.
 
     Args:
-        queries: (n, c).
-        bank: (m, c).
-        count: how many neighbours, 1 to m; static.
-        allowed: which rows may be chosen, (m,), at least `count` of them; all by default.
-        block: rows of the bank that are compared at a time.
-        short: of the same bank, for a quicker and less exact choice.
+        queries: features to find neighbours for, (n, c).
+        bank: features to search, (m, c).
+        count: number of neighbours, 1 to m; static.
+        allowed: true for the rows that may be chosen, (m,), at least `count` of them; all by default.
+        block: number of rows of the bank compared at a time, at least 1.
+        short: the same bank reduced by `shorten`, for a faster and less exact choice; None for the exact one.
 
     Returns:
-        Distances and indices, (n, count) each.
+        Squared distances and indices, nearest first, (n, count) each.
 
     Raises:
         ValueError: the count is not in 1..m.
@@ -99,14 +101,17 @@ def nearest(
     if not 1 <= count <= m:
         raise ValueError(f"{count} neighbours are not possible: the bank has {m} rows, at least 1 must be asked for")
     allowed = jnp.ones((m,), bool) if allowed is None else allowed
-    of_queries, of_bank, short = jax.lax.stop_gradient((queries, bank, short))
+    # The search sees copies without gradients; gradients flow through the distances computed by differences alone.
+    x, y, short = jax.lax.stop_gradient((queries, bank, short))
     outside = None
     if short is not None:
-        of_queries, of_bank, outside = linalg.matmul(of_queries, short.directions), short.coordinates, short.outside
-    found = _search(of_queries, of_bank, outside, allowed, count, block)
-    squared = jax.lax.map(lambda rows: jnp.sum(jnp.square(queries - bank[rows]), axis=1), found.T).T
+        x, y, outside = linalg.matmul(x, short.directions), short.coordinates, short.outside
+    indices = _search(x, y, outside, allowed, count, block)
+    # One neighbour of all queries at a time, (n, c), rather than all at once, (n, count, c).
+    squared = jax.lax.map(lambda rows: jnp.sum(jnp.square(queries - bank[rows]), axis=1), indices.T).T
+    # Exact distances may be in another order than the rounded ones of the choice.
     order = jnp.argsort(squared, axis=1)
-    return Neighbours(jnp.take_along_axis(squared, order, axis=1), jnp.take_along_axis(found, order, axis=1))
+    return Neighbours(jnp.take_along_axis(squared, order, axis=1), jnp.take_along_axis(indices, order, axis=1))
 
 
 def _search(
@@ -117,29 +122,32 @@ def _search(
     count: int,
     block: int,
 ) -> Int[Array, "n count"]:
-    """Indices of the nearest rows by the expanded square, without the constant ||x||²."""
+    """Indices of the nearest rows by ||y||² - 2 x·y: ||x||² is the same for all rows of the bank."""
     n, c = queries.shape
     group = _GROUP if count == 1 and _GROUP * c <= _WORTH * bank.shape[0] else 1
     block, bank, outside, allowed = _divided(bank, outside, allowed, block, group)
     m = bank.shape[0]
+    # Distances do not depend on the origin, but their rounding does: it is smallest around the mean.
     centre = bank.mean(axis=0)[None]
     centred = queries - centre
 
-    # The last block starts early enough to be whole; rows that an earlier one has seen are out of the choice.
+    # All blocks have one size: the last one starts early enough to be whole, and may not choose rows seen before.
     seen = (m - 1) // block * block
     choice = (allowed[m - block :] & (jnp.arange(m - block, m) >= seen))[None]
     if seen:
         choice = jnp.concatenate([allowed[:seen].reshape(-1, block), choice])  # (blocks, block)
     starts = jnp.minimum(jnp.arange(choice.shape[0]) * block, m - block)
 
-    def compare(best, of_block):
-        start, choice = of_block
+    def compare(best, block_input):
+        start, choice = block_input
         rows = jax.lax.dynamic_slice_in_dim(bank, start, block) - centre
         lengths = jnp.sum(jnp.square(rows), axis=1)
+        # Only a row's own part outside the few coordinates enters; the query's is the same for all rows.
         if outside is not None:
             lengths += jax.lax.dynamic_slice_in_dim(outside, start, block)
         offset = jnp.where(choice, lengths, jnp.inf)
         distances = offset[None] - 2 * linalg.matmul(centred, rows.T)  # (n, block)
+        # A group is every (block / group)-th row, so that minima are taken between contiguous slices.
         distances = distances.reshape(n, group, -1).min(axis=1)
         return _merge(best, distances, start + jnp.arange(block // group), count), None
 
@@ -147,6 +155,7 @@ def _search(
     (_, indices), _ = jax.lax.scan(compare, nothing, (starts, choice))
     if group == 1:
         return indices
+    # An index names the first row of its group; the others follow at equal steps.
     members = indices + jnp.arange(0, block, block // group)[None]  # (n, group)
     return _of_group(queries, bank, outside, allowed, members)[:, None]
 
@@ -154,8 +163,9 @@ def _search(
 def _divided(
     bank: Float[Array, "m c"], outside: Float[Array, " m"] | None, allowed: Bool[Array, " m"], block: int, group: int
 ) -> tuple[int, Float[Array, "M c"], Float[Array, " M"] | None, Bool[Array, " M"]]:
-    """Blocks of about one size, no longer than needed, of whole groups; a bank shorter than one is filled up."""
+    """The block size rounded to whole groups, and the bank, padded with zeros if it is shorter than a single block."""
     m = bank.shape[0]
+    # As many blocks as asked for, but of equal size, so that the last does little work twice.
     blocks = -(-m // block)
     block = -(-m // (blocks * group)) * group
     missing = max(block - m, 0)
@@ -170,7 +180,8 @@ def _merge(
     index: Int[Array, " groups"],
     count: int,
 ) -> tuple[Float[Array, "n count"], Int[Array, "n count"]]:
-    """The smaller of what was found and what a block holds; the earlier wins a tie."""
+    """The `count` smallest distances among the best so far and those of a block; the earlier row wins a tie."""
+    # A minimum and a comparison are much cheaper than `top_k`, and most methods need a single neighbour.
     if count == 1:
         column = jnp.argmin(distances, axis=1, keepdims=True)
         smallest = jnp.take_along_axis(distances, column, axis=1)
@@ -189,7 +200,7 @@ def _of_group(
     allowed: Bool[Array, " m"],
     members: Int[Array, "n group"],
 ) -> Int[Array, " n"]:
-    """Of the rows of each query's group, the nearest one by differences."""
+    """Index of the nearest row within each query's group, by differences."""
 
     def compare(best, row):
         distance = jnp.sum(jnp.square(queries - bank[row]), axis=1)

@@ -1,4 +1,4 @@
-"""Principal component analysis as what it leaves over."""
+"""Principal component analysis, kept as the projector on the directions it drops."""
 
 import functools
 from typing import NamedTuple
@@ -14,9 +14,9 @@ class Subspace(NamedTuple):
     """An affine subspace through its mean and the projector on its orthogonal complement.
 
     Attributes:
-        mean: (c,).
-        complement: I - V Vᵀ, (c, c), with V the kept directions: the same shape whatever their number.
-        directions: how many were kept, ().
+        mean: mean of the rows, (c,).
+        complement: I - V Vᵀ, (c, c), with V the kept directions; its shape does not depend on their number.
+        directions: number of kept directions, ().
     """
 
     mean: Float[Array, " c"]
@@ -27,27 +27,28 @@ class Subspace(NamedTuple):
 def fit(rows: Float[Array, "n c"], explained_variance: float) -> Subspace:
     """The fewest principal directions whose share of the variance is at least `explained_variance`.
 
-    The decomposition runs in float64 whatever the global setting, by the smaller of the Gram matrices (n, n) and
+    The decomposition runs in float64 whatever the global setting, on the smaller of the Gram matrices (n, n) and
     (c, c). Directions below the rank tolerance of `linalg` are never kept: constant rows keep none.
 
-    Differentiable once in the rows; the number of directions is held fixed. With v_i the kept and v_j the other
-    directions, λ their variances and C = XᵀX of the centred rows, the projector P = V Vᵀ changes by
+    Differentiable once in the rows, with the number of directions held fixed. With v_i the kept and v_j the other
+    directions, λ their variances and C = XᵀX for the centred rows X, the projector P = V Vᵀ changes by
 
         dP = Σ_ij (v_jᵀ dC v_i) / (λ_i - λ_j) (v_j v_iᵀ + v_i v_jᵀ),
 
-    which depends on no difference among the kept or among the others. Where variances on both sides of the cut
-    coincide, to `RANK_TOLERANCE`² of the largest, P is not unique and has no derivative: such a pair counts nothing.
+    which contains no differences of variances among the kept directions, or among the others. Where a kept and another
+    variance coincide, to within `RANK_TOLERANCE`² of the largest, P is not unique and has no derivative: such a pair is
+    left out of the sum.
 
     Args:
-        rows: (n, c), float32.
-        explained_variance: share of the variance, in (0, 1].
+        rows: features to analyse, (n, c), float32.
+        explained_variance: share of the variance that the kept directions explain at least, in (0, 1].
 
     Returns:
-        Mean and complement, float32.
+        The subspace, float32.
 
     Raises:
         ValueError: the share is not in (0, 1].
-        NotImplementedError: when it is differentiated twice.
+        NotImplementedError: the result is differentiated twice.
     """
     if not 0 < explained_variance <= 1:
         raise ValueError(f"explained variance {explained_variance} is not allowed: it must be above 0 and at most 1")
@@ -56,12 +57,12 @@ def fit(rows: Float[Array, "n c"], explained_variance: float) -> Subspace:
 
 
 class _Spectrum(NamedTuple):
-    """Of the centred rows X, the largest variance first; r = min(n, c).
+    """Principal directions of the centred rows X, the largest variance first; r = min(n, c).
 
     Attributes:
-        variances: (r,), not divided by n.
-        V: directions, (c, r); columns below the rank tolerance are zero.
-        kept: which directions the subspace keeps, (r,), the first ones.
+        variances: squared singular values of X, (r,): variances not divided by n.
+        V: directions as columns, (c, r); columns below the rank tolerance are zero.
+        kept: true for the directions that the subspace keeps, (r,); these come first.
     """
 
     variances: Float[Array, " r"]
@@ -70,13 +71,16 @@ class _Spectrum(NamedTuple):
 
 
 def _centred(rows: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    # In float64 before the mean is subtracted: the difference of nearly equal float32 rows would keep few digits.
     rows = rows.astype(jnp.float64)
     return rows - rows.mean(axis=0)[None]
 
 
 def _spectrum(X: Float[Array, "n c"], explained_variance: float) -> _Spectrum:
     variances, V = linalg.right_singular_vectors(X)
+    # Rounding may leave a variance slightly below 0.
     variances, V = jnp.maximum(variances[::-1], 0.0), V[:, ::-1]
+    # A direction is kept if the directions before it explain less than the share: the fewest that reach it.
     before = jnp.cumsum(variances) - variances
     nonzero = variances > linalg.RANK_TOLERANCE**2 * variances[0]
     return _Spectrum(variances, V, nonzero & (before < explained_variance * variances.sum()))
@@ -90,6 +94,7 @@ def _complement(rows: Float[Array, "n c"], explained_variance: float) -> tuple[F
 
 
 def _leave(spectrum: _Spectrum, dtype: jnp.dtype) -> tuple[Float[Array, "c c"], Float[Array, ""]]:
+    # Dropped columns become zeros instead of being cut off, because their number is not static.
     kept = spectrum.V * spectrum.kept[None].astype(spectrum.V.dtype)
     complement = jnp.eye(kept.shape[0]) - linalg.matmul(kept, kept.T)
     return complement.astype(dtype), spectrum.kept.sum().astype(dtype)
@@ -97,24 +102,31 @@ def _leave(spectrum: _Spectrum, dtype: jnp.dtype) -> tuple[Float[Array, "c c"], 
 
 @_complement.defjvp
 def _complement_jvp(explained_variance, primals, tangents):
-    """The pairs within the span of the rows through VᵀdC V, and those with what is outside of it, where λ_j = 0.
+    """The sum of `fit` in two parts: pairs of directions in V through VᵀdC V, and pairs with directions outside V.
 
-    As in `linalg`, the factors are computed in float64, the products with the tangent in the type of the rows.
+    Outside V, that is, orthogonal to all rows, λ_j = 0. As in `linalg`, the factors are computed in float64, and the
+    products with the tangent in the type of the rows.
     """
     (rows,), (change,) = _differentiated_once(primals), tangents
     with jax.enable_x64(True):
         X = _centred(rows)
         variances, V, kept = spectrum = _spectrum(X, explained_variance)
         XV = linalg.matmul(X, V)
+        # 1 / |λ_i - λ_j| for pairs on both sides of the cut, 0 for all others. |·| makes the matrix symmetric, so that
+        # i may be the kept direction or the other one.
         gaps = jnp.abs(variances[:, None] - variances[None])
         apart = (kept[:, None] != kept[None]) & (gaps > linalg.RANK_TOLERANCE**2 * variances[0])
         between = jnp.where(apart, 1 / jnp.where(apart, gaps, 1.0), 0.0)
+        # X v_i / λ_i for the kept directions: the gap to a direction outside V is λ_i itself.
         beyond = XV * jnp.where(kept, 1 / jnp.where(kept, variances, 1.0), 0.0)[None]
         V, XV, between, beyond = (x.astype(rows.dtype) for x in (V, XV, between, beyond))
         complement, directions = _leave(spectrum, rows.dtype)
+    # dC = dXᵀX + XᵀdX. One of the two terms is computed, the other is its transpose, added in the last line. The mean
+    # of dX does not matter, because the columns of X sum to 0.
     along = linalg.matmul(change, V)
     inside = linalg.matmul(along.T, XV)
     outside = linalg.matmul(change.T, beyond) - linalg.matmul(V, linalg.matmul(along.T, beyond))
+    # dP = half + halfᵀ, and the complement is I - P.
     half = linalg.matmul(linalg.matmul(V, between * inside) + outside, V.T)
     return (complement, directions), (-half - half.T, jnp.zeros_like(directions))
 
@@ -133,11 +145,12 @@ def squared_residual(subspace: Subspace, x: Float[Array, "*n m c"]) -> Float[Arr
     """Squared distance from the subspace, ||(x - mean) (I - V Vᵀ)||².
 
     Args:
-        subspace: from `fit`.
-        x: (..., m, c).
+        subspace: what `fit` returned.
+        x: features, (..., m, c).
 
     Returns:
-        (..., m), in squared units of x.
+        Squared distances, (..., m), in squared units of x.
     """
+    # The residual is formed before it is squared: ||x||² - ||x V||² would cancel for features close to the subspace.
     centred = x - jnp.broadcast_to(subspace.mean, x.shape)
     return jnp.sum(jnp.square(linalg.matmul(centred, subspace.complement)), axis=-1)

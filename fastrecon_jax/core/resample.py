@@ -1,4 +1,4 @@
-"""Pillow's LANCZOS resize of 8-bit images, bit for bit, as matrix products in float32."""
+"""Pillow's LANCZOS resize of 8-bit images, equal in every bit, as matrix products in float32."""
 
 import math
 from typing import NamedTuple
@@ -8,18 +8,18 @@ from jaxtyping import Array, Float, UInt8
 
 from fastrecon_jax.core import linalg
 
-SUPPORT = 3  # lobes of the filter on either side
-PRECISION_BITS = 22  # of Pillow's fixed-point weights
-EXACT = 2**24  # integers up to here are exact in float32
-BLOCK = 32
+SUPPORT = 3  # half the width of the filter, in input samples at scale 1
+PRECISION_BITS = 22  # fractional bits of Pillow's fixed-point weights
+EXACT = 2**24  # float32 holds all integers up to this one exactly
+BLOCK = 32  # output samples computed by one matrix product
 
 
 class Taps(NamedTuple):
-    """One output sample: out = (Σ_i weights_i in_{first + i} + 2²¹) >> 22, clipped to 0..255.
+    """The weights of one output sample: out = (Σ_i weights_i in_{first + i} + 2²¹) >> 22, clipped to 0..255.
 
     Attributes:
-        first: index of the first input sample.
-        weights: integers, in units of 2⁻²².
+        first: index of the first input sample that is read.
+        weights: weight of each input sample from there on, integers in units of 2⁻²².
     """
 
     first: int
@@ -31,16 +31,16 @@ def resize_and_crop(
 ) -> UInt8[Array, "b crop_size crop_size 3"]:
     """Resize to a square with Lanczos' filter and cut out the centre: `data.images.preprocess` without Pillow.
 
-    Along the width first, rounded to 8 bits, then along the height, each with integer weights; a side that keeps its
-    size is not filtered. Only what the crop needs is computed.
+    The width is filtered first and rounded to 8 bits, then the height, both with integer weights. A side that keeps its
+    size is not filtered. Only the pixels that the crop needs are computed.
 
     Args:
-        images: (b, H, W, 3), 0 to 255.
+        images: RGB images of one size, (b, H, W, 3), 0 to 255.
         image_size: side of the resized image, in pixels.
-        crop_size: side of the part that is kept, 1 to `image_size`.
+        crop_size: side of the centre that is kept, in pixels, 1 to `image_size`.
 
     Returns:
-        (b, crop_size, crop_size, 3), equal to Pillow's in every bit.
+        The cropped images, (b, crop_size, crop_size, 3), equal to Pillow's in every bit.
 
     Raises:
         ValueError: the crop is not in 1..image_size, or an output pixel covers more than 32,896 pixels of an axis.
@@ -50,12 +50,14 @@ def resize_and_crop(
     """
     if not 1 <= crop_size <= image_size:
         raise ValueError(f"a crop of {crop_size} is not possible: it must be from 1 to the image size {image_size}")
+    # Rounds halves to even, as `data.images.preprocess` does.
     start = round((image_size - crop_size) / 2)
     rows, columns = (lanczos_taps(n, image_size)[start : start + crop_size] for n in images.shape[1:3])
+    # Input rows that no pixel of the crop reads are cut off before the width is filtered.
     top, bottom = rows[0].first, _end(rows[-1])
     x = jnp.moveaxis(images[:, top:bottom], -1, 1)  # (b, 3, h, W)
     x = jnp.swapaxes(_filter(x.astype(jnp.float32), columns), 2, 3)
-    x = _filter(x, [Taps(one.first - top, one.weights) for one in rows])
+    x = _filter(x, [Taps(row.first - top, row.weights) for row in rows])
     return jnp.moveaxis(x, (1, 2, 3), (3, 2, 1)).astype(jnp.uint8)
 
 
@@ -63,11 +65,11 @@ def lanczos_taps(source: int, target: int) -> list[Taps]:
     """Pillow's fixed-point weights along one axis.
 
     Args:
-        source: number of input samples.
-        target: number of output samples.
+        source: number of input samples along the axis.
+        target: number of output samples along the axis.
 
     Returns:
-        One entry for each output sample.
+        The weights of each output sample, `target` entries.
     """
     if source == target:
         return [Taps(i, (1 << PRECISION_BITS,)) for i in range(target)]
@@ -105,30 +107,33 @@ def _end(taps: Taps) -> int:
 
 
 def _filter(x: Float[Array, "b c h n"], taps: list[Taps]) -> Float[Array, "b c h m"]:
-    """Filter the last axis; a block of outputs is one product with the inputs that it reads."""
+    """Filter the last axis, each block of outputs by one matrix product with the inputs that it reads."""
     first, end = taps[0].first, _end(taps[-1])
+    # Weights of 1: the axis keeps its size, and Pillow skips the filter.
     if taps == [Taps(i, (1 << PRECISION_BITS,)) for i in range(first, end)]:
         return x[..., first:end]
-    base = _base(max(len(one.weights) for one in taps))
+    base = _base(max(len(tap.weights) for tap in taps))
     return jnp.concatenate([_filter_block(x, taps[i : i + BLOCK], base) for i in range(0, len(taps), BLOCK)], axis=-1)
 
 
 def _filter_block(x: Float[Array, "b c h n"], taps: list[Taps], base: int) -> Float[Array, "b c h m"]:
-    first, end = min(one.first for one in taps), max(map(_end, taps))
-    dense = [[0] * (one.first - first) + list(one.weights) + [0] * (end - _end(one)) for one in taps]
+    first, end = min(tap.first for tap in taps), max(map(_end, taps))
+    dense = [[0] * (tap.first - first) + list(tap.weights) + [0] * (end - _end(tap)) for tap in taps]
+    # 22-bit weights times 8-bit pixels do not fit float32's 24 bits. Digits of the weights do, one product for each.
     digits = _digits(dense, base)
     factors = jnp.array([row for digit in digits for row in digit], jnp.float32).T
     sums = jnp.split(linalg.matmul(x[..., first:end], factors), len(digits), axis=-1)
     # floor((Σ_d base^d s_d + 2²¹) / 2²²) digit by digit, as floors nest; every number here is exact in float32.
     carry = jnp.zeros_like(sums[0])
-    for one in sums[:-1]:
-        carry = jnp.floor((one + carry) / base)
+    for digit_sum in sums[:-1]:
+        carry = jnp.floor((digit_sum + carry) / base)
+    # What is left to divide by after the lower digits, 2²² / base^(D - 1); half of it rounds to nearest.
     unit = (1 << PRECISION_BITS) / base ** (len(digits) - 1)
     return jnp.clip(jnp.floor((sums[-1] + carry + unit / 2) / unit), 0.0, 255.0)
 
 
 def _base(taps: int) -> int:
-    """The largest power of two of which `taps` centred digits times 255 sum to half of what float32 holds exactly."""
+    """The largest power of two for which `taps` centred digits times 255 sum to at most `EXACT` / 2."""
     most = EXACT // (255 * taps)
     if most < 2:
         raise ValueError(f"{taps} input samples for one output sample are not possible: at most {EXACT // 510} are")
@@ -136,8 +141,9 @@ def _base(taps: int) -> int:
 
 
 def _digits(rows: list[list[int]], base: int) -> list[list[list[int]]]:
-    """Weights = Σ_d base^d digit_d, the lowest first, with |digit| at most base / 2 but for the last."""
+    """Weights = Σ_d base^d digit_d, the lowest digit first; |digit| is at most base / 2 except in the last."""
     digits = []
+    # Split off the lowest digit until the rest, times 255, sums to at most half of what float32 holds exactly.
     while max(sum(map(abs, row)) for row in rows) * 255 > EXACT // 2:
         low = [[(weight + base // 2) % base - base // 2 for weight in row] for row in rows]
         digits.append(low)

@@ -10,37 +10,42 @@ IMAGE_SCORES = ("max", "top1p")
 
 
 def bilinear_matrix(source: int, target: int) -> Float[Array, "target source"]:
-    """Linear interpolation along one axis, sample points at pixel centres, edges repeated: cv2.INTER_LINEAR.
+    """Linear interpolation along one axis as a matrix, with sample points at pixel centres and edges repeated.
 
     Args:
         source: number of input samples.
         target: number of output samples.
 
     Returns:
-        B, (target, source), whose rows sum to 1: output = B input.
+        B, (target, source), such that output = B input, as with cv2.INTER_LINEAR; each row sums to 1.
     """
+    # Output i lies at (i + 1/2) source / target - 1/2 among the inputs; clipping repeats the edge samples.
     position = (jnp.arange(target, dtype=jnp.float32) + 0.5) * (source / target) - 0.5
     position = jnp.clip(position, 0.0, source - 1.0)
+    # The hat function: two inputs on either side get 1 - distance, all others 0.
     return jnp.maximum(0.0, 1.0 - jnp.abs(position[:, None] - jnp.arange(source, dtype=jnp.float32)[None]))
 
 
 def gaussian_matrix(size: int, sigma: float) -> Float[Array, "size size"]:
-    """Gaussian blur along one axis, cut at 4 sigma, the signal mirrored at its ends: scipy.ndimage.gaussian_filter1d.
+    """Gaussian blur along one axis as a matrix, cut off at 4 sigma, with the signal mirrored at its ends.
 
     Args:
         size: number of samples.
-        sigma: standard deviation in samples; 0 leaves the signal as it is.
+        sigma: standard deviation of the blur, in samples, at least 0; 0 for no blur.
 
     Returns:
-        G, (size, size), whose rows sum to 1: output = G input.
+        G, (size, size), such that output = G input, as with scipy.ndimage.gaussian_filter1d; each row sums to 1.
     """
     if sigma == 0:
         return jnp.eye(size, dtype=jnp.float32)
+    # scipy's radius for truncate = 4.
     radius = int(4 * sigma + 0.5)
     offset = jnp.arange(-radius, radius + 1)
+    # exp(-x² / 2 sigma²), normalised to sum 1.
     weights = jax.nn.softmax(-0.5 * jnp.square(offset.astype(jnp.float32) / sigma))
     period = (jnp.arange(size)[:, None] + offset[None]) % (2 * size)
     mirrored = jnp.minimum(period, 2 * size - 1 - period)  # d c b a | a b c d | d c b a
+    # Mirrored samples may coincide, so weights are added rather than set.
     rows = jnp.broadcast_to(jnp.arange(size)[:, None], mirrored.shape)
     return jnp.zeros((size, size), jnp.float32).at[rows, mirrored].add(jnp.broadcast_to(weights[None], mirrored.shape))
 
@@ -48,13 +53,13 @@ def gaussian_matrix(size: int, sigma: float) -> Float[Array, "size size"]:
 def anomaly_map(
     patch_scores: Float[Array, "h w"], *, height: int, width: int, sigma: float = 4.0
 ) -> Float[Array, "height width"]:
-    """Bilinear resize of the patch scores to the pixels, then a Gaussian blur: both at once as A s Bᵀ.
+    """Bilinear resize of the patch scores to the pixels, followed by a Gaussian blur.
 
     Args:
-        patch_scores: (h, w).
-        height: pixels of the map.
-        width: pixels of the map.
-        sigma: of the blur, in pixels.
+        patch_scores: scores of one image, (h, w).
+        height: height of the map, in pixels.
+        width: width of the map, in pixels.
+        sigma: standard deviation of the Gaussian blur, in pixels, at least 0; 0 for none.
 
     Returns:
         The anomaly map, (height, width), in units of the patch scores.
@@ -63,23 +68,25 @@ def anomaly_map(
         Fang et al., FastRecon, ICCV 2023, with cv2.resize and scipy's gaussian_filter in the published code.
     """
     h, w = patch_scores.shape
+    # Both are linear and separable: A s Bᵀ, with blur times resize for each axis.
     vertical = linalg.matmul(gaussian_matrix(height, sigma), bilinear_matrix(h, height))
     horizontal = linalg.matmul(gaussian_matrix(width, sigma), bilinear_matrix(w, width))
     return linalg.matmul(linalg.matmul(vertical, patch_scores), horizontal.T)
 
 
 def image_score(patch_scores: Float[Array, "h w"], kind: str = "max") -> Float[Array, ""]:
-    """One number for the image, from the raw patch scores.
+    """Image score from the patch scores, before they are resized or blurred.
 
     Args:
-        patch_scores: (h, w).
-        kind: `max`, the largest (FastRecon), or `top1p`, the mean of the largest 1 %, at least one (AnomalyDINO).
+        patch_scores: scores of one image, (h, w).
+        kind: `max` for the largest patch score (FastRecon), or `top1p` for the mean of the largest 1 %, at least one
+            of them (AnomalyDINO).
 
     Returns:
-        The score, in units of the patch scores.
+        The image score, in units of the patch scores.
 
     Raises:
-        ValueError: another kind.
+        ValueError: `kind` is neither.
 
     References:
         Fang et al., FastRecon, ICCV 2023; Damm et al., AnomalyDINO, WACV 2025.
@@ -92,15 +99,15 @@ def image_score(patch_scores: Float[Array, "h w"], kind: str = "max") -> Float[A
 
 
 def mean_of_largest(state: PyTree, features: PyTree, patch_scores: Float[Array, "h w"]) -> Float[Array, ""]:
-    """Mean of the largest 1 % of the patch scores, at least one: `top1p` in the form of a method's own image score.
+    """Mean of the largest 1 % of the patch scores: `top1p` with the signature of a method's own image score.
 
     Args:
-        state: of the method; unused.
-        features: of one query; unused.
-        patch_scores: (h, w).
+        state: what the method's `fit` returned; unused.
+        features: features of one query image; unused.
+        patch_scores: scores of the query image, (h, w).
 
     Returns:
-        The score, in units of the patch scores.
+        The image score, in units of the patch scores.
 
     References:
         Damm et al., AnomalyDINO, WACV 2025, and the authors' code.

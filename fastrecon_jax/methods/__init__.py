@@ -1,6 +1,6 @@
-"""The methods by name: each fits a state to the support's features and scores the features of one query.
+"""The methods by name: each fits a state to the features of the support and scores the features of a query image.
 
-A method is one file of this folder, or of a user's, that registers itself.
+A method is one file, in this folder or a user's own, that registers itself.
 """
 
 import importlib

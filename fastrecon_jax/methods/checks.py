@@ -1,7 +1,7 @@
-"""What every method must hold to, as checks that run: on our own methods in the tests, on a user's through `testing`.
+"""Checks that every method must pass: the tests run them on our methods, `testing` runs them on a user's.
 
-Each check is a function of a method that raises an AssertionError with a sentence. Features are random, small and
-strongly correlated, as an encoder's are.
+Each check takes a method and raises an AssertionError with a sentence that says what is wrong. The features are random
+and small, and strongly correlated as an encoder's are.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ from fastrecon_jax.core import scoring
 from fastrecon_jax.methods.registry import Method, registration
 
 Stages = tuple[Float[Array, "..."], ...]
-_SHAPES = ((6, 6, 6), (3, 3, 10), (2, 2, 12))  # of the stages, the finest first
-_RANK, _NOISE = 5, 0.1  # of the correlated features
+_SHAPES = ((6, 6, 6), (3, 3, 10), (2, 2, 12))  # shapes of the stages, the finest first
+_RANK, _NOISE = 5, 0.1  # the features are a product of this rank, plus noise of this size
 _TOLERANCE, _ORDER_TOLERANCE = 2e-4, 1e-3
-_STORED = (np.float32, np.int32)  # what part files hold
+_STORED = (np.float32, np.int32)  # types that a part file can hold
 
 
 def make_stages(method: Method, seed: int, *leading: int) -> Stages:
-    """Stages for the method's strides, with leading axes: positive, of low rank, with a little noise."""
+    """Random stages for the method's strides, with leading axes: positive, of low rank, with a little noise."""
     rng, stages = np.random.default_rng(seed), []
     for h, w, c in _SHAPES[-len(method.strides) :] if len(method.strides) < len(_SHAPES) else _SHAPES:
         latent = rng.standard_normal((*leading, h, w, _RANK)) @ rng.standard_normal((_RANK, c))
@@ -39,7 +39,7 @@ def _key() -> Array:
 
 
 def fit_method(method: Method, support: Stages) -> Any:
-    """Fit from stages; a method that chooses settings gets copies in which one position differs."""
+    """Fit from stages; a method that chooses settings also gets two defective copies of each support image."""
     features = jax.vmap(method.embed)(support)
     if method.choose is None:
         return method.fit(features, _key())
@@ -69,7 +69,7 @@ def _close(actual: Any, expected: Any, what: str, tolerance: float = _TOLERANCE)
 
 
 def check_settings(method: Method) -> None:
-    """Settings are a frozen dataclass of which every field has a default and a line of help; the note is a text."""
+    """Settings are a frozen dataclass in which every field has a default and a help text; the note is a string."""
     kind = registration(method.name).settings
     frozen = dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert frozen, f"{kind.__name__} must be frozen"
@@ -104,7 +104,7 @@ def check_jit_equals_eager(method: Method) -> None:
 
 
 def check_vmap_equals_loop(method: Method) -> None:
-    """Draws and queries in a batch score as each alone."""
+    """Draws and queries in a batch get the same scores as each one alone."""
     supports, queries = make_stages(method, 2, 2, 3), make_stages(method, 3, 2)
     states = jax.jit(jax.vmap(functools.partial(fit_method, method)))(supports)
     score = jax.vmap(functools.partial(score_method, method), (None, 0))
@@ -119,13 +119,13 @@ def check_vmap_equals_loop(method: Method) -> None:
 
 
 def check_gradients_are_finite(method: Method) -> None:
-    """Scores and their gradients in query and support are finite, for degenerate supports too."""
-    one = make_stages(method, 0, 1)
+    """Scores and their gradients in query and support are finite, even for degenerate supports."""
+    single = make_stages(method, 0, 1)
     supports = {
-        "one image": one,
-        "three copies of an image": jax.tree.map(lambda x: jnp.repeat(x, 3, axis=0), one),
-        "constant features": jax.tree.map(lambda x: jnp.ones((3, *x.shape[1:])), one),
-        "zero features": jax.tree.map(lambda x: jnp.zeros((3, *x.shape[1:])), one),
+        "one image": single,
+        "three copies of an image": jax.tree.map(lambda x: jnp.repeat(x, 3, axis=0), single),
+        "constant features": jax.tree.map(lambda x: jnp.ones((3, *x.shape[1:])), single),
+        "zero features": jax.tree.map(lambda x: jnp.zeros((3, *x.shape[1:])), single),
     }
 
     def total(support, query):
@@ -133,13 +133,14 @@ def check_gradients_are_finite(method: Method) -> None:
 
     value_and_grad = jax.jit(jax.value_and_grad(total, (0, 1)))
     for name, support in supports.items():
+        # An unrelated query, and a support image itself, whose distance to the support is 0.
         for query in (make_stages(method, 1), jax.tree.map(lambda x: x[0], support)):
             numbers = jax.tree.leaves(value_and_grad(support, query))
             assert all(np.isfinite(x).all() for x in numbers), f"scores or gradients are not finite with {name}"
 
 
 def check_determinism(method: Method) -> None:
-    """The same support and key give the same state and scores in every bit."""
+    """The same support and key give exactly the same scores."""
     support, query = make_stages(method, 0, 3), make_stages(method, 1)
     fit, score = programs(method)
     first, second = (score(fit(support), query) for _ in range(2))
@@ -152,13 +153,13 @@ def check_order_of_shots(method: Method) -> None:
         return
     support, query = make_stages(method, 0, 3), make_stages(method, 1)
     fit, score = programs(method)
-    turned = jax.tree.map(lambda x: x[jnp.array([2, 0, 1])], support)
-    for a, b in zip(score(fit(turned), query), score(fit(support), query), strict=True):
+    reordered = jax.tree.map(lambda x: x[jnp.array([2, 0, 1])], support)
+    for a, b in zip(score(fit(reordered), query), score(fit(support), query), strict=True):
         _close(a, b, "scores with the support images in another order", _ORDER_TOLERANCE)
 
 
 def check_dtypes(method: Method) -> None:
-    """Stages of half precision are accepted and scored in float32."""
+    """Half-precision stages are accepted and scored in float32."""
     half = functools.partial(jax.tree.map, lambda x: x.astype(jnp.bfloat16))
     fit, score = programs(method)
     patches, image = score(fit(half(make_stages(method, 0, 3))), half(make_stages(method, 1)))
@@ -167,7 +168,7 @@ def check_dtypes(method: Method) -> None:
 
 
 def check_state_in_a_file(method: Method) -> None:
-    """The state is a tree of float32 and int32 arrays that scores the same after it was in a file."""
+    """The state is a tree of float32 and int32 arrays, and scores the same after a round trip through a file."""
     fit, score = programs(method)
     state, query = fit(make_stages(method, 0, 3)), make_stages(method, 1)
     leaves, structure = jax.tree.flatten(state)
@@ -175,20 +176,20 @@ def check_state_in_a_file(method: Method) -> None:
     wrong = sorted({str(array.dtype) for array in arrays.values() if array.dtype not in _STORED})
     assert not wrong, f"the state holds arrays of {', '.join(wrong)}: part files hold float32 and int32"
     stored = safetensors.numpy.load(safetensors.numpy.save(arrays))
-    again = jax.tree.unflatten(structure, [jnp.asarray(stored[str(i)]) for i in range(len(leaves))])
-    pairs = zip(score(again, query), score(state, query), strict=True)
+    restored = jax.tree.unflatten(structure, [jnp.asarray(stored[str(i)]) for i in range(len(leaves))])
+    pairs = zip(score(restored, query), score(state, query), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs), "a state that was in a file scores differently"
 
 
 def check_rows(method: Method) -> None:
-    """`rows` gives None, or how many of the pool's rows are kept."""
+    """`rows` returns None, or the number of rows of the pool that are kept."""
     for pool in (1, 36, 1000):
         rows = method.rows(pool)
         assert rows is None or 1 <= rows <= pool, f"rows({pool}) is {rows}, expected None or a number from 1 to {pool}"
 
 
 def check_map_size(method: Method) -> None:
-    """Patch scores resize to an anomaly map of any size."""
+    """Patch scores can be resized to an anomaly map of any size."""
     fit, score = programs(method)
     patches, _ = score(fit(make_stages(method, 0, 3)), make_stages(method, 1))
     anomaly_map = scoring.anomaly_map(patches, height=48, width=48)
@@ -196,7 +197,7 @@ def check_map_size(method: Method) -> None:
 
 
 def check_anomalies_score_higher(method: Method) -> None:
-    """A support image scores lower than the same image with foreign features in it."""
+    """A support image scores lower than a copy of it in which some features are foreign."""
     fit, score = programs(method)
     support = make_stages(method, 0, 3)
     state, good = fit(support), jax.tree.map(lambda x: x[0], support)

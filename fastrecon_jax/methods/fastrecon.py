@@ -14,9 +14,9 @@ from fastrecon_jax.core import features as stage_features
 from fastrecon_jax.methods import tuning
 from fastrecon_jax.methods.registry import Method, note, register
 
-LAM = 2.0  # published
-RATIO = 0.01  # published share of the coreset
-AUTO = "auto"
+LAM = 2.0  # published weight of the distribution term
+RATIO = 0.01  # published share of the support features in the coreset
+AUTO = "auto"  # value of a setting that is chosen from the support images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +52,8 @@ class State(NamedTuple):
 
     Attributes:
         coreset: indices of the chosen rows in the pool of k*h*w support features, (m,), in the order of choice; -1 for
-            those that were left out by `kept`.
-        regression: the factors of the regression on these rows.
+            rows beyond `kept`, which are not used.
+        regression: factors of the regression on these rows.
     """
 
     coreset: Int[Array, " m"]
@@ -73,13 +73,13 @@ def fit(
     """Choose the coreset of the support features and factor the regression on it.
 
     Args:
-        features: of the k support images, (k, h, w, c).
-        key: of the random projection; unused without one.
+        features: features of the k support images, (k, h, w, c).
+        key: random key for the projection; unused without one.
         lam: weight of the distribution term, at least 0; 0 is a plain subspace residual.
         coreset_ratio: share of the k*h*w rows to keep, in (0, 1].
-        projection: dimensions of a sparse random projection before the coreset is chosen; 0 for none.
-        rows: number of rows to keep instead of a share, at most all; 0 for the share.
-        kept: of these rows, how many are really used, the first ones; all by default.
+        projection: dimensions of the sparse random projection in which the coreset is chosen; 0 for none.
+        rows: number of rows to keep instead of a share; above k*h*w, all are kept; 0 for the share.
+        kept: number of leading coreset rows that are used, a scalar that may be traced; all by default.
 
     Returns:
         The state that `score` takes.
@@ -95,9 +95,10 @@ def fit(
     chosen = _choose_rows(pool, key, projection, size(pool.shape[0], coreset_ratio, rows))
     S = pool[chosen]
     if kept is not None:
+        # The number is not static, so unused rows become zeros instead of being cut off.
         used = jnp.arange(chosen.shape[0]) < kept
-        chosen, S = jnp.where(used, chosen, -1), S * used[:, None].astype(S.dtype)  # zeros span nothing
-    mu = features.mean(axis=0)
+        chosen, S = jnp.where(used, chosen, -1), S * used[:, None].astype(S.dtype)  # zero rows span nothing
+    mu = features.mean(axis=0)  # (h, w, c): the mean stays positional, the coreset does not
     return State(chosen, regression.fit(S, mu, jnp.asarray(lam, features.dtype)))
 
 
@@ -105,12 +106,12 @@ def size(count: int, coreset_ratio: float, rows: int = 0) -> int:
     """How many rows of the pool are kept.
 
     Args:
-        count: of the pool, at least 1.
-        coreset_ratio: share to keep, in (0, 1].
-        rows: number to keep instead, at most all; 0 for the share.
+        count: number of rows in the pool, at least 1.
+        coreset_ratio: share of the rows to keep, in (0, 1].
+        rows: number of rows to keep instead of a share; above `count`, all are kept; 0 for the share.
 
     Returns:
-        From 1 to `count`.
+        The number of rows to keep, from 1 to `count`.
 
     Raises:
         ValueError: the ratio is not in (0, 1], or there are no rows.
@@ -126,14 +127,14 @@ def _choose_rows(pool: Float[Array, "n c"], key: PRNGKeyArray, projection: int, 
 
 
 def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
-    """Patch scores of one query: the norm of what the support does not explain.
+    """Patch scores of one query image: the length of the part of its features that the support does not explain.
 
     Args:
-        state: from `fit`.
-        features: of one query, (h, w, c).
+        state: what `fit` returned.
+        features: features of one query image, (h, w, c).
 
     Returns:
-        (h, w), in units of the features.
+        Patch scores, (h, w), in units of the features.
     """
     return regression.residual(state.regression, features)
 
@@ -172,7 +173,7 @@ def _text(value: float | str) -> str:
 def _choose(
     settings: Settings, features: Float[Array, "k h w c"], defective: Float[Array, "k n h w c"]
 ) -> tuning.Choice:
-    """Choose what is `auto`, with what is given held fixed."""
+    """Choose the settings that are `auto`, with the others held fixed."""
     k, h, w, _ = features.shape
     lams = tuning.LAMS if isinstance(settings.lam, str) else (settings.lam,)
     if isinstance(settings.coreset_ratio, str):
@@ -187,10 +188,11 @@ def _fit_auto(
     key: PRNGKeyArray,
     defective: Float[Array, "k n h w c"],
 ) -> State:
-    """Fit with the settings that are chosen from these support images; the coreset has the largest size tried."""
+    """Choose the settings from these support images, and fit with them."""
     k, h, w, c = features.shape
     choice = _choose(settings, features, defective)
     chosen = functools.partial(fit, features, key, lam=choice.lam, projection=settings.coreset_projection)
+    # The chosen size is a traced number: the coreset has the largest size that is tried, `kept` masks the rest.
     if isinstance(settings.coreset_ratio, str):
         return chosen(rows=tuning.sizes(c, tuning.fold_rows(k, h, w))[-1], kept=choice.rows)
     return chosen(coreset_ratio=settings.coreset_ratio, rows=settings.coreset_rows)

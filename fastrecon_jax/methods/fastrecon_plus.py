@@ -1,4 +1,4 @@
-"""FastRecon+: the nearest good feature in a soft metric, stage by stage, the stages multiplied."""
+"""FastRecon+: distance to the nearest good feature in a soft metric, stage by stage; the stages are multiplied."""
 
 import dataclasses
 import functools
@@ -13,12 +13,12 @@ from fastrecon_jax.core import coreset, linalg, neighbours, whitening
 from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
 from fastrecon_jax.methods.registry import Method, note, register
 
-STRIDES = (4, 8, 16)  # of the stages that it works on by default
-ROWS = 8192  # of a stage's bank by default, the features of ten images at 28x28: more are thinned out
-COORDINATES = 128  # in which the nearest row is looked for where features have more
-_FLOOR = 1e-12  # of squared distances, whose logarithms are averaged
+STRIDES = (4, 8, 16)  # strides of the encoder stages used by default, in pixels
+ROWS = 8192  # largest bank of a stage by default, about the features of ten images at 28x28; larger ones are thinned
+COORDINATES = 128  # where features have more channels, the nearest row is chosen in this many coordinates
+_FLOOR = 1e-12  # smallest squared distance: a logarithm is taken of it
 
-_MOST = 1000.0  # of a soft setting: far beyond where it stops to matter
+_MOST = 1000.0  # largest value of a soft setting, far beyond the range in which it has an effect
 
 Levels = tuple[Float[Array, "_ _ _"], ...]
 
@@ -52,12 +52,12 @@ class Settings:
 
 
 class Level(NamedTuple):
-    """What is kept of one stage.
+    """What is kept for one stage.
 
     Attributes:
-        metric: of its features.
+        metric: soft metric of the stage's features.
         bank: support features in the coordinates of the metric, (m, c).
-        short: of the bank; None where features are short themselves.
+        short: the bank in fewer coordinates, for a faster search; None where there are at most `COORDINATES` channels.
     """
 
     metric: whitening.Whitening
@@ -69,7 +69,7 @@ class State(NamedTuple):
     """What a fitted category keeps.
 
     Attributes:
-        levels: one a stage, the finest first.
+        levels: one entry for each stage, the finest first.
     """
 
     levels: tuple[Level, ...]
@@ -79,11 +79,13 @@ def embed(stages: Sequence[Float[Array, "_ _ _"]]) -> Levels:
     """Each stage pooled locally and left at its own resolution, but no finer than the second of three or more.
 
     Args:
-        stages: the finest first, (h_i, w_i, c_i) each, of any floating type; by default of strides 4, 8 and 16.
+        stages: stages of one image, the finest first, (h_i, w_i, c_i) each, of any floating type; strides 4, 8 and 16
+            by default.
 
     Returns:
-        (h_i, w_i, c_i) each, float32; the first has the positions of the patch scores.
+        Pooled stages, (h_i, w_i, c_i) each, float32; patch scores have the positions of the first.
     """
+    # The finest of three stages is reduced to the second's resolution: four times fewer features to search.
     height, width, _ = stages[1 if len(stages) > 2 else 0].shape
     pooled = (local_pool(stage.astype(jnp.float32)) for stage in stages)
     return tuple(
@@ -102,14 +104,14 @@ def fit(
     """Measure how good features vary, stage by stage, and keep them.
 
     Args:
-        features: of the k support images, (k, h_i, w_i, c_i) each, from `embed`.
+        features: features of the k support images as `embed` returns them, stacked, (k, h_i, w_i, c_i) each.
         key: unused; nothing is random.
-        soft_length: length, in root mean squares of the support, below which the length of a feature counts, at
-            least 0: 0 compares directions alone (cosine), a large one the features as they are.
-        soft_spectrum: variance, in means over all directions, above which a direction counts less, above 0: a large one
-            counts all directions alike (Euclidean distance).
-        coreset_ratio: share of the features to keep of each stage, in (0, 1], by greedy k-center in the metric; by
-            default all, up to `ROWS`.
+        soft_length: length below which a feature's own length counts, as a multiple of the root mean square of the
+            support's lengths, at least 0: 0 compares directions alone (cosine), a large value features as they are.
+        soft_spectrum: variance above which a direction counts less, as a multiple of the mean over all directions,
+            above 0: a large value counts all directions alike (Euclidean distance).
+        coreset_ratio: share of each stage's features to keep, in (0, 1], by greedy k-center in the metric; by default
+            all of them, up to `ROWS`.
 
     Returns:
         The state that `score` takes.
@@ -124,6 +126,7 @@ def fit(
     del key
     levels: list[Level] = []
     for stage in features:
+        # Each stage factors a covariance. Two factorisations side by side may deadlock on a CPU, see `linalg.after`.
         stage = linalg.after(stage, levels[-1].bank) if levels else stage
         levels.append(_level(stage, soft_length, soft_spectrum, coreset_ratio))
     return State(tuple(levels))
@@ -132,6 +135,7 @@ def fit(
 def _level(stage: Float[Array, "k h w c"], soft_length: float, soft_spectrum: float, ratio: float | None) -> Level:
     pool = stage.reshape(-1, stage.shape[-1])  # (k h w, c)
     metric = whitening.fit(pool, soft_length=soft_length, soft_spectrum=soft_spectrum)
+    # The bank is stored in the metric's coordinates, where distances are Euclidean.
     bank = whitening.apply(metric, pool)
     m = rows(bank.shape[0], ratio)
     if m < bank.shape[0]:
@@ -141,14 +145,14 @@ def _level(stage: Float[Array, "k h w c"], soft_length: float, soft_spectrum: fl
 
 
 def rows(count: int, ratio: float | None = None) -> int:
-    """How many rows of a stage are kept.
+    """How many support features of a stage are kept.
 
     Args:
-        count: of the pool, at least 1.
-        ratio: share to keep, in (0, 1]; None for all up to `ROWS`.
+        count: number of features in the pool, at least 1.
+        ratio: share of them to keep, in (0, 1]; None for all, up to `ROWS`.
 
     Returns:
-        From 1 to `count`.
+        The number of features to keep, from 1 to `count`.
 
     Raises:
         ValueError: the ratio is not in (0, 1], or there are no rows.
@@ -157,19 +161,20 @@ def rows(count: int, ratio: float | None = None) -> int:
 
 
 def score(state: State, features: Levels) -> Float[Array, "h w"]:
-    """Patch scores of one query: the geometric mean over the stages of the distance to the nearest support feature.
+    """Patch scores of one query image: geometric mean over the stages of the distance to the nearest support feature.
 
     With f_j the features of stage j in the coordinates of its metric, s = (Π_j min_m ||f_j - m||)^(1/n). The scale of a
-    stage, of its features or of its metric, multiplies all scores alike: no weights are needed, and no calibration.
+    stage's features or metric multiplies all scores alike, so that the stages need no weights.
 
     Args:
-        state: from `fit`.
-        features: of one query, from `embed`.
+        state: what `fit` returned.
+        features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
 
     Returns:
-        (h, w) of the first stage, without unit.
+        Patch scores at the positions of the first stage, (h, w), without unit.
     """
     height, width, _ = features[0].shape
+    # The geometric mean is the exponential of the mean logarithm.
     logarithms = [
         _log_distances(level, stage, height, width) for level, stage in zip(state.levels, features, strict=True)
     ]
@@ -179,8 +184,9 @@ def score(state: State, features: Levels) -> Float[Array, "h w"]:
 def _log_distances(level: Level, stage: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "H W"]:
     """The logarithm of min_m ||f - m|| at the positions of the finest stage."""
     h, w, c = stage.shape
-    found = neighbours.nearest(whitening.apply(level.metric, stage.reshape(h * w, c)), level.bank, short=level.short)
-    logarithms = jnp.log(jnp.maximum(found.squared[:, 0], _FLOOR)) / 2
+    nearest = neighbours.nearest(whitening.apply(level.metric, stage.reshape(h * w, c)), level.bank, short=level.short)
+    # log d = log(d²) / 2, without the root, whose derivative at 0 is infinite.
+    logarithms = jnp.log(jnp.maximum(nearest.squared[:, 0], _FLOOR)) / 2
     return resize_nearest(logarithms.reshape(h, w, 1), height, width)[..., 0]
 
 

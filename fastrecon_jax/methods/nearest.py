@@ -1,4 +1,4 @@
-"""AnomalyDINO: cosine distance to the nearest of all support features."""
+"""AnomalyDINO: cosine distance to the nearest support feature."""
 
 from typing import NamedTuple
 
@@ -23,11 +23,11 @@ def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray | None = None) -> S
     """Keep all support features at unit length.
 
     AnomalyDINO works on patch tokens of DINOv2 and, for some categories, rotates the support and masks the background.
-    Here the features are those that FastRecon works on, locally pooled stages of the encoder, without rotations and
-    masks, so that the methods alone are compared.
+    Here it gets the features that FastRecon works on, locally pooled stages of the encoder, without rotations and
+    masks, so that only the methods differ in a comparison.
 
     Args:
-        features: of the k support images, (k, h, w, c), for instance from `core.features.combine`.
+        features: features of the k support images, (k, h, w, c), for instance from `core.features.combine`.
         key: unused; nothing is random.
 
     Returns:
@@ -42,19 +42,20 @@ def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray | None = None) -> S
 
 
 def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
-    """Patch scores of one query: s = min_y 1 - cos(x, y) = min_y ||x / ||x|| - y / ||y||||² / 2.
+    """Patch scores of one query image: s = min_y 1 - cos(x, y) = min_y ||x / ||x|| - y / ||y||||² / 2.
 
-    The second form is computed: the first would lose all digits of a small distance. Features of length 0 stay as they
-    are, at 1/2 from any of length 1, as in the authors' code.
+    The second form is computed, because the first loses the digits of small distances. Features of length 0 stay as
+    they are, at a distance of 1/2 from all features of length 1, as in the authors' code.
 
     Args:
-        state: from `fit`.
-        features: of one query, (h, w, c).
+        state: what `fit` returned.
+        features: features of one query image, (h, w, c).
 
     Returns:
-        (h, w), from 0 to 2.
+        Patch scores, (h, w), from 0 to 2, without unit.
     """
     h, w, c = features.shape
+    # ||x - y||² = 2 - 2 cos(x, y) for unit vectors.
     return neighbours.nearest(linalg.unit_rows(features.reshape(h * w, c)), state.bank).squared.reshape(h, w) / 2
 
 

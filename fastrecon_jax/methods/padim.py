@@ -1,4 +1,4 @@
-"""PaDiM: a Gaussian at each position over a random subset of channels."""
+"""PaDiM: a Gaussian for each position, over a random subset of the channels."""
 
 import dataclasses
 import functools
@@ -13,8 +13,8 @@ from fastrecon_jax.command_line.fields import require_number, setting
 from fastrecon_jax.core import features, linalg, scoring
 from fastrecon_jax.methods.registry import Method, register
 
-EPSILON = 0.01
-SMALL = 448  # channels of ResNet-18's first three stages
+EPSILON = 0.01  # variance added to every channel
+SMALL = 448  # channels of the first three stages of ResNet-18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Settings:
 
 
 class State(NamedTuple):
-    """What a fitted category keeps; Q and R are those of `fit`.
+    """What a fitted category keeps; for Q see `fit`.
 
     Attributes:
-        channels: the chosen ones, (d,).
-        mean: of the support at each position, (h, w, d).
-        above: the first d rows of Q, (h, w, d, k).
-        below: the last k rows of Q, (h, w, k, k).
+        channels: indices of the drawn channels, (d,).
+        mean: mean of the support features at each position, (h, w, d).
+        above: the first d rows of Q at each position, (h, w, d, k).
+        below: the last k rows of Q at each position, (h, w, k, k).
     """
 
     channels: Int[Array, " d"]
@@ -49,14 +49,14 @@ class State(NamedTuple):
 
 
 def embed(stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
-    """All stages at the positions of the first, by nearest neighbour and without local pooling, as PaDiM does.
+    """Stages brought to the positions of the first by nearest neighbour, without local pooling, as in the paper.
 
     Args:
-        stages: the finest first, (h_i, w_i, c_i) each, of any floating type. The paper takes three, of strides 4, 8
-            and 16.
+        stages: stages of one image, the finest first, (h_i, w_i, c_i) each, of any floating type. The paper takes
+            three, with strides of 4, 8 and 16.
 
     Returns:
-        (h_0, w_0, sum of c_i), float32.
+        Features of all channels, (h_0, w_0, sum of c_i), float32.
     """
     return features.align(stages)
 
@@ -65,12 +65,12 @@ def dimensions(channels: int, asked: int = 0) -> int:
     """How many channels are kept.
 
     Args:
-        channels: of the features.
-        asked: 0 for the paper's choice by the encoder's width: 100 up to the 448 channels of ResNet-18, 550 beyond
-            (wide_resnet50_2, 1792).
+        channels: number of channels of the features, at least 1.
+        asked: number of channels to keep; 0 for the paper's choice by the encoder's width: 100 up to the 448 channels
+            of ResNet-18, 550 above (wide_resnet50_2 has 1792).
 
     Returns:
-        At most `channels`.
+        The number of channels to keep, at most `channels`.
     """
     return min(channels, asked or (100 if channels <= SMALL else 550))
 
@@ -78,25 +78,25 @@ def dimensions(channels: int, asked: int = 0) -> int:
 def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray, *, channels: int = 0) -> State:
     """Mean and factored covariance of the support at each position.
 
-    Score and factor: with U (d, k) the centred support features divided by sqrt(k - 1), one a column,
+    Let the columns of U (d, k) be the centred support features of a position divided by sqrt(k - 1). The score is
 
-        s² = (x - mu)ᵀ (U Uᵀ + 0.01 I)⁻¹ (x - mu).
+        s² = (x - mu)ᵀ (U Uᵀ + ε I)⁻¹ (x - mu),  ε = 0.01.
 
-    U Uᵀ has rank below k, so by Woodbury's identity (U Uᵀ + ε I)⁻¹ = (I - U (ε I + UᵀU)⁻¹ Uᵀ) / ε no d x d matrix is
-    needed. With the QR factorisation [U; sqrt(ε) I] = [Q₁; Q₂] R, where RᵀR = ε I + UᵀU, that is (I - Q₁ Q₁ᵀ) / ε, and
-    because Q's columns are orthonormal
+    U Uᵀ has rank below k, and by Woodbury's identity (U Uᵀ + ε I)⁻¹ = (I - U (ε I + UᵀU)⁻¹ Uᵀ) / ε, so no d x d matrix
+    is needed. With the QR factorisation [U; sqrt(ε) I] = [Q₁; Q₂] R, where RᵀR = ε I + UᵀU, the inverse is
+    (I - Q₁ Q₁ᵀ) / ε. Because the columns of Q are orthonormal,
 
-        s² = (||x - mu - Q₁ z||² + ||Q₂ z||²) / ε,  z = Q₁ᵀ (x - mu):
+        s² = (||x - mu - Q₁ z||² + ||Q₂ z||²) / ε,  z = Q₁ᵀ (x - mu).
 
-    a sum of squares of residuals, where ||x - mu||² - ||z||² would cancel. It is exact for every k, also above d, and
-    for one image, whose covariance is 0.01 I. The authors published no code; the implementation in use
+    This is a sum of squared residuals, while ||x - mu||² - ||z||² would cancel. It is exact for every k, including k
+    above d and a single image, whose covariance is 0.01 I. The authors published no code. The implementation in use
     (xiahaifeng1995/PaDiM-Anomaly-Detection-Localization-master) inverts a d x d matrix at each position, and its
-    covariance of one image is undefined.
+    covariance of a single image is undefined.
 
     Args:
-        features: of the k support images, (k, h, w, c).
-        key: of the channels, drawn without replacement.
-        channels: d, at most c; 0 for the paper's choice, see `dimensions`.
+        features: features of the k support images, (k, h, w, c).
+        key: random key for drawing the channels, without replacement.
+        channels: number of channels to draw, d, at most c; 0 for the paper's choice, see `dimensions`.
 
     Returns:
         The state that `score` takes.
@@ -106,26 +106,30 @@ def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray, *, channels: int =
         (arXiv 2011.08785), equations 1 and 2. The factorisation is our derivation.
     """
     k, h, w, c = features.shape
+    # The same channels at all positions, drawn once for the category.
     chosen = jax.random.permutation(key, c)[: dimensions(c, channels)]
     support = features[..., chosen]
     mean = support.mean(axis=0)
+    # The unbiased covariance divides by k - 1. A single image is its own mean, so that U = 0 for any divisor.
     U = jnp.moveaxis(support - mean[None], 0, -1) * max(k - 1, 1) ** -0.5  # (h, w, d, k)
+    # The rows below U: sqrt(ε) I, which also gives [U; sqrt(ε) I] full column rank.
     root = jnp.broadcast_to(EPSILON**0.5 * jnp.eye(k, dtype=U.dtype), (h, w, k, k))
     Q, _ = jnp.linalg.qr(jnp.concatenate([U, root], axis=-2))
     return State(chosen, mean, Q[..., :-k, :], Q[..., -k:, :])
 
 
 def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
-    """Patch scores of one query: the Mahalanobis distance to the Gaussian of its position.
+    """Patch scores of one query image: Mahalanobis distance of each feature to the Gaussian of its position.
 
     Args:
-        state: from `fit`.
-        features: of one query, (h, w, c).
+        state: what `fit` returned.
+        features: features of one query image, (h, w, c).
 
     Returns:
-        (h, w), without unit.
+        Patch scores, (h, w), without unit.
     """
     x = features[..., state.channels] - state.mean
+    # s² = (||x - mu - Q₁ z||² + ||Q₂ z||²) / ε with z = Q₁ᵀ (x - mu), see `fit`.
     z = _product("hwdk,hwd->hwk", state.above, x)
     outside = x - _product("hwdk,hwk->hwd", state.above, z)
     inside = _product("hwlk,hwk->hwl", state.below, z)
@@ -140,19 +144,19 @@ def _product(indices: str, a: Float[Array, "..."], b: Float[Array, "..."]) -> Fl
 def image_score(
     state: State, features: Float[Array, "h w c"], patch_scores: Float[Array, "h w"], *, map_size: int = 224
 ) -> Float[Array, ""]:
-    """The largest value of the anomaly map, resized and blurred (4 pixels).
+    """The largest value of the anomaly map, which is resized and blurred with a standard deviation of 4 pixels.
 
-    The public implementations scale the maps of a category to 0..1 over all of its test images first, which leaves the
-    order of the images as it is; here no other image enters.
+    Public implementations first scale the maps of a category to 0..1 over all its test images. That does not change the
+    order of the images; here the score depends on its own image alone.
 
     Args:
-        state: from `fit`; unused.
-        features: of one query; unused.
-        patch_scores: from `score`, (h, w).
-        map_size: side of the map in pixels.
+        state: what `fit` returned; unused.
+        features: features of one query image; unused.
+        patch_scores: what `score` returned, (h, w).
+        map_size: side of the anomaly map, in pixels.
 
     Returns:
-        The score, in units of the patch scores.
+        The image score, in units of the patch scores.
     """
     del state, features
     return jnp.max(scoring.anomaly_map(patch_scores, height=map_size, width=map_size))

@@ -1,4 +1,4 @@
-"""PatchCore: distance to the nearest of a coreset of locally aware patch features."""
+"""PatchCore: distance to the nearest feature in a coreset of locally aware patch features."""
 
 import dataclasses
 import functools
@@ -13,9 +13,9 @@ from fastrecon_jax.command_line.fields import require_number, setting
 from fastrecon_jax.core import coreset, features, linalg, neighbours
 from fastrecon_jax.methods.registry import Method, note, register
 
-DIMENSIONS = 1024  # of a patch feature
-PROJECTION = 128  # dimensions in which the coreset is chosen
-STARTING_POINTS = 10  # random rows that the approximate coreset begins with
+DIMENSIONS = 1024  # channels of a patch feature
+PROJECTION = 128  # dimensions of the random projection in which the coreset is chosen
+STARTING_POINTS = 10  # random rows whose mean distance starts the approximate coreset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class State(NamedTuple):
 
     Attributes:
         coreset: indices of the chosen rows in the pool of k*h*w support features, (m,), in the order of choice.
-        bank: these rows, (m, c).
+        bank: the chosen rows, (m, c).
     """
 
     coreset: Int[Array, " m"]
@@ -57,20 +57,20 @@ class State(NamedTuple):
 def embed(stages: Sequence[Float[Array, "_ _ _"]], *, dimensions: int = DIMENSIONS) -> Float[Array, "h w c"]:
     """Locally aware patch features of one image, as the authors' code makes them.
 
-    Each stage is unfolded into 3x3 patches (zeros outside); each patch of 9 c_i numbers, channel by channel, is
-    averaged adaptively to `dimensions`; the coarser stages are interpolated bilinearly to the positions of the first;
-    the stages' vectors are put one after the other and averaged adaptively to `dimensions` again.
+    The authors unfold each stage into 3x3 patches, with zeros outside; average the 9 c_i numbers of each patch, channel
+    by channel, adaptively to `dimensions`; interpolate the coarser stages bilinearly to the positions of the first;
+    concatenate the stages' vectors and average them adaptively to `dimensions` again.
 
-    The authors do this in that order. All of it is linear, over positions or over entries, so the order is free: here
-    the averages come first, both at once where `dimensions` is a multiple of the number of stages, which handles an
-    eighth of the numbers and never holds the patches.
+    Each step is linear, over positions or over entries, so their order is free. Here the averages come first, both at
+    once where `dimensions` is a multiple of the number of stages. This handles an eighth of the numbers and never holds
+    the patches.
 
     Args:
-        stages: the finest first, (h_i, w_i, c_i) each, of any floating type.
-        dimensions: of each stage's vector and of the result.
+        stages: stages of one image, the finest first, (h_i, w_i, c_i) each, of any floating type.
+        dimensions: number of channels of each stage's vector and of the result, at least 1.
 
     Returns:
-        (h_0, w_0, dimensions), float32.
+        Patch features at the positions of the first stage, (h_0, w_0, dimensions), float32.
 
     References:
         Roth et al., Towards total recall in industrial anomaly detection, CVPR 2022 (arXiv 2106.08265), section 3.1,
@@ -78,9 +78,13 @@ def embed(stages: Sequence[Float[Array, "_ _ _"]], *, dimensions: int = DIMENSIO
     """
     height, width, _ = stages[0].shape
     count = len(stages)
+    # The last average takes `count` neighbouring entries of the concatenated vectors. Where `count` divides the
+    # dimensions, these belong to one stage, which can be averaged that far at once.
     size = dimensions // count if dimensions % count == 0 else dimensions
     pooled = [features.patch_mean(stage.astype(jnp.float32), dimensions, size) for stage in stages]
+    # Averaging over channels first, interpolation over positions second: the two commute.
     aligned = [pooled[0], *(features.resize_bilinear(stage, height, width) for stage in pooled[1:])]
+    # A mean over groups of 1 where both averages are done already.
     return jnp.concatenate(aligned, axis=-1).reshape(height, width, dimensions, -1).mean(axis=-1)
 
 
@@ -94,17 +98,18 @@ def fit(
 ) -> State:
     """Keep a greedy k-center coreset of the support features.
 
-    As the authors' code: the features are projected at random, then the row farthest from those taken is taken, again
-    and again; the approximate variant begins with the mean distance to 10 random rows, the exact one with the distance
-    to all rows. Unlike it, distances are differences instead of expanded squares, at least one row is kept, a ratio of
-    1 keeps all, and the exact variant needs no matrix of all distances.
+    As in the authors' code, the features are projected at random, and then the row farthest from all rows taken so far
+    is added again and again. The approximate variant starts from the mean distance to 10 random rows, the exact one
+    from the distances to all rows. Unlike in the authors' code, distances are computed by differences instead of
+    expanded squares, at least one row is kept, a ratio of 1 keeps all rows, and the exact variant needs no matrix of
+    all distances.
 
     Args:
-        features: of the k support images, (k, h, w, c).
-        key: of the projection and the starting points.
+        features: features of the k support images, (k, h, w, c).
+        key: random key for the projection and the starting points.
         coreset_ratio: share of the k*h*w rows to keep, in (0, 1]; the authors use 0.1, 0.01 and 0.25.
-        projection: dimensions of the random projection; 0 for none, and none either where c is equal to it.
-        starting_points: random rows of the approximate variant; 0 for the exact one.
+        projection: dimensions of the random projection; 0 for none, and there is none either where it equals c.
+        starting_points: number of random rows that start the approximate variant; 0 for the exact variant.
 
     Returns:
         The state that `score` takes.
@@ -118,6 +123,7 @@ def fit(
     pool = features.reshape(-1, features.shape[-1])  # (k h w, c)
     n, channels = pool.shape
     m = coreset.size(n, coreset_ratio)
+    # All rows in their own order: nothing to choose.
     if m == n:
         return State(jnp.arange(n), pool)
     rows = jax.lax.stop_gradient(pool)  # the choice is discrete
@@ -129,30 +135,31 @@ def fit(
         if starting_points
         else coreset.total_distances(rows)
     )
+    # The projection serves the choice alone; the bank holds features with all their channels.
     chosen = coreset.greedy_k_center(rows, m, first)
     return State(chosen, pool[chosen])
 
 
 def score(state: State, features: Float[Array, "h w c"], *, neighbours_count: int = 1) -> Float[Array, "h w"]:
-    """Patch scores of one query: squared distance to the nearest row of the bank, or the mean over the nearest few.
+    """Patch scores of one query image: squared distance to the nearest row of the bank, or the mean over the nearest.
 
     The paper's equation has the distance, min_m ||x - m||. The authors' code has its square, because that is what
-    faiss.IndexFlatL2 returns; that orders patches and maxima alike, but a blurred map differs.
+    faiss.IndexFlatL2 returns. Both order patches and maxima alike, but their blurred maps differ.
 
     Args:
-        state: from `fit`.
-        features: of one query, (h, w, c).
-        neighbours_count: how many rows to average over; at most all of the bank are taken.
+        state: what `fit` returned.
+        features: features of one query image, (h, w, c).
+        neighbours_count: number of nearest rows to average over, at least 1; above the bank's rows, all are taken.
 
     Returns:
-        (h, w), in squared units of the features.
+        Patch scores, (h, w), in squared units of the features.
 
     References:
         Roth et al., CVPR 2022, equation 6, and the authors' NearestNeighbourScorer.
     """
     h, w, c = features.shape
-    found = neighbours.nearest(features.reshape(h * w, c), state.bank, count=min(neighbours_count, state.bank.shape[0]))
-    return found.squared.mean(axis=1).reshape(h, w)
+    near = neighbours.nearest(features.reshape(h * w, c), state.bank, count=min(neighbours_count, state.bank.shape[0]))
+    return near.squared.mean(axis=1).reshape(h, w)
 
 
 def image_score(
@@ -161,27 +168,28 @@ def image_score(
     """The largest patch score, as the authors' code has it, or the re-weighted score of the paper.
 
     With x* the patch farthest from the bank, m* its nearest row and N_b(m*) the b rows of the bank nearest to m*,
-    itself among them,
+    including m* itself,
 
         s = (1 - exp ||x* - m*|| / Σ_{m ∈ N_b(m*)} exp ||x* - m||) ||x* - m*||.
 
-    The authors published no code for it. b is limited to the bank's rows; b = 1, where the equation gives 0 for
-    every image, leaves the distance as it is.
+    The authors published no code for this score. b is limited to the number of rows in the bank. For b = 1 the equation
+    gives 0 for every image, so the distance is returned as it is.
 
     Args:
-        state: from `fit`.
-        features: of one query, (h, w, c).
-        patch_scores: from `score`, (h, w).
-        reweighting: b, the number of neighbours; 0 for the largest patch score.
+        state: what `fit` returned.
+        features: features of one query image, (h, w, c).
+        patch_scores: what `score` returned, (h, w).
+        reweighting: number of neighbours, b; 0 for the largest patch score.
 
     Returns:
-        The score: a distance if re-weighted, in units of the patch scores otherwise.
+        The image score: a distance if re-weighted, otherwise in units of the patch scores.
 
     References:
         Roth et al., CVPR 2022, equations 6 and 7.
     """
     if not reweighting:
         return jnp.max(patch_scores)
+    # x* is rows[argmax s], written in a form that the ONNX export can convert.
     rows = features.reshape(patch_scores.size, -1)
     farthest = jnp.take_along_axis(rows, jnp.full((1, rows.shape[1]), jnp.argmax(patch_scores)), axis=0)[0]  # (c,)
     nearest = neighbours.nearest(farthest[None], state.bank)
@@ -189,8 +197,10 @@ def image_score(
     b = min(reweighting, state.bank.shape[0])
     if b == 1:
         return distance
+    # N_b(m*): the rows nearest to m*, which is at distance 0 from itself.
     around = neighbours.nearest(state.bank[nearest.indices[0]], state.bank, count=b).indices[0]
     distances = linalg.safe_sqrt(linalg.squared_distances(state.bank[around], farthest))
+    # The quotient is 1 / Σ exp(||x* - m|| - ||x* - m*||): exp of a distance alone would overflow.
     return (1 - jnp.exp(-jax.nn.logsumexp(distances - distance))) * distance
 
 

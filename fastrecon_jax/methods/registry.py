@@ -1,4 +1,4 @@
-"""The contract of a method, and the methods by name: each file of this folder registers its own."""
+"""The contract of a method, and the methods by name: each file of this folder registers the method it holds."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PyTree
 
 from fastrecon_jax.errors import InputError
 
-Features: TypeAlias = PyTree[Float[Array, "_ _ _"]]  # of one image: (h, w, c), or a tuple of such arrays
+Features: TypeAlias = PyTree[Float[Array, "_ _ _"]]  # features of one image: (h, w, c), or a tuple of such arrays
 Builder = TypeVar("Builder", bound=Callable[..., "Method"])
 
 
@@ -21,23 +21,24 @@ class Method(NamedTuple):
     """A method with its settings bound, written for one category and one image; `jax.vmap` maps it over more.
 
     Attributes:
-        name: as registered.
-        settings: the frozen dataclass it was made from.
-        embed: the encoder's stages of one image, (h_i, w_i, c_i) each, the finest first, to the method's features: an
-            array (h, w, c), or a tuple of them.
-        fit: (features with a leading axis of the k support images, key) to the state, a NamedTuple of arrays. If
+        name: registered name.
+        settings: frozen dataclass that the method was made from.
+        embed: function (stages of one image, (h_i, w_i, c_i) each, the finest first) -> features, an array (h, w, c) or
+            a tuple of such arrays.
+        fit: function (features with a leading axis for the k support images, key) -> state, a NamedTuple of arrays. If
             `choose` is given, a third argument holds the features of n defective copies of each support image, with
             leading axes (k, n).
-        score: (state, features of one image) to patch scores (h, w), at least 0, the higher the more anomalous.
-        image_score: (state, features, patch scores) to the image score; None for the largest patch score.
-        rows: number of rows of the support pool to the number that the state keeps; gives None if it keeps none.
+        score: function (state, features of one image) -> patch scores, (h, w), at least 0; higher is more anomalous.
+        image_score: function (state, features, patch scores) -> image score; None for the largest patch score.
+        rows: function (number of rows in the support pool) -> number of rows that the state keeps, None if it keeps
+            none.
         note: the settings in a few words, for tables and logs.
-        strides: pixels per position of the encoder stages it works on, unless the user names stages.
-        choose: where a setting is `auto`, (features, features of defective copies) to what was chosen, arrays; None
-            where nothing is to be chosen.
-        settle: what `choose` gave to settings with numbers in place of `auto`.
-        order_matters: whether scores depend on the order of the support images: a greedy coreset begins with the first.
-        export_tolerance: largest relative difference between an exported file and the program that is rounding.
+        strides: strides of the encoder stages that the method works on, in pixels, unless the user names stages.
+        choose: function (features, features of defective copies) -> arrays that say what was chosen for settings that
+            are `auto`; None where no setting is.
+        settle: function (what `choose` returned) -> settings with numbers in place of `auto`.
+        order_matters: whether scores depend on the order of the support images: a greedy coreset starts with the first.
+        export_tolerance: largest relative difference between an exported file and the program that counts as rounding.
     """
 
     name: str
@@ -56,14 +57,14 @@ class Method(NamedTuple):
 
 
 class Registration(NamedTuple):
-    """What is known of a method before it is made.
+    """The registry's entry for a method.
 
     Attributes:
-        name: as users write it.
+        name: name that users write.
         settings: frozen dataclass whose fields come from `command_line.fields.setting`.
-        build: (settings, map_size=side of the anomaly map in pixels) to the method.
-        source: publication it implements, for the docs.
-        summary: one line, for help texts and the docs.
+        build: function (settings, map_size=side of the anomaly map in pixels) -> method.
+        source: publication that the method implements, for the docs.
+        summary: what the method does, in one line, for help texts and the docs.
     """
 
     name: str
@@ -84,27 +85,28 @@ _REGISTRY: dict[str, Registration] = {}
 def register(
     name: str, *, settings: type = NoSettings, source: str = "", summary: str = ""
 ) -> Callable[[Builder], Builder]:
-    """Register a method; decorates the function that makes it.
+    """Decorate the function that makes a method, and register the method.
 
     Args:
-        name: as users will write it in `--method=NAME`.
-        settings: frozen dataclass of its settings, with defaults and a line of help each, see `command_line.fields`.
-        source: publication that it implements.
-        summary: what it does, in one line; by default the first line of the builder's docstring.
+        name: name of the method, which users write in `--method=NAME`.
+        settings: frozen dataclass of its settings, each with a default and a help text, see `command_line.fields`.
+        source: publication that the method implements.
+        summary: what the method does, in one line; by default the first line of the builder's docstring.
 
     Returns:
         The decorator, which returns the builder unchanged.
 
     Raises:
-        ValueError: the name is taken by another builder, or is no name.
+        ValueError: the name is not allowed, or another module has registered it.
     """
     if not name or name == "all" or any(sign in name for sign in ",= /"):
         raise ValueError(f"{name!r} cannot be the name of a method: use letters, digits, -, _ and +, and not 'all'")
 
     def decorate(build: Builder) -> Builder:
-        known = _REGISTRY.get(name)
-        if known is not None and known.build.__module__ != build.__module__:
-            raise ValueError(f"method {name!r} is registered by {known.build.__module__} already")
+        # The same module may register again, as a notebook or a reload does.
+        registered = _REGISTRY.get(name)
+        if registered is not None and registered.build.__module__ != build.__module__:
+            raise ValueError(f"method {name!r} is registered by {registered.build.__module__} already")
         line = summary or (build.__doc__ or "").strip().split("\n")[0]
         _REGISTRY[name] = Registration(name, settings, build, source, line)
         return build
@@ -113,12 +115,12 @@ def register(
 
 
 def names() -> tuple[str, ...]:
-    """The registered methods, the project's own first."""
+    """Names of the registered methods, the project's own first."""
     return tuple(_REGISTRY)
 
 
 def registration(name: str) -> Registration:
-    """What was registered under a name.
+    """The registry's entry for a name.
 
     Args:
         name: one of `names()`.
@@ -127,7 +129,7 @@ def registration(name: str) -> Registration:
         The registration.
 
     Raises:
-        InputError: unknown name.
+        InputError: no method has this name.
     """
     if name not in _REGISTRY:
         raise InputError(f"unknown method {name!r}: allowed are {', '.join(_REGISTRY)}")
@@ -139,14 +141,16 @@ def create(name: str, settings: Any = None, *, map_size: int = 224) -> Method:
 
     Args:
         name: one of `names()`.
-        settings: an instance of the method's settings, or a mapping of their names to values; defaults for the rest.
-        map_size: side of the anomaly map in pixels, for a method that reads its image score from it (PaDiM).
+        settings: an instance of the method's settings, or a mapping from their names to values; settings that are not
+            given have their defaults.
+        map_size: side of the anomaly map, in pixels, for a method that takes its image score from the map (PaDiM).
 
     Returns:
         The method with its settings bound.
 
     Raises:
-        InputError: unknown name or setting, a value out of range, or the settings of another method.
+        InputError: the name or a setting is unknown, a value is out of range, or the settings are those of another
+            method.
     """
     entry = registration(name)
     if settings is None or isinstance(settings, Mapping):

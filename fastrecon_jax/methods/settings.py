@@ -12,11 +12,11 @@ class Option(NamedTuple):
     """A name under which settings can be given.
 
     Attributes:
-        name: the setting's own, for all chosen methods that have it, or METHOD_SETTING for one method alone.
-        kinds: type of the setting in each method it belongs to.
-        help: what it means in each of them.
-        owners: those methods.
-        field: the setting's own name.
+        name: name of the option: SETTING for all chosen methods that have it, or METHOD_SETTING for one method alone.
+        kinds: type of the setting in each method that has it.
+        help: meaning of the setting in each of these methods.
+        owners: names of these methods.
+        field: name of the setting in the methods.
     """
 
     name: str
@@ -27,21 +27,21 @@ class Option(NamedTuple):
 
 
 def field() -> Any:
-    """The dataclass field of a command's settings that collects those of its methods, by the names of `options`."""
+    """The dataclass field of a command's settings that holds the settings of its methods, by the names of `options`."""
     text = "settings of the methods, by name; those that are not given have the method's defaults"
     return dataclasses.field(default_factory=dict, metadata={"help": text, "options": options})
 
 
 def prefix(method: str) -> str:
-    """The method's name as it begins the names of its own options: `fastrecon+` becomes `fastrecon_plus`."""
+    """The method's name as the start of its own options: `fastrecon+` becomes `fastrecon_plus`."""
     return method.replace("+", "_plus").replace("-", "_")
 
 
 def options() -> dict[str, Option]:
-    """All options of the registered methods, the shared names first.
+    """All options of the registered methods.
 
     Returns:
-        By name.
+        The options by name, those shared by several methods first.
     """
     shared: dict[str, Option] = {}
     own: dict[str, Option] = {}
@@ -65,36 +65,39 @@ def _joined(before: Option, more: Option) -> Option:
 
 
 def bind(methods: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of each method from options.
+    """The settings of each method, from the options that the user gave.
 
     Args:
-        methods: names of those that are run.
-        values: by the name of an option; the others have their defaults. METHOD_SETTING wins over SETTING.
+        methods: names of the methods that are run.
+        values: value of each option that was given, by its name; METHOD_SETTING overrides SETTING, and all other
+            settings have their defaults.
 
     Returns:
-        For each method an instance of its settings.
+        An instance of its settings for each method, by name.
 
     Raises:
         InputError: an option is unknown, none of the methods has it, or a value is out of range.
     """
-    known = options()
+    available = options()
     for name, value in values.items():
-        if name not in known:
-            raise InputError(f"unknown setting {name}: the methods have {', '.join(known)}")
-        owners = known[name].owners
+        if name not in available:
+            raise InputError(f"unknown setting {name}: the methods have {', '.join(available)}")
+        owners = available[name].owners
         if not set(owners) & set(methods):
             shown = f"it is a setting of {' and '.join(owners)}, not of {', '.join(methods)}"
             raise InputError(f"--{name}={value} is not allowed: {shown}")
-    return {method: _settings(method, known, values) for method in methods}
+    return {method: _settings(method, available, values) for method in methods}
 
 
-def _settings(method: str, known: Mapping[str, Option], values: Mapping[str, Any]) -> Any:
+def _settings(method: str, available: Mapping[str, Option], values: Mapping[str, Any]) -> Any:
     kind = registry.registration(method).settings
     has = {field.name for field in dataclasses.fields(kind)}
-    shared = {name: x for name, x in values.items() if known[name].name == known[name].field and name in has}
+    # A shared option is named like the setting itself; a method's own has the method's name in front.
+    shared = {name: x for name, x in values.items() if available[name].name == available[name].field and name in has}
     own = {
-        known[name].field: x
+        available[name].field: x
         for name, x in values.items()
-        if known[name].owners == (method,) and known[name].name != known[name].field
+        if available[name].owners == (method,) and available[name].name != available[name].field
     }
+    # On the right, and so the winner: the method's own option.
     return kind(**shared | own)

@@ -1,4 +1,4 @@
-"""SPADE: the nearest support images by a pooled feature, then the nearest of their features at each level."""
+"""SPADE: the nearest support images by a pooled feature, then the nearest feature in these images at each level."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from fastrecon_jax.core import linalg, neighbours
 from fastrecon_jax.core.features import resize_bilinear
 from fastrecon_jax.methods.registry import Method, register
 
-NEIGHBOURS = 50
+NEIGHBOURS = 50  # the paper's K
 
 Levels = tuple[Float[Array, "_ _ _"], ...]
 
@@ -39,8 +39,8 @@ class State(NamedTuple):
     """What a fitted category keeps: all of the support.
 
     Attributes:
-        pooled: mean of the deepest stage of each image, (k, c).
-        levels: the stages, (k, h_i, w_i, c_i) each, the finest first.
+        pooled: mean over the positions of each image's deepest stage, (k, c).
+        levels: stages of all images, the finest first, (k, h_i, w_i, c_i) each.
     """
 
     pooled: Float[Array, "k c"]
@@ -50,14 +50,14 @@ class State(NamedTuple):
 def embed(stages: Sequence[Float[Array, "_ _ _"]]) -> Levels:
     """The stages as they are: SPADE compares features level by level, without pooling.
 
-    The paper takes the first three stages of a wide ResNet-50 for the maps, and a fourth behind them for the images'
-    distances alone. Here the deepest of the stages given serves both: it enters the maps as well.
+    The paper takes the first three stages of a wide ResNet-50 for the maps, and a deeper fourth one for the distances
+    between images only. Here the deepest stage serves both purposes.
 
     Args:
-        stages: the finest first, (h_i, w_i, c_i) each, of any floating type.
+        stages: stages of one image, the finest first, (h_i, w_i, c_i) each, of any floating type.
 
     Returns:
-        The same, float32.
+        The same stages, float32.
     """
     return tuple(stage.astype(jnp.float32) for stage in stages)
 
@@ -66,7 +66,7 @@ def fit(features: tuple[Float[Array, "k _ _ _"], ...], key: PRNGKeyArray | None 
     """Keep the support.
 
     Args:
-        features: of the k support images, (k, h_i, w_i, c_i) each, the finest first.
+        features: stages of the k support images, the finest first, (k, h_i, w_i, c_i) each.
         key: unused; nothing is random.
 
     Returns:
@@ -77,24 +77,24 @@ def fit(features: tuple[Float[Array, "k _ _ _"], ...], key: PRNGKeyArray | None 
 
 
 def score(state: State, features: Levels, *, images: int = NEIGHBOURS) -> Float[Array, "h w"]:
-    """Patch scores of one query: mean over the levels of the distance to the nearest feature of the nearest images.
+    """Patch scores of one query image: mean over levels of the distance to the nearest feature in the nearest images.
 
-    With N_K the K support images whose pooled deepest features are nearest to the query's, at each level l
+    With N_K the K support images whose pooled deepest stages are nearest to the query's, the score at level l is
 
         s_l(p) = min_{y ∈ N_K, p'} ||F_l(x, p) - F_l(y, p')||,
 
-    resized bilinearly to the finest level, then averaged. The paper has the mean of the squares over κ = 1 neighbours;
-    the authors published no code, and the implementation that is in use (byungjae89/SPADE-pytorch) has the distances,
-    resizes each level to the pixels before it averages and takes K = 5. Here K is limited to k, so that few shots use
-    all images.
+    resized bilinearly to the finest level, then averaged. The paper has squared distances, averaged over κ = 1
+    neighbours. The authors published no code; the implementation in use (byungjae89/SPADE-pytorch) takes distances,
+    resizes each level to the pixels before averaging, and has K = 5. Here K is limited to k, so that with few shots all
+    images are used.
 
     Args:
-        state: from `fit`.
-        features: of one query, (h_i, w_i, c_i) each.
-        images: K; the paper's is 50.
+        state: what `fit` returned.
+        features: stages of one query image, (h_i, w_i, c_i) each.
+        images: number of nearest support images to search, K, at least 1; 50 in the paper.
 
     Returns:
-        (h_0, w_0), in units of the features.
+        Patch scores at the positions of the finest level, (h_0, w_0), in units of the features.
 
     References:
         Cohen and Hoshen, Sub-image anomaly detection with deep pyramid correspondences, 2020 (arXiv 2005.02357).
@@ -108,8 +108,9 @@ def score(state: State, features: Levels, *, images: int = NEIGHBOURS) -> Float[
 
 def _level(bank: Float[Array, "k h w c"], near: Bool[Array, " k"], level: Float[Array, "h w c"]) -> Float[Array, "h w"]:
     k, h, w, c = bank.shape
-    found = neighbours.nearest(level.reshape(h * w, c), bank.reshape(k * h * w, c), allowed=jnp.repeat(near, h * w))
-    return linalg.safe_sqrt(found.squared).reshape(h, w)
+    # The far images are excluded by a mask: which images are near is not static, and the bank keeps its shape.
+    nearest = neighbours.nearest(level.reshape(h * w, c), bank.reshape(k * h * w, c), allowed=jnp.repeat(near, h * w))
+    return linalg.safe_sqrt(nearest.squared).reshape(h, w)
 
 
 def _image_distances(state: State, features: Levels) -> Float[Array, " k"]:
@@ -117,27 +118,29 @@ def _image_distances(state: State, features: Levels) -> Float[Array, " k"]:
 
 
 def _is_near(state: State, features: Levels, images: int) -> Bool[Array, " k"]:
+    # The choice is discrete, so no gradient flows through it.
     distances = jax.lax.stop_gradient(_image_distances(state, features))
     nearest = jax.lax.top_k(-distances, min(images, distances.size))[1]
+    # From indices, (K,), to a mask, (k,).
     return (nearest[:, None] == jnp.arange(distances.size)[None]).any(axis=0)
 
 
 def image_score(
     state: State, features: Levels, patch_scores: Float[Array, "h w"], *, images: int = NEIGHBOURS
 ) -> Float[Array, ""]:
-    """Mean distance between the pooled deepest features of the query and of the K nearest support images.
+    """Mean distance from the query's pooled deepest stage to those of the K nearest support images.
 
     Args:
-        state: from `fit`.
-        features: of one query, (h_i, w_i, c_i) each.
-        patch_scores: unused.
-        images: K, limited to k.
+        state: what `fit` returned.
+        features: stages of one query image, (h_i, w_i, c_i) each.
+        patch_scores: patch scores of the query image; unused.
+        images: number of nearest support images to average over, K, at least 1; limited to k.
 
     Returns:
-        The score, in units of the features.
+        The image score, in units of the features.
 
     References:
-        Cohen and Hoshen, 2020, equation 2, whose distances are squared; the implementation in use takes them as here.
+        Cohen and Hoshen, 2020, equation 2, with squared distances; the implementation in use takes distances, as here.
     """
     del patch_scores
     distances = _image_distances(state, features)

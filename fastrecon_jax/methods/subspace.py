@@ -1,4 +1,4 @@
-"""SubspaceAD: what the principal components of the support's features do not explain."""
+"""SubspaceAD: the part of a feature that the principal components of the support do not explain."""
 
 import dataclasses
 import functools
@@ -45,15 +45,15 @@ def fit(
     """Principal component analysis of all support features.
 
     SubspaceAD works on patch tokens of DINOv2, averaged over several layers (seven by default in the authors' code), of
-    the support images and augmented copies of them. Here the features are those that FastRecon works on, locally pooled
-    stages of the encoder, and the support is not augmented, so that the methods alone are compared. The number of
-    directions is chosen as in the authors' code: the first at which the cumulated share of the variance reaches the one
-    asked for. Scores can be differentiated once in the support, its mean and directions alike, see `core.pca.fit`.
+    the support images and of augmented copies. Here it gets the features that FastRecon works on, locally pooled stages
+    of the encoder, and the support is not augmented, so that only the methods differ in a comparison. As in the
+    authors' code, it keeps the fewest directions whose share of the variance reaches `explained_variance`. Scores can
+    be differentiated once in the support, through its mean as well as its directions, see `core.pca.fit`.
 
     Args:
-        features: of the k support images, (k, h, w, c), for instance from `core.features.combine`.
+        features: features of the k support images, (k, h, w, c), for instance from `core.features.combine`.
         key: unused; nothing is random.
-        explained_variance: share of the variance that the kept directions explain, in (0, 1].
+        explained_variance: share of the variance that the kept directions explain at least, in (0, 1].
 
     Returns:
         The state that `score` takes.
@@ -64,21 +64,22 @@ def fit(
     References:
         SubspaceAD: Training-free few-shot anomaly detection via subspace modeling, CVPR 2026; Ahuja et al.,
         Probabilistic modeling of deep features for out-of-distribution and adversarial detection (DFM), 2019
-        (arXiv 1909.11786), the feature reconstruction error, there on one pooled vector an image.
+        (arXiv 1909.11786), for the feature reconstruction error, there of one pooled vector for each image.
     """
     del key
+    # All positions of all images are one sample of features: the subspace does not depend on the position.
     return State(pca.fit(features.reshape(-1, features.shape[-1]), explained_variance))
 
 
 def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
-    """Patch scores of one query: s = ||(x - mean) - V Vᵀ (x - mean)||².
+    """Patch scores of one query image: s = ||(x - mean) - V Vᵀ (x - mean)||².
 
     Args:
-        state: from `fit`.
-        features: of one query, (h, w, c).
+        state: what `fit` returned.
+        features: features of one query image, (h, w, c).
 
     Returns:
-        (h, w), in squared units of the features.
+        Patch scores, (h, w), in squared units of the features.
     """
     return pca.squared_residual(state.subspace, features)
 
