@@ -1,9 +1,9 @@
-"""Parts that are changed invisibly so that the verdict turns: projected gradient steps on the pixels of the query.
+"""Adversarial attack: invisible changes of a part's pixels that turn the verdict, by projected gradient steps.
 
     python examples/adversarial.py --category=circuit
 
-Good parts are made to look defective and defective ones good, by at most --budgets grey levels in each pixel. What
-comes out is an 8-bit image again.
+Good parts are made to look defective, and defective parts good, by at most --budgets grey levels in each pixel. The
+result is again an 8-bit image.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from fastrecon_jax.command_line.fields import check_list, require, setting
 from fastrecon_jax.core import scoring
 from fastrecon_jax.runtime import compilation_cache, compiler
 
-POWER = 16.0  # of the smooth maximum that is attacked; the scores reported are the maximum itself
+POWER = 16.0  # power of the smooth maximum that is attacked; the reported scores are the exact maximum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Scores(NamedTuple):
     """Image scores of the test images with one budget.
 
     Attributes:
-        budget: in grey levels; 0 for the images as they are.
-        attacked: scores after the attack, (t,).
-        noise: scores with random signs of the same size, (t,).
+        budget: largest change of a pixel, in grey levels; 0 for the original images.
+        attacked: image scores after the attack, (t,).
+        noise: image scores after random changes of the same size, (t,).
     """
 
     budget: int
@@ -71,11 +71,11 @@ def attack(
     """Projected gradient ascent, x ← Π(x + a sign ∇f(x)), a = 2.5 ε / steps, from a random point within the budget.
 
     Args:
-        objective: f, a sum over the images.
-        images: RGB, (b, H, W, 3).
-        key: of the starting point.
-        budget: ε, whole grey levels; no pixel changes by more.
-        steps: how many.
+        objective: function f of the images to maximise, a sum over the images.
+        images: RGB images, (b, H, W, 3), 0 to 255.
+        key: random key for the starting point.
+        budget: largest change of a pixel, ε, a whole number of grey levels.
+        steps: number of steps, at least 1.
 
     Returns:
         The changed images, rounded to 8 bits, (b, H, W, 3).
@@ -84,20 +84,21 @@ def attack(
         Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018.
     """
     original = images.astype(jnp.float32)
+    # Π clips to the budget around the original, and to 0..255.
     low, high = jnp.maximum(original - budget, 0.0), jnp.minimum(original + budget, 255.0)
 
     def step(_, x):
         return jnp.clip(x + 2.5 * budget / steps * jnp.sign(jax.grad(objective)(x)), low, high)
 
     start = jnp.clip(original + budget * jax.random.uniform(key, original.shape, minval=-1.0), low, high)
+    # The bounds are whole numbers, so rounding does not leave the budget.
     return jnp.round(jax.lax.fori_loop(0, steps, step, start)).astype(jnp.uint8)
 
 
 def attacker(part: common.Part, steps: int) -> Callable[..., UInt8[Array, "b H W 3"]]:
-    """The program that attacks a batch in some steps of the ascent.
+    """The program that attacks a batch: (encoder, state, images, signs, budget, key) -> changed images.
 
-    It takes encoder, state, images (b, H, W, 3), signs (b,), a budget and a key, and gives the changed images. The sign
-    is 1 where the score shall rise and -1 where it shall fall.
+    A sign of 1 raises the score of its image, a sign of -1 lowers it.
     """
 
     def run(encoder, state, images, signs, budget, key):
@@ -111,7 +112,7 @@ def attacker(part: common.Part, steps: int) -> Callable[..., UInt8[Array, "b H W
 
 
 def random_signs(images: UInt8[np.ndarray, "t H W 3"], budget: int, seed: int) -> UInt8[np.ndarray, "t H W 3"]:
-    """Images changed by the budget up or down at random: what the size of a change alone does."""
+    """Images with every value changed by the budget, up or down at random, to show the effect of the size alone."""
     signs = np.random.default_rng(seed).choice([-budget, budget], images.shape)
     return np.clip(images.astype(np.int64) + signs, 0, 255).astype(np.uint8)
 
@@ -119,11 +120,9 @@ def random_signs(images: UInt8[np.ndarray, "t H W 3"], budget: int, seed: int) -
 def measure(
     part: common.Part, config: AdversarialConfig
 ) -> tuple[list[Scores], dict[int, UInt8[np.ndarray, "t H W 3"]]]:
-    """Attack all test images with each budget.
-
-    Gives the scores, first those of the images as they are, and the changed images by budget.
-    """
+    """Attack all test images with each budget: scores, those of the original images first, and images by budget."""
     images, program = part.images.test, attacker(part, config.steps)
+    # Raise the scores of good parts, lower those of defective ones.
     signs = np.where(part.images.defective, -1, 1).astype(np.float32)
     clean = image_scores(part, images)
     scores, changed = [Scores(0, clean, clean)], {}
@@ -149,12 +148,12 @@ def patch_scores(part: common.Part, images: UInt8[np.ndarray, "t H W 3"]) -> Flo
 
 
 def auroc(part: common.Part, scores: Float[np.ndarray, " t"]) -> float:
-    """How well scores tell the test images apart, in percent."""
+    """Image AUROC of scores of the test images, in percent."""
     return 100 * metrics.auroc(metrics.rank(part.images.defective, scores))
 
 
 def draw(part: common.Part, scores: list[Scores], changed: UInt8[np.ndarray, "t H W 3"], budget: int) -> Figure:
-    """The clearest good and defective part before and after the attack with one budget, and scores against budgets."""
+    """The clearest good and defective part before and after the attack with `budget`, and scores against budgets."""
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     pictures, curves = figure.subfigures(1, 2, width_ratios=(10, 4))
     clean, bad = scores[0].attacked, part.images.defective
@@ -184,11 +183,11 @@ def _draw_curves(figure: FigureBase, part: common.Part, scores: list[Scores]) ->
         ("defective", "tab:red", part.images.defective),
     ):
         for kind, style in (("attacked", "-"), ("noise", ":")):
-            values = np.stack([getattr(of_budget, kind)[rows] for of_budget in scores])
+            values = np.stack([getattr(result, kind)[rows] for result in scores])
             axes.plot(budgets, values.mean(axis=1), style, marker="o", color=colour, label=f"{label}, {kind}")
             if kind == "attacked":
                 axes.fill_between(budgets, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.15)
-    axes.set_xticks(budgets, [str(of_budget.budget) for of_budget in scores])
+    axes.set_xticks(budgets, [str(result.budget) for result in scores])
     axes.set_xlabel("budget, grey levels")
     axes.set_ylabel("image score (mean; least to largest)")
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""What the examples share: their settings, the images of a category, and FastRecon fitted on a few of them."""
+"""Code that the examples share: settings, the images of a category, and FastRecon fitted on a few of them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import plots
 from fastrecon_jax.runtime import compiler, devices
 
-BATCH = 8
+BATCH = 8  # images encoded at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Images(NamedTuple):
     """The preprocessed images of a category.
 
     Attributes:
-        train: good ones, (n, H, W, 3).
-        test: good and defective ones, (t, H, W, 3).
-        masks: of the test images, true for defective pixels, (t, H, W).
-        defective: labels of the test images, (t,).
+        train: good images, (n, H, W, 3), 0 to 255.
+        test: good and defective images, (t, H, W, 3), 0 to 255.
+        masks: true for the defective pixels of the test images, (t, H, W).
+        defective: true for the defective test images, (t,).
     """
 
     train: UInt8[np.ndarray, "n H W 3"]
@@ -70,12 +70,12 @@ class Part(NamedTuple):
     """FastRecon fitted on the first images of a category.
 
     Attributes:
-        images: of the category.
-        support: those that it was fitted on, (k, H, W, 3).
-        encoder: with its weights.
-        state: of the fitted method.
-        patch_scores: jitted, (encoder, state, images (b, H, W, 3), 0 to 255) to (b, h, w); differentiable in all of
-            them, where the images are of a floating type.
+        images: images of the category.
+        support: images that FastRecon was fitted on, (k, H, W, 3), 0 to 255.
+        encoder: encoder with its weights.
+        state: state of the fitted method.
+        patch_scores: jitted function (encoder, state, images (b, H, W, 3), 0 to 255) -> patch scores (b, h, w),
+            differentiable in all arguments if the images are of a floating type.
     """
 
     images: Images
@@ -86,14 +86,14 @@ class Part(NamedTuple):
 
 
 def create_encoder(config: ExampleConfig) -> Encoder:
-    """The encoder that the settings name; InputError where there is none, or its weights cannot be used."""
+    """The encoder that the settings name; InputError if there is none, or if its weights cannot be used."""
     return encoders.create(config.encoder, stages=config.stages, weights=config.weights)
 
 
 def read_images(config: ExampleConfig, category: samples.Category) -> Images:
     """Read and preprocess a category: the first training images and an even choice of the test images.
 
-    InputError where there are too few images, or one cannot be read.
+    Raises an InputError if there are too few images, or if one of them cannot be read.
     """
     samples.check(category, shots=config.shots)
     train = category.train[: max(config.max_images, config.shots) if config.max_images else None]
@@ -108,7 +108,7 @@ def read_images(config: ExampleConfig, category: samples.Category) -> Images:
 def open_part(config: ExampleConfig, name: str) -> Part:
     """Read a category and fit FastRecon, with the published settings, on its first images.
 
-    InputError where the category or the encoder cannot be used.
+    Raises an InputError if the category or the encoder cannot be used.
     """
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     if name not in dataset.categories:
@@ -121,7 +121,7 @@ def open_part(config: ExampleConfig, name: str) -> Part:
         return detector.fit(encoder(images), jax.random.key(config.seed))
 
     def patch_scores(encoder, state, images):
-        # Normalisation, encoder and method are one differentiable function of the pixels.
+        # Normalisation, encoder and method together are a differentiable function of the pixels.
         return jax.vmap(lambda stages: detector.score(state, stages).patches)(encoder(images))
 
     state = compiler.jit(fit)(encoder, jnp.asarray(support))
@@ -129,16 +129,17 @@ def open_part(config: ExampleConfig, name: str) -> Part:
 
 
 def smooth_maximum(patch_scores: Float[Array, "h w"], power: float) -> Float[Array, ""]:
-    """(mean_j s_j^p)^(1/p): an image score whose gradient reaches every large patch score, not the largest alone.
+    """Image score (mean_j s_j^p)^(1/p), whose gradient reaches all large patch scores rather than only the largest.
 
     Args:
-        patch_scores: s, at least 0, (h, w).
-        power: p, at least 1; the limit for large p is the maximum.
+        patch_scores: scores of one image, (h, w), at least 0.
+        power: exponent p, at least 1; the limit for large p is the maximum.
 
     Returns:
-        At most the maximum, in units of the patch scores.
+        The image score, at most the largest patch score, in units of the patch scores.
     """
-    largest = jax.lax.stop_gradient(jnp.max(patch_scores))  # cancels, and no power overflows
+    # The scale cancels, in the value and in the gradient, and keeps the power from overflowing.
+    largest = jax.lax.stop_gradient(jnp.max(patch_scores))
     positive = largest > 0
     scale = jnp.where(positive, largest, 1.0)
     mean = jnp.mean((patch_scores / scale) ** power)
@@ -146,18 +147,18 @@ def smooth_maximum(patch_scores: Float[Array, "h w"], power: float) -> Float[Arr
 
 
 def in_batches(program: Callable[..., Array], *arrays: np.ndarray) -> np.ndarray:
-    """Apply a program to arrays of one length, a batch of each at a time."""
+    """Apply a program to arrays of equal length, batch by batch."""
     return devices.in_batches(lambda batch: program(*batch), arrays, over=None, batch_size=BATCH)
 
 
 def channels(encoder: Encoder, crop_size: int) -> tuple[int, ...]:
-    """Channels of each stage, without computing any."""
+    """Number of channels of each stage, found without computing the stages."""
     images = jax.ShapeDtypeStruct((1, crop_size, crop_size, 3), jnp.float32)
     return tuple(stage.shape[-1] for stage in jax.eval_shape(encoder, images))
 
 
 def save(figure: Figure, config: ExampleConfig, name: str) -> Path:
-    """Write the plot of an example and say where it is; InputError where it cannot be written."""
+    """Write the plot of an example and return its path; InputError if it cannot be written."""
     directory = files.expanded(config.output_dir, "output_dir")
     files.make_directory(directory, f"--output_dir={config.output_dir}")
     plots.save(figure, directory / name)

@@ -1,9 +1,9 @@
-"""Learning what FastRecon leaves open: lam, the weights of the encoder's stages, a low-rank projection of the features.
+"""Meta-learning of FastRecon's settings: lam, weights of the encoder's stages, and a low-rank projection.
 
     python examples/meta_learn.py
 
-Some categories, with their labelled test images, are there to learn from; the others are new, and only measured on.
-The gradient flows through the scores, the regression and its orthonormal basis to the support and the query features.
+Settings are learned on some categories with labelled test images, and measured on others that were held out. Gradients
+flow through the scores, the regression and its orthonormal basis to the support and query features.
 """
 
 import dataclasses
@@ -57,9 +57,9 @@ class Settings(NamedTuple):
     """What is learned.
 
     Attributes:
-        lam: weight of the distribution term before the softplus, ().
-        stages: logarithms of the stages' weights, (s,).
-        projection: P, (c, r); None for none.
+        lam: weight of the distribution term, before the softplus that makes it positive, ().
+        stages: logarithm of each stage's weight, (s,).
+        projection: projection of the features, P, (c, r); None for none.
     """
 
     lam: Float[Array, ""]
@@ -71,9 +71,9 @@ class Features(NamedTuple):
     """Features of all images of a category; training images are good.
 
     Attributes:
-        train: (n, h, w, c).
-        test: (t, h, w, c).
-        defective: labels of the test images, (t,).
+        train: features of the training images, (n, h, w, c).
+        test: features of the test images, (t, h, w, c).
+        defective: true for the defective test images, (t,).
     """
 
     train: Float[np.ndarray, "n h w c"]
@@ -82,12 +82,12 @@ class Features(NamedTuple):
 
 
 class Episode(NamedTuple):
-    """A support and queries of one category.
+    """Features of a support and of queries, all of the same category.
 
     Attributes:
-        support: good images, (k, h, w, c).
-        good: others, (q, h, w, c).
-        defective: (q, h, w, c).
+        support: features of good images, (k, h, w, c).
+        good: features of other good images, (q, h, w, c).
+        defective: features of defective images, (q, h, w, c).
     """
 
     support: Float[Array, "k h w c"]
@@ -96,30 +96,31 @@ class Episode(NamedTuple):
 
 
 def initial(widths: tuple[int, ...], rank: int, key: PRNGKeyArray) -> Settings:
-    """Where learning starts; with rank 0 the settings of the paper: lam 2, all stages alike, no projection.
+    """Settings that learning starts from; for rank 0 those of the paper: lam 2, equal stages, no projection.
 
     Args:
-        widths: channels of each stage.
-        rank: of the projection, a random orthonormal one.
-        key: of it.
+        widths: number of channels of each stage.
+        rank: rank of the projection, whose columns are random and orthonormal; 0 for none.
+        key: random key for the projection.
 
     Returns:
         The settings.
     """
     projection = jnp.linalg.qr(jax.random.normal(key, (sum(widths), rank)))[0] if rank else None
+    # log(exp(2) - 1) is the inverse of the softplus at 2.
     return Settings(jnp.log(jnp.expm1(jnp.float32(2.0))), jnp.zeros(len(widths)), projection)
 
 
 def embed(settings: Settings, widths: tuple[int, ...], stages: Float[Array, "h w c"]) -> Float[Array, "h w d"]:
-    """Each stage weighted, then all projected: x diag(exp w) P.
+    """Weight each stage, then project all of them: x diag(exp w) P.
 
     Args:
-        settings: w and P.
-        widths: channels of each stage.
-        stages: aligned and concatenated, of one image, (h, w, c).
+        settings: settings with the weights w and the projection P.
+        widths: number of channels of each stage.
+        stages: aligned and concatenated stages of one image, (h, w, c).
 
     Returns:
-        (h, w, r), or (h, w, c) without a projection.
+        Features, (h, w, r), or (h, w, c) without a projection.
     """
     weights = jnp.exp(jnp.repeat(settings.stages, np.array(widths), total_repeat_length=sum(widths)))
     weighted = stages * weights[None, None]
@@ -129,13 +130,13 @@ def embed(settings: Settings, widths: tuple[int, ...], stages: Float[Array, "h w
 def image_scores(
     settings: Settings, good: Float[Array, "k h w c"], queries: Float[Array, "q h w c"], *, widths: tuple[int, ...]
 ) -> Float[Array, " q"]:
-    """FastRecon with these settings.
+    """Image scores by FastRecon with these settings.
 
     Args:
-        settings: learned or published.
-        good: support, (k, h, w, c).
-        queries: (q, h, w, c).
-        widths: channels of each stage.
+        settings: learned or published settings.
+        good: features of the support images, (k, h, w, c).
+        queries: features of the query images, (q, h, w, c).
+        widths: number of channels of each stage.
 
     Returns:
         The largest patch score of each query, (q,).
@@ -149,13 +150,13 @@ def image_scores(
 def ranking_loss(
     settings: Settings, episode: Episode, *, widths: tuple[int, ...], temperature: float
 ) -> Float[Array, ""]:
-    """Mean over pairs of softplus((log s_good - log s_defective) / T): a smooth 1 - AUROC that knows no scale.
+    """Mean over pairs of softplus((log s_good - log s_defective) / T): a smooth 1 - AUROC that is free of scale.
 
     Args:
-        settings: to be judged.
-        episode: of one category.
-        widths: channels of each stage.
-        temperature: T.
+        settings: settings to evaluate.
+        episode: support and queries of one category.
+        widths: number of channels of each stage.
+        temperature: width of the transition from right to wrong order, T, in units of log scores, above 0.
 
     Returns:
         The loss, at least 0.
@@ -167,7 +168,7 @@ def ranking_loss(
 
 
 def sample(rng: np.random.Generator, category: Features, *, shots: int, queries: int) -> Episode:
-    """Draw an episode; no good image is in the support and a query, and some are taken twice where there are few."""
+    """Draw an episode in which no support image is a query; where images are few, some queries repeat."""
     order = rng.permutation(len(category.train))
     good = np.concatenate([category.train[order[shots:]], category.test[~category.defective]])
     bad = category.test[category.defective]
@@ -176,15 +177,15 @@ def sample(rng: np.random.Generator, category: Features, *, shots: int, queries:
 
 
 def learn(categories: list[Features], widths: tuple[int, ...], config: MetaConfig) -> tuple[Settings, list[float]]:
-    """Adam on the mean loss over one episode of each category.
+    """Minimise the mean loss over an episode of each category with Adam.
 
     Args:
-        categories: to learn from.
-        widths: channels of each stage.
-        config: of the example.
+        categories: features of the categories to learn from.
+        widths: number of channels of each stage.
+        config: settings of the example.
 
     Returns:
-        The learned settings and the loss of each step.
+        The learned settings, and the loss at each step.
     """
     loss = functools.partial(ranking_loss, widths=widths, temperature=config.temperature)
     optimiser = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
@@ -208,7 +209,7 @@ def learn(categories: list[Features], widths: tuple[int, ...], config: MetaConfi
 def read_features(
     config: MetaConfig, encoder: Encoder, dataset: datasets.Dataset, names: tuple[str, ...]
 ) -> dict[str, Features]:
-    """Encode all images of some categories once, since the encoder is frozen; by name."""
+    """Features of each category by name: every image is encoded only once, since the encoder is frozen."""
     program = compiler.jit(lambda encoder, images: jax.vmap(features.combine)(encoder(images)))
     by_name = {}
     for name in tqdm(names, desc="encoding", disable=None, leave=False):
@@ -232,7 +233,7 @@ def evaluate(name: str, category: Features, settings: Settings, widths: tuple[in
 
 
 def draw(losses: list[float], before: dict[str, float], after: dict[str, float], held_out: tuple[str, ...]) -> Figure:
-    """The loss of each step, and the AUROC of each category in percent before and after learning."""
+    """Plot the loss at each step, and each category's AUROC before and after learning, in percent."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(2, 3))
     left.plot(losses)
@@ -254,7 +255,7 @@ def split(config: MetaConfig, dataset: datasets.Dataset) -> tuple[tuple[str, ...
     """The categories to learn from and those held out.
 
     Raises:
-        InputError: a name is unknown, one is in both, or nothing is left to learn from.
+        InputError: a name is unknown or in both groups, or no category is left to learn from.
     """
     held_out = datasets.select(dataset, config.held_out or dataset.categories[-2:])
     wanted = datasets.select(dataset, config.category)
@@ -267,7 +268,7 @@ def split(config: MetaConfig, dataset: datasets.Dataset) -> tuple[tuple[str, ...
 
 
 def tell(kind: str, names: tuple[str, ...], before: dict[str, float], after: dict[str, float]) -> None:
-    """A line for each category and one for their mean."""
+    """Print a line for each category, and one for their mean."""
     for name in names:
         sys.stdout.write(f"{kind} {name}: image AUROC {before[name]:.1f} % published, {after[name]:.1f} % learned\n")
     means = (float(np.mean([x[name] for name in names])) for x in (before, after))
@@ -275,7 +276,7 @@ def tell(kind: str, names: tuple[str, ...], before: dict[str, float], after: dic
 
 
 def main() -> None:
-    """Learn on some categories, measure on all, and say which is which."""
+    """Learn on some categories, measure on all of them, and report both groups separately."""
     config = flags.read(MetaConfig)
     compilation_cache.enable()
     dataset = datasets.open_dataset(config.dataset, config.data_dir)

@@ -1,9 +1,9 @@
-"""Where in the pixels a score comes from: the gradient of the image score, through method, encoder and normalisation.
+"""Saliency: which pixels a score comes from, by the gradient through method, encoder and normalisation.
 
     python examples/saliency.py --category=circuit
 
-The anomaly map has one number for 8x8 pixels. The gradient of the score has one for each: multiplied by how far the
-pixel is from those of the good parts it says how much of the score the pixel accounts for, to first order.
+The anomaly map has one number for every 8x8 pixels, the gradient of the score one for each pixel. Multiplied by the
+pixel's difference from the good parts, it is the pixel's contribution to the score, to first order.
 """
 
 import dataclasses
@@ -43,11 +43,11 @@ class SaliencyConfig(common.ExampleConfig):
 
 
 class Maps(NamedTuple):
-    """What is compared, at the size of the images.
+    """The maps that are compared, at the size of the images.
 
     Attributes:
         anomaly: patch scores, resized and blurred, (b, H, W).
-        difference: of the pixels from those of the good images, without the gradient, (b, H, W).
+        difference: difference of the pixels from those of the good images, without the gradient, (b, H, W).
         saliency: gradient times difference, (b, H, W).
         both: geometric mean of anomaly map and saliency, (b, H, W).
     """
@@ -59,14 +59,14 @@ class Maps(NamedTuple):
 
 
 def nearest_pixels(support: UInt8[Array, "k H W 3"], image: UInt8[Array, "H W 3"]) -> Float[Array, "H W 3"]:
-    """Of the good images, at each position, the pixel nearest in colour.
+    """The pixel nearest in colour among the good images, at each position.
 
     Args:
-        support: RGB, (k, H, W, 3).
-        image: RGB, (H, W, 3).
+        support: RGB images of good parts, (k, H, W, 3), 0 to 255.
+        image: RGB image to compare with them, (H, W, 3), 0 to 255.
 
     Returns:
-        (H, W, 3), 0 to 255.
+        The nearest pixels, (H, W, 3), 0 to 255.
     """
     candidates = support.astype(jnp.float32)
     distances = jnp.abs(candidates - image.astype(jnp.float32)[None]).sum(axis=-1)
@@ -74,15 +74,15 @@ def nearest_pixels(support: UInt8[Array, "k H W 3"], image: UInt8[Array, "H W 3"
 
 
 def attribute(gradient: Float[Array, "H W 3"], difference: Float[Array, "H W 3"], sigma: float) -> Float[Array, "H W"]:
-    """The share of each pixel in the score, |Σ_c g_c d_c|, blurred.
+    """Contribution of each pixel to the score, |Σ_c g_c d_c|, blurred.
 
     Args:
-        gradient: g, of the score to the image, (H, W, 3).
-        difference: d, of the image from the good ones, (H, W, 3).
-        sigma: of the blur, in pixels.
+        gradient: gradient of the score with respect to the image, g, (H, W, 3).
+        difference: difference of the image from the good images, d, (H, W, 3).
+        sigma: standard deviation of the blur, in pixels, at least 0.
 
     Returns:
-        (H, W), in units of the score.
+        Contributions, (H, W), in units of the score.
     """
     shares = jnp.abs((gradient * difference).sum(axis=-1))
     vertical, horizontal = (scoring.gaussian_matrix(n, sigma) for n in shares.shape)
@@ -93,20 +93,20 @@ def mapper(part: common.Part, power: float, sigma: float) -> Callable[..., Maps]
     """The program that makes the maps of a batch.
 
     Args:
-        part: fitted.
-        power: of the smooth maximum.
-        sigma: of the blur of the saliency, in pixels.
+        part: FastRecon fitted on the category.
+        power: exponent of the smooth maximum, at least 1.
+        sigma: standard deviation of the blur of the saliency, in pixels, at least 0.
 
     Returns:
-        (encoder, state, support (k, H, W, 3), images (b, H, W, 3)) to the maps.
+        The program (encoder, state, support (k, H, W, 3), images (b, H, W, 3)) -> maps.
     """
 
     def total(images, encoder, state):
         patches = part.patch_scores(encoder, state, images)
-        # Images do not see each other, so that the gradient of the sum has that of each.
+        # The images are independent, so the gradient of the sum holds the gradient of each.
         return jax.vmap(lambda image: common.smooth_maximum(image, power))(patches).sum(), patches
 
-    def of_one(image, patches, gradient, support):
+    def image_maps(image, patches, gradient, support):
         height, width, _ = image.shape
         anomaly = scoring.anomaly_map(patches, height=height, width=width)
         difference = image.astype(jnp.float32) - nearest_pixels(support, image)
@@ -116,14 +116,15 @@ def mapper(part: common.Part, power: float, sigma: float) -> Callable[..., Maps]
 
     def maps(encoder, state, support, images):
         gradients, patches = jax.grad(total, has_aux=True)(images.astype(jnp.float32), encoder, state)
-        return jax.vmap(of_one, (0, 0, 0, None))(images, patches, gradients, support)
+        return jax.vmap(image_maps, (0, 0, 0, None))(images, patches, gradients, support)
 
     return compiler.jit(maps)
 
 
 def compute(part: common.Part, power: float, sigma: float) -> Maps:
-    """The maps of all test images, NumPy arrays (t, H, W)."""
+    """The maps of all test images, as NumPy arrays (t, H, W)."""
     program, test, support = mapper(part, power, sigma), part.images.test, jnp.asarray(part.support)
+    # The last image fills up the last batch, so that one program serves all batches.
     padded = np.concatenate([test, np.repeat(test[-1:], -len(test) % common.BATCH, axis=0)])
     starts = tqdm(range(0, len(test), common.BATCH), desc="saliency", disable=None, leave=False)
     batches = [program(part.encoder, part.state, support, jnp.asarray(padded[i : i + common.BATCH])) for i in starts]
@@ -131,7 +132,7 @@ def compute(part: common.Part, power: float, sigma: float) -> Maps:
 
 
 def draw(part: common.Part, maps: Maps, chosen: list[int]) -> Figure:
-    """Image, mask and three of the maps of the chosen test images; each kind of map on one scale."""
+    """Image, mask and three of the maps of the chosen test images, with a common scale for each kind of map."""
     figure = Figure(figsize=(10, 2 * len(chosen) + 0.3), layout="constrained")
     columns = {"anomaly map": maps.anomaly, "saliency": maps.saliency, "geometric mean": maps.both}
     for axes, i in zip(figure.subplots(len(chosen), 2 + len(columns), squeeze=False), chosen, strict=True):

@@ -1,7 +1,7 @@
 """From an image to its scores: pixels -> stages -> features -> patch scores -> anomaly map and image score.
 
-Everything here is pure and unjitted. Programs are compiled in two places: `evaluation.programs` for many draws and
-devices, `parts.engine` for one fitted part.
+Everything here is pure and not jitted. Programs are compiled in two places: in `evaluation.programs` for many draws and
+devices, in `parts.engine` for one fitted part.
 """
 
 import dataclasses
@@ -16,15 +16,15 @@ from fastrecon_jax.core import resample, scoring
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.methods import Method
 
-Stages = tuple[Float[Array, "*_ _ _ _"], ...]  # of images, (b, h_i, w_i, c_i) each, the finest first
+Stages = tuple[Float[Array, "*_ _ _ _"], ...]  # stages of b images, the finest first, (b, h_i, w_i, c_i) each
 
 
 class Scores(NamedTuple):
-    """Scores of one image before its anomaly map is drawn.
+    """Scores of one image, before the anomaly map is made.
 
     Attributes:
-        patches: patch scores, (h, w), in the method's unit.
-        image: the image score, a scalar.
+        patches: patch scores, (h, w), in the method's unit, at least 0.
+        image: image score, a scalar.
     """
 
     patches: Float[Array, "*_ h w"]
@@ -32,11 +32,11 @@ class Scores(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """What an inspection gives for b images.
+    """Image scores and anomaly maps of b images.
 
     Attributes:
-        score: image scores, (b,).
-        map: anomaly maps, (b, H, W), in the unit of the patch scores.
+        score: image scores, (b,); higher is more anomalous.
+        map: anomaly maps, (b, H, W), in units of the patch scores.
     """
 
     score: Float[Array, "*b"]
@@ -48,10 +48,10 @@ class Detector:
     """A method, and how its patch scores become an image score and an anomaly map.
 
     Attributes:
-        method: with its settings.
-        map_size: side of the anomaly map, which is that of the encoder's images, in pixels.
-        image_score: how patch scores become one number, see `core.scoring.image_score`; empty for the method's own.
-        sigma: of the Gaussian blur of the map, in pixels.
+        method: method with its settings bound.
+        map_size: side of the anomaly map, and of the encoder's input images, in pixels.
+        image_score: kind of image score, see `core.scoring.image_score`; empty for the method's own.
+        sigma: standard deviation of the Gaussian blur of the map, in pixels, at least 0; 0 for none.
     """
 
     method: Method
@@ -64,12 +64,12 @@ class Detector:
 
         Args:
             support: stages of the k support images, (k, h_i, w_i, c_i) each.
-            key: random key for methods that draw.
-            defective: for a method that chooses settings itself, stages of n defective copies of each support image,
-                (k, n, h_i, w_i, c_i) each; otherwise empty.
+            key: random key, for methods that draw channels, rows or a projection.
+            defective: stages of n defective copies of each support image, (k, n, h_i, w_i, c_i) each, for a method that
+                chooses settings itself; otherwise empty.
 
         Returns:
-            The method's state.
+            The state of the method, to pass to `score` and the inspections.
         """
         features = jax.vmap(self.method.embed)(support)
         if not defective:
@@ -80,72 +80,74 @@ class Detector:
         """Score one image.
 
         Args:
-            state: from `fit`.
-            stages: of the image, (h_i, w_i, c_i) each.
+            state: what `fit` returned.
+            stages: stages of the image, the finest first, (h_i, w_i, c_i) each.
 
         Returns:
-            Patch scores (h, w) and the image score.
+            The patch scores and the image score.
         """
         features = self.method.embed(stages)
         patches = self.method.score(state, features)
+        # The detector's image score goes before the method's own; `max` is used where neither is given.
         if not self.image_score and self.method.image_score:
             return Scores(patches, self.method.image_score(state, features, patches))
         return Scores(patches, scoring.image_score(patches, self.image_score or "max"))
 
     def anomaly_map(self, patches: Float[Array, "h w"]) -> Float[Array, "H W"]:
-        """Resize patch scores bilinearly to the image and blur them.
+        """Resize patch scores bilinearly to the size of the image and blur them.
 
         Args:
             patches: patch scores of one image, (h, w).
 
         Returns:
-            The anomaly map, (map_size, map_size).
+            The anomaly map, (map_size, map_size), in units of the patch scores.
         """
         return scoring.anomaly_map(patches, height=self.map_size, width=self.map_size, sigma=self.sigma)
 
     def inspect(self, state: Any, stages: Stages) -> Inspection:
-        """Scores and maps from stages.
+        """Image scores and anomaly maps from the stages of a batch.
 
         Args:
-            state: from `fit`.
-            stages: of b images, (b, h_i, w_i, c_i) each.
+            state: what `fit` returned.
+            stages: stages of b images, the finest first, (b, h_i, w_i, c_i) each.
 
         Returns:
-            The inspection of the b images; none depends on the others.
+            Scores and maps of the b images; each image is scored independently of the others.
         """
 
-        def one(stages):
+        def inspect_image(stages):
             scores = self.score(state, stages)
             return Inspection(scores.image, self.anomaly_map(scores.patches))
 
-        return jax.vmap(one)(stages)
+        return jax.vmap(inspect_image)(stages)
 
     def inspect_images(self, encoder: Encoder, state: Any, images: Real[Array, "b H W 3"]) -> Inspection:
-        """Scores and maps from preprocessed images.
+        """Image scores and anomaly maps from preprocessed images.
 
         Args:
-            encoder: frozen.
-            state: from `fit`.
-            images: RGB, (b, map_size, map_size, 3), 0 to 255; of a floating type to differentiate in them.
+            encoder: encoder with frozen weights, the one that the support was encoded with.
+            state: what `fit` returned.
+            images: preprocessed RGB images, (b, map_size, map_size, 3), 0 to 255, of a floating type if gradients with
+                respect to them are wanted.
 
         Returns:
-            The inspection of the b images.
+            Scores and maps of the b images.
         """
         return self.inspect(state, encoder(images))
 
     def inspect_photographs(
         self, encoder: Encoder, state: Any, photographs: UInt8[Array, "b height width 3"], *, image_size: int
     ) -> Inspection:
-        """Scores and maps from photographs of any one size, preprocessed as `data.images.preprocess` does it.
+        """Image scores and anomaly maps from photographs of equal size, preprocessed as by `data.images.preprocess`.
 
         Args:
-            encoder: frozen.
-            state: from `fit`.
-            photographs: RGB, (b, height, width, 3), 0 to 255.
+            encoder: encoder with frozen weights, the one that the support was encoded with.
+            state: what `fit` returned.
+            photographs: RGB photographs of any size, the same for all, (b, height, width, 3), 0 to 255.
             image_size: side of the square to which they are resized before the centre is cut out, in pixels.
 
         Returns:
-            The inspection of the b photographs.
+            Scores and maps of the b photographs.
         """
         images = resample.resize_and_crop(photographs, image_size=image_size, crop_size=self.map_size)
         return self.inspect_images(encoder, state, images)
@@ -155,24 +157,24 @@ def keys(seeds: Sequence[int | None]) -> Key[Array, " d"]:
     """One random key for each support draw.
 
     Args:
-        seeds: of the d draws; None counts as 0.
+        seeds: seeds of the d draws; None counts as 0.
 
     Returns:
-        Keys, (d,).
+        One key for each draw, (d,).
     """
     return jnp.stack([jax.random.key(seed or 0) for seed in seeds])
 
 
 def feature_shape(encoder: Encoder, method: Method, image_size: int) -> tuple[int, ...]:
-    """Shape of a method's features of one image, without computing them.
+    """Shape of a method's features of one image, found without computing them.
 
     Args:
-        encoder: of the images.
-        method: whose features are a single array.
+        encoder: encoder of the images; its weights are not used.
+        method: method whose features are a single array rather than a tuple.
         image_size: side of the images, in pixels.
 
     Returns:
-        (h, w, c).
+        Height and width in positions and number of channels, (h, w, c).
     """
     images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.uint8)
     stages = jax.eval_shape(encoder, images)

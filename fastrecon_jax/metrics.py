@@ -1,8 +1,8 @@
-"""How well scores separate anomalous from normal, exact with ties: AUROC, AP, F1-max and AUPRO.
+"""How well scores separate anomalous from normal: AUROC, AP, F1-max and AUPRO, exact in the presence of ties.
 
-The figures of images, of which there are hundreds, are scikit-learn's. Those of pixels, of which there are millions,
-come from one sort, since each is a function of a few counts: at each distinct score of a positive, how many positives
-lie at or above it and how many negatives above it, and at or above it. `rank` counts them once, the figures read them.
+Image-level metrics, over hundreds of scores, are scikit-learn's. Pixel-level metrics, over millions, come from a single
+sort, since each is a function of a few counts: for each distinct score of a positive, the positives at or above it, the
+negatives above it, and the negatives at or above it. `rank` counts once, and the metrics use its counts.
 """
 
 from typing import NamedTuple
@@ -17,16 +17,16 @@ _EIGHT_CONNECTED = np.ones((3, 3), bool)
 
 
 class Ranking(NamedTuple):
-    """Where p positives stand among the negatives; the d distinct scores of the positives ascend.
+    """Where the p positives stand among the negatives, counted at the d distinct scores of the positives.
 
     Attributes:
-        scores: the distinct scores of the positives.
-        places: for each positive, in the order given, where in `scores` its score stands.
-        positives: positives that score as much or more.
-        above: negatives that score more.
-        at_or_above: negatives that score as much or more.
-        num_positives: all positives.
-        num_negatives: all negatives.
+        scores: distinct scores of the positives, ascending, (d,).
+        places: index into `scores` of each positive, in the order given, (p,).
+        positives: number of positives that score at least as much, for each entry of `scores`, (d,).
+        above: number of negatives that score more, (d,).
+        at_or_above: number of negatives that score at least as much, (d,).
+        num_positives: number of all positives, p.
+        num_negatives: number of all negatives.
     """
 
     scores: Float[np.ndarray, " d"]
@@ -39,31 +39,33 @@ class Ranking(NamedTuple):
 
     @property
     def defined(self) -> bool:
-        """Whether both classes are present: every figure compares the two."""
+        """Whether both classes are present: every metric compares the two."""
         return self.num_positives > 0 and self.num_negatives > 0
 
 
 def rank(labels: Shaped[np.ndarray, "..."], scores: Shaped[np.ndarray, "..."]) -> Ranking:
-    """Counts positives and negatives at every distinct score of a positive.
+    """Count positives and negatives at every distinct score of a positive.
 
-    The negatives are copied and sorted once in their own type. Beside the arguments the peak is the bytes of one score
-    + 1 for each negative (5 for float32) and about 50 bytes for each positive.
+    The negatives are copied and sorted once, in their own type. Beside the arguments, peak memory is the bytes of a
+    score + 1 for each negative (5 for float32) and about 50 bytes for each positive.
 
     Args:
-        labels: bool, any shape, true for positive (anomalous).
-        scores: floating point, the shape of `labels`, finite; higher is more anomalous.
+        labels: bool of any shape, true for positive (anomalous).
+        scores: finite floating-point scores in the shape of `labels`; higher is more anomalous.
 
     Returns:
-        The counts that the figures are computed from.
+        The counts that the metrics are computed from.
 
     Raises:
         InputError: if scores are NaN or infinite.
         ValueError: if shapes differ or labels are not bool.
     """
     _check(labels, scores)
+    # Only scores of positives matter as thresholds: between two of them nothing changes but the false positives.
     values, places, counts = np.unique(scores[labels], return_inverse=True, return_counts=True)
     negatives = scores[~labels]
     negatives.sort()
+    # `values` ascend, so positives are summed from the end, and negatives are counted by binary search.
     return Ranking(
         scores=values,
         places=places,
@@ -79,7 +81,7 @@ def auroc(ranking: Ranking) -> float | None:
     """Area under the ROC curve: the chance that a positive outranks a negative, a tie counting one half.
 
     Args:
-        ranking: from `rank`.
+        ranking: what `rank` returned.
 
     Returns:
         A fraction in [0, 1]; None where only one class is present.
@@ -89,6 +91,7 @@ def auroc(ranking: Ranking) -> float | None:
     """
     if not ranking.defined:
         return None
+    # The share of negatives below each score, a tie counting one half, is the average of (< s) and (<= s).
     outranked = 1 - (ranking.above + ranking.at_or_above) / (2 * ranking.num_negatives)
     return float(np.sum(_per_score(ranking) * outranked) / ranking.num_positives)
 
@@ -96,10 +99,10 @@ def auroc(ranking: Ranking) -> float | None:
 def average_precision(ranking: Ranking) -> float | None:
     """Average precision: the precision at each threshold, weighted by the recall it adds, without interpolation.
 
-    Only thresholds at the score of a positive add recall.
+    Only thresholds equal to the score of a positive add recall.
 
     Args:
-        ranking: from `rank`.
+        ranking: what `rank` returned.
 
     Returns:
         A fraction in [0, 1]; None where only one class is present.
@@ -114,10 +117,10 @@ def average_precision(ranking: Ranking) -> float | None:
 
 
 def f1_max(ranking: Ranking) -> float | None:
-    """The highest F1 over all thresholds; it lies at the score of a positive, since between two only negatives join.
+    """The highest F1 over all thresholds, which is reached at the score of a positive.
 
     Args:
-        ranking: from `rank`.
+        ranking: what `rank` returned.
 
     Returns:
         A fraction in [0, 1]; None where only one class is present.
@@ -127,12 +130,13 @@ def f1_max(ranking: Ranking) -> float | None:
     """
     if not ranking.defined:
         return None
+    # Lowering a threshold between the scores of two positives only adds false positives, so no other F1 is higher.
     f1 = 2 * ranking.positives / (ranking.positives + ranking.at_or_above + ranking.num_positives)
     return float(f1.max())
 
 
 def region_weights(masks: Bool[np.ndarray, "..."]) -> Float[np.ndarray, " p"]:
-    """The share of each anomalous pixel in the mean over regions: 1 / (number of regions * pixels of its region).
+    """Weight of each anomalous pixel in a mean over regions: 1 / (number of regions * pixels in its region).
 
     Regions are the 8-connected components of each mask.
 
@@ -140,7 +144,7 @@ def region_weights(masks: Bool[np.ndarray, "..."]) -> Float[np.ndarray, " p"]:
         masks: (n, H, W) bool, true where anomalous.
 
     Returns:
-        (p,) float64, in the order of `masks[masks]`; they sum to 1 where there is any region.
+        The weights, (p,), float64, in the order of `masks[masks]`; they sum to 1 if there is any region.
 
     Raises:
         ValueError: if masks are not (n, H, W).
@@ -149,7 +153,7 @@ def region_weights(masks: Bool[np.ndarray, "..."]) -> Float[np.ndarray, " p"]:
         raise ValueError(f"masks have shape {masks.shape}, expected (n, H, W)")
     num_regions, weights = 0, [np.zeros(0)]
     for mask in masks[masks.any(axis=(1, 2))]:
-        mask = mask[np.ix_(_span(mask.any(axis=1)), _span(mask.any(axis=0)))]  # labelling costs more than the crop
+        mask = mask[np.ix_(_span(mask.any(axis=1)), _span(mask.any(axis=0)))]  # labelling costs more than cropping
         regions, count = ndimage.label(mask, _EIGHT_CONNECTED)
         regions = regions[mask]
         weights.append(1 / np.bincount(regions)[regions])
@@ -160,14 +164,15 @@ def region_weights(masks: Bool[np.ndarray, "..."]) -> Float[np.ndarray, " p"]:
 def aupro(ranking: Ranking, weights: Float[np.ndarray, " p"], *, limit: float = 0.3) -> float | None:
     """Area under the per-region overlap curve up to a false positive rate, divided by that rate.
 
-    The curve is the mean share of a region at or above a threshold against the share of normal pixels at or above it,
-    joined by straight lines and cut at `limit`. An anomalous pixel with the score s adds its weight times a ramp that
-    rises from 0 at a = FPR(> s) to 1 at b = FPR(>= s), and the area is the sum of the areas of those ramps.
+    The curve shows, for each threshold, the mean share of a region at or above it against the share of normal pixels at
+    or above it. Its points are joined by straight lines, and it is cut at `limit`. An anomalous pixel with score s adds
+    its weight times a ramp that rises from 0 at a = FPR(> s) to 1 at b = FPR(>= s), so the area is the weighted sum of
+    the areas under these ramps.
 
     Args:
-        ranking: from `rank(masks, maps)`.
-        weights: (p,) from `region_weights(masks)`.
-        limit: the highest false positive rate, in (0, 1].
+        ranking: what `rank(masks, maps)` returned.
+        weights: what `region_weights(masks)` returned, (p,).
+        limit: highest false positive rate, in (0, 1].
 
     Returns:
         A fraction in [0, 1]; None without an anomalous or without a normal pixel.
@@ -188,17 +193,18 @@ def aupro(ranking: Ranking, weights: Float[np.ndarray, " p"], *, limit: float = 
         return None
     a, b = ranking.above / ranking.num_negatives, ranking.at_or_above / ranking.num_negatives
     rise = np.clip(limit, a, b) - a
-    # on the slope rise^2 / (2 (b - a)), beyond it limit - b; without a tie there is no slope and rise = 0
+    # The slope of a ramp, up to the limit, has the area rise² / (2 (b - a)), and the rest limit - b. Without a tie
+    # there is no slope: a = b and rise = 0.
     areas = rise**2 / np.where(b > a, 2 * (b - a), 1) + np.maximum(limit - b, 0)
     return float(np.sum(np.bincount(ranking.places, weights) * areas) / limit)
 
 
 def image_metrics(labels: Bool[np.ndarray, "..."], scores: Float[np.ndarray, "..."]) -> dict[str, float | None]:
-    """Image-level figures.
+    """Image-level metrics.
 
     Args:
         labels: (n,) bool, true for an anomalous image.
-        scores: (n,) finite anomaly scores, higher is more anomalous.
+        scores: (n,) finite image scores; higher is more anomalous.
 
     Returns:
         `image_auroc`, `image_ap`, `image_f1max`: fractions in [0, 1], None where only one class is present.
@@ -213,11 +219,11 @@ def image_metrics(labels: Bool[np.ndarray, "..."], scores: Float[np.ndarray, "..
     _check(labels, scores)
     if labels.all() or not labels.any():
         return {"image_auroc": None, "image_ap": None, "image_f1max": None}
-    # here, since importing it takes most of a second
+    # Imported here because the import takes most of a second.
     from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
     precision, recall, _ = precision_recall_curve(labels, scores)
-    # F1 = 2 P R / (P + R), and 0 where both are 0
+    # F1 = 2 P R / (P + R), which is 0 where both are 0.
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
     return {
         "image_auroc": float(roc_auc_score(labels, scores)),
@@ -229,15 +235,15 @@ def image_metrics(labels: Bool[np.ndarray, "..."], scores: Float[np.ndarray, "..
 def pixel_metrics(
     masks: Bool[np.ndarray, "..."], maps: Float[np.ndarray, "..."], *, limit: float = 0.3
 ) -> dict[str, float | None]:
-    """Pixel-level figures over all pixels of all images, and AUPRO.
+    """Pixel-level metrics over all pixels of all images, and AUPRO.
 
-    Memory grows with the pixels: beside the masks and float32 maps the peak is 5 bytes for each normal pixel, as much
-    as the arguments take, and about 90 for each anomalous one.
+    Memory grows with the number of pixels: beside the masks and float32 maps, the peak is 5 bytes for each normal
+    pixel, as much as the arguments take, and about 90 bytes for each anomalous pixel.
 
     Args:
         masks: (n, H, W) bool, true where anomalous.
-        maps: (n, H, W) finite anomaly maps, higher is more anomalous; float32 stays float32.
-        limit: the highest false positive rate of AUPRO, in (0, 1].
+        maps: (n, H, W) finite anomaly maps; higher is more anomalous; float32 stays float32.
+        limit: highest false positive rate of AUPRO, in (0, 1].
 
     Returns:
         `pixel_auroc`, `pixel_ap`, `pixel_f1max`, `aupro`: fractions in [0, 1], None without an anomalous or without
@@ -257,12 +263,12 @@ def pixel_metrics(
 
 
 def _per_score(ranking: Ranking) -> Int[np.ndarray, " d"]:
-    """Positives at each distinct score."""
+    """Number of positives at each distinct score."""
     return -np.diff(ranking.positives, append=0)
 
 
 def _span(present: Bool[np.ndarray, " k"]) -> Int[np.ndarray, " s"]:
-    """All places from the first true to the last."""
+    """All indices from the first true entry to the last."""
     first, last = np.flatnonzero(present)[[0, -1]]
     return np.arange(first, last + 1)
 

@@ -1,4 +1,4 @@
-"""Pictures of anomaly maps: one colour scale for a whole sheet, so that good parts stay dark."""
+"""Pictures of anomaly maps, with a single colour scale for a whole sheet, so that good parts stay dark."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,18 +8,18 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-COLOURS = "turbo"
-_GAP, _CAPTION, _FONT = 4, 18, 13
+COLOURS = "turbo"  # matplotlib's name of the colour map
+_GAP, _CAPTION, _FONT = 4, 18, 13  # space between pictures, height of a caption and size of its font, in pixels
 
 
 class Tile(NamedTuple):
-    """One row of a contact sheet.
+    """The pictures of one image on a contact sheet.
 
     Attributes:
-        image: RGB, (H, W, 3).
+        image: RGB image, (H, W, 3), 0 to 255.
         mask: true for defective pixels, (H, W).
-        map: anomaly map, (H, W).
-        caption: printed above.
+        map: anomaly map of the image, (H, W).
+        caption: text printed above the pictures.
     """
 
     image: UInt8[np.ndarray, "H W 3"]
@@ -29,7 +29,7 @@ class Tile(NamedTuple):
 
 
 def colour(anomaly_map: Float[np.ndarray, "*shape"], *, low: float, high: float) -> UInt8[np.ndarray, "*shape 3"]:
-    """Colours, RGB along a new last axis, of an anomaly map on a scale from `low` to `high`; values outside are cut."""
+    """RGB colours of an anomaly map on a scale from `low` to `high`; values outside are clipped."""
     scaled = np.clip((anomaly_map - low) / max(high - low, 1e-12), 0, 1)
     return (matplotlib.colormaps[COLOURS](scaled)[..., :3] * 255).round().astype(np.uint8)
 
@@ -37,14 +37,14 @@ def colour(anomaly_map: Float[np.ndarray, "*shape"], *, low: float, high: float)
 def overlay(
     image: UInt8[np.ndarray, "H W 3"], anomaly_map: Float[np.ndarray, "H W"], *, low: float, high: float
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The image under its anomaly map, which is transparent where it is at most `low` and strongest at `high`."""
+    """The image under its anomaly map, which is transparent up to `low` and most opaque from `high` on."""
     opacity = 0.7 * np.clip((anomaly_map - low) / max(high - low, 1e-12), 0, 1)[..., None]
     blended = (1 - opacity) * image + opacity * colour(anomaly_map, low=low, high=high)
     return blended.round().astype(np.uint8)
 
 
 def choose(defects: Sequence[str], *, each: int = 3) -> list[int]:
-    """Indices of images to show: at most `each` of a kind of defect, evenly spread, good ones last."""
+    """Indices of images to show: at most `each` of every kind of defect, evenly spread, with good images last."""
     kinds = sorted(set(defects), key=lambda kind: (kind == "good", kind))
     chosen = []
     for kind in kinds:
@@ -55,7 +55,7 @@ def choose(defects: Sequence[str], *, each: int = 3) -> list[int]:
 
 
 def contact_sheet(tiles: Sequence[Tile], *, low: float, high: float) -> Image.Image:
-    """Image, mask, map and overlay of each tile, two tiles in a row, over the colour bar from `low` to `high`."""
+    """Image, mask, map and overlay of each tile, two tiles in a row, above a colour bar from `low` to `high`."""
     panels = [_panel(tile, low=low, high=high) for tile in tiles]
     width, height = panels[0].size
     columns = min(2, len(panels))

@@ -1,4 +1,4 @@
-"""Defects painted on photographs of good parts: what a method is tuned on where no defective part is at hand."""
+"""Defects painted on photographs of good parts, to tune a method where no defective part is available."""
 
 import zlib
 
@@ -13,7 +13,7 @@ _AREA = 0.003, 0.04  # least and largest area of a stain, as a share of the imag
 def defective_copies(pixels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "n H W 3"]:
     """Copies with a piece of another place, a foreign stain, a stain of turned texture, and a scratch: one of each.
 
-    The photograph decides all that is random: the same one gives the same copies, wherever.
+    The photograph seeds all random numbers: the same photograph gives the same copies everywhere.
 
     References:
         Li et al., CutPaste, CVPR 2021; Zavrtanik et al., DRAEM, ICCV 2021, for textures in the masks of smooth noise.
@@ -24,7 +24,7 @@ def defective_copies(pixels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "n
 
 
 def _pasted(rng: np.random.Generator, image: Pixels) -> Pixels:
-    """CutPaste: a rectangle of a good part, mirrored or turned, a little brighter or darker, at another place."""
+    """CutPaste: a rectangle of the part, mirrored or turned and a little brighter or darker, pasted somewhere else."""
     side = min(image.shape[:2])
     height, width = (rng.uniform(0.06, 0.22, 2) * side).astype(int)
     top, left = (rng.integers(0, length - side // 4) for length in image.shape[:2])
@@ -38,7 +38,8 @@ def _pasted(rng: np.random.Generator, image: Pixels) -> Pixels:
 
 
 def _stained(rng: np.random.Generator, image: Pixels) -> Pixels:
-    """A stain of a grain and two colours that no part has."""
+    """A stain of random grain between two random colours."""
+    # x (1 - s) + stain s, with the strength s fading out at the stain's edge.
     strength = rng.uniform(0.25, 0.8) * _stain(rng, image.shape[:2])[..., None]
     low, high = rng.uniform(0, 255, (2, 3))
     return (
@@ -47,7 +48,7 @@ def _stained(rng: np.random.Generator, image: Pixels) -> Pixels:
 
 
 def _foreign(rng: np.random.Generator, image: Pixels) -> Pixels:
-    """A stain of the part's own texture, turned, moved and of another contrast."""
+    """A stain of the part's own texture, turned by 180°, moved, and with another contrast and brightness."""
     strength = rng.uniform(0.4, 1.0) * _stain(rng, image.shape[:2])[..., None]
     moved = np.roll(np.rot90(image, 2), tuple(rng.integers(0, image.shape[:2])), (0, 1))
     texture = (moved - moved.mean()) * rng.uniform(0.7, 1.5) + image.mean() * rng.uniform(0.7, 1.3)
@@ -55,13 +56,13 @@ def _foreign(rng: np.random.Generator, image: Pixels) -> Pixels:
 
 
 def _scratched(rng: np.random.Generator, image: Pixels) -> Pixels:
-    """A thin line, lighter or darker than what it crosses."""
+    """A thin line, lighter or darker than the part underneath."""
     height, width = image.shape[:2]
     line = Image.new("L", (2 * width, 2 * height))  # drawn at twice the size, so that its edges are smooth
     point, angle = rng.uniform(0.2, 1.8, 2) * (width, height), rng.uniform(0, 2 * np.pi)
     points = [tuple(point)]
     for _ in range(rng.integers(3, 10)):
-        angle += rng.normal(0, 0.3)
+        angle += rng.normal(0, 0.3)  # the line bends a little at each step
         point = point + 0.08 * min(width, height) * np.array([np.cos(angle), np.sin(angle)])
         points.append(tuple(point))
     ImageDraw.Draw(line).line(points, fill=255, width=max(2, round(rng.uniform(0.013, 0.04) * min(width, height))))
@@ -70,7 +71,7 @@ def _scratched(rng: np.random.Generator, image: Pixels) -> Pixels:
 
 
 def _noise(rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, ...]) -> Float[np.ndarray, "H W"]:
-    """Smooth noise of several scales, 0 to 1: random values at the corners of so many cells, interpolated."""
+    """Smooth noise, 0 to 1: for each scale, interpolated random values at the corners of `count` cells a side."""
     height, width = size
     total = np.zeros(size, np.float32)
     for count in cells:
@@ -81,11 +82,12 @@ def _noise(rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, ..
 
 
 def _stain(rng: np.random.Generator, size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
-    """A blob of irregular outline with soft edges, 0 to 1."""
+    """A blob with an irregular outline and soft edges, 0 to 1."""
     height, width = size
     area = rng.uniform(*_AREA) * height * width
     y, x = rng.uniform(0.15, 0.85, 2) * size
     rows, columns = np.mgrid[:height, :width]
+    # Noise minus the distance from a centre, cut at the level that leaves exactly the wanted area.
     level = _noise(rng, size, (6, 12)) - 0.6 * np.hypot(rows - y, columns - x) / np.sqrt(area / np.pi)
     inside: Bool[np.ndarray, "H W"] = level >= np.sort(level, axis=None)[-max(1, int(area))]
     blurred = Image.fromarray(inside.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(1.0))
