@@ -82,8 +82,8 @@ class EvalConfig:
         plugins.load_all(self.plugin)
         for name in ("category", "shots", "method"):
             check_list(self, name)
-        known = set(self.method) <= {"all", *methods.names()}
-        require(self, "method", known, f"allowed are {', '.join(methods.names())}, or all")
+        allowed = set(self.method) <= {"all", *methods.names()}
+        require(self, "method", allowed, f"allowed are {', '.join(methods.names())}, or all")
         self.method_settings()  # refuses what no method has
         require(self, "shots", min(self.shots) >= 1, "each must be at least 1")
         allowed = all(0 <= seed < 2**32 for seed in self.seeds)
@@ -94,8 +94,8 @@ class EvalConfig:
             require(self, name, getattr(self, name) >= 1, "it must be at least 1")
         allowed = 32 <= self.crop_size <= self.image_size
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
-        known = self.image_score in ("", *IMAGE_SCORES)
-        require(self, "image_score", known, f"it must be one of {', '.join(IMAGE_SCORES)}")
+        allowed = self.image_score in ("", *IMAGE_SCORES)
+        require(self, "image_score", allowed, f"it must be one of {', '.join(IMAGE_SCORES)}")
         require(self, "max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
         require(self, "mesh", self.mesh in devices.CHOICES, f"it must be one of {', '.join(devices.CHOICES)}")
         self._check_processes()

@@ -1,4 +1,4 @@
-"""What is said to XLA: compiler options, the cache of compiled programs, devices."""
+"""How XLA is set up: compiler options, the cache of compiled programs, devices."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ __all__ = ["configure"]
 
 
 def configure() -> Path | None:
-    """Set up the process as the commands do it: call it once, before anything is computed, in a notebook or a service.
+    """Set up the process as the commands do; in a notebook or a service, call it once before anything is computed.
 
-    Memory is kept between calls, LAPACK works in one thread, and compiled programs are kept on disk. An import alone
-    changes nothing of the process.
+    Memory is kept between calls, LAPACK runs in a single thread, and compiled programs are kept on disk. Importing the
+    package alone changes none of this.
 
     Returns:
-        The directory of the compiled programs; None if they are not kept, see `compilation_cache.enable`.
+        The directory of the compiled programs, or None if they are not kept, see `compilation_cache.enable`.
     """
     compiler.keep_memory()
     compiler.keep_blas_to_one_thread()

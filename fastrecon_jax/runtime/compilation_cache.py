@@ -1,4 +1,4 @@
-"""Compiled programs kept in a directory of the user, so that only the first start of a command compiles them."""
+"""Compiled programs kept in the user's cache directory, so that only the first start of a command compiles them."""
 
 import contextlib
 import hashlib
@@ -17,19 +17,17 @@ from fastrecon_jax.errors import InputError
 VARIABLE = "FASTRECON_COMPILATION_CACHE"
 OFF = "off"
 _SETTINGS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
-_LOOKED, _SLACK = ".looked", 60.0  # a file that says when entries were read last; seconds that clocks may differ
-_ZLIB = b"\x78"  # the first byte of an entry; with the package zstandard they begin otherwise and are left alone
+_LOOKED, _SLACK = ".looked", 60.0  # file whose time says when entries were last checked; seconds clocks may differ
+_ZLIB = b"\x78"  # first byte of an entry; with the zstandard package entries start otherwise and are not checked
 
 
 def enable() -> Path | None:
-    """Let XLA keep what it compiles; call it before anything is computed.
+    """Keep compiled programs on disk from now on, and return their directory; call it before anything is computed.
 
-    A directory that cannot be used, or a damaged program in it, costs the speed and nothing else.
-
-    Returns:
-        The directory, one for each kind of processor, in the one that the environment variable
-        FASTRECON_COMPILATION_CACHE names, by default fastrecon_jax/xla in the user's cache directory. None if the
-        variable says `off`, if jax was told a directory already, or if it cannot be written, which is logged.
+    The directory, one for each kind of processor, lies in the one that the environment variable
+    FASTRECON_COMPILATION_CACHE names, by default fastrecon_jax/xla in the user's cache directory. The result is None if
+    the variable is `off`, if jax already has a cache directory, or if the directory cannot be used, which is logged and
+    costs nothing but speed.
     """
     asked = os.environ.get(VARIABLE, "")
     if asked.lower() == OFF or jax.config.jax_compilation_cache_dir:
@@ -54,7 +52,7 @@ def enable() -> Path | None:
 
 
 def _processor() -> str:
-    """Its architecture and a hash of its instructions: a home directory may be shared between machines."""
+    """The processor's architecture and a hash of its features, because machines may share a home directory."""
     instructions = ""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -63,9 +61,9 @@ def _processor() -> str:
 
 
 def _remove_damaged(directory: Path) -> None:
-    """Entries that a full disk or a killed process cut short: jax would warn of them at each start and never repair.
+    """Remove entries cut short by a full disk or a killed process, which jax would warn of at each start.
 
-    Only those that were written since the last look are read: a cache may hold thousands.
+    Only entries written since the last check are read, because a cache may hold thousands.
     """
     looked, now = directory / _LOOKED, time.time()
     since = looked.stat().st_mtime - _SLACK if looked.exists() else 0.0
@@ -76,7 +74,7 @@ def _remove_damaged(directory: Path) -> None:
         if not data or (data.startswith(_ZLIB) and not _is_whole(data)):
             entry.unlink(missing_ok=True)
     looked.touch()
-    os.utime(looked, (now, now))  # what is written meanwhile is read next time
+    os.utime(looked, (now, now))  # entries written in the meantime are checked next time
 
 
 def _is_whole(data: bytes) -> bool:

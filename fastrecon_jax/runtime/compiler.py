@@ -1,4 +1,4 @@
-"""What lets XLA be fast on a CPU: options of its compiler, and memory that is kept instead of given back."""
+"""What makes XLA fast on a CPU: compiler options, and memory that is kept instead of returned to the system."""
 
 import ctypes
 import functools
@@ -9,19 +9,15 @@ from typing import Any
 import jax
 import threadpoolctl
 
-# XLA's fusions of convolutions and products into YNNPACK cost a tenth to a quarter of an encoder's speed (jax 0.10.2).
+# Fusing convolutions and products into YNNPACK makes encoders 10 to 25 % slower (jax 0.10.2).
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
-# Of glibc's malloc.h, and how much: allocations of up to 1 GiB come from one heap, which keeps up to 2 GiB.
+# Parameters from glibc's malloc.h and their values: allocations up to 1 GiB come from one heap, which keeps 2 GiB.
 _MALLOC = {"M_ARENA_MAX": (-8, 1), "M_MMAP_THRESHOLD": (-3, 2**30), "M_TRIM_THRESHOLD": (-1, 2**31 - 1)}
 
 
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """Options of the compiler for the default platform, those that this version of XLA knows.
-
-    Returns:
-        By name; empty on accelerators.
-    """
+    """Compiler options for the default platform that this version of XLA accepts; none on accelerators."""
     if jax.default_backend() != "cpu":
         return {}
     return {name: value for name, value in _CPU_OPTIONS.items() if _known(name, value)}
@@ -36,23 +32,12 @@ def _known(name: str, value: str) -> bool:
 
 
 def jit(function: Callable[..., Any]) -> "Program":
-    """`jax.jit` with `compiler_options`, which stays composable: inside other transformations it is a plain `jax.jit`.
-
-    Args:
-        function: pure, of arrays.
-
-    Returns:
-        The program.
-    """
+    """`jax.jit` with `compiler_options`; inside other transformations of JAX it is a plain `jax.jit`."""
     return Program(function)
 
 
 class Program:
-    """A jitted function.
-
-    Attributes:
-        lower: see `jax.jit`.
-    """
+    """A jitted function of arrays."""
 
     def __init__(self, function: Callable[..., Any]):
         functools.update_wrapper(self, function, updated=())
@@ -63,29 +48,29 @@ class Program:
         return jax.jit(self.__wrapped__, compiler_options=compiler_options() or None)
 
     def __call__(self, *arguments: Any) -> Any:
-        """Run it; jax refuses options of the compiler inside its transformations."""
+        """Run the program, without options while it is traced: JAX refuses compiler options inside transformations."""
         traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments))
         return (self._inside if traced else self._outside)(*arguments)
 
     def lower(self, *arguments: Any) -> jax.stages.Lowered:
-        """As that of `jax.jit`."""
+        """Lower the program for these arguments, as `jax.jit(function).lower` does."""
         return self._outside.lower(*arguments)
 
 
 def keep_blas_to_one_thread() -> None:
-    """Let each of LAPACK's routines run in the thread of XLA that called it, until the process ends.
+    """Run LAPACK's routines in the XLA thread that calls them, until the process ends.
 
-    On a CPU, XLA calls SciPy's OpenBLAS for factorisations, from several threads at once; the threads of both wait for
-    each other actively, which made a Cholesky factorisation of two 1024x1024 matrices take 2.5 s instead of 0.07.
+    On a CPU, XLA calls SciPy's OpenBLAS for factorisations from several threads at once. The threads of both then spin
+    while they wait for each other: factoring two 1024x1024 matrices took 2.5 s instead of 0.07 s.
     """
     threadpoolctl.threadpool_limits(1, user_api="blas")
 
 
 def keep_memory() -> None:
-    """Have malloc keep what it is given back, where it is glibc's; for whole programs, not for a library's import.
+    """Let glibc's malloc keep freed memory; for whole programs, not for the import of a library.
 
-    XLA allocates the intermediate results of every call anew. By default malloc takes large ones from the kernel and
-    gives them back at once, and the kernel clears each page at its first use: a third to a half of an encoder's time.
+    XLA allocates the intermediate results of every call anew. By default malloc takes large blocks from the kernel and
+    returns them at once, and the kernel clears each page at its first use: a third to a half of an encoder's time.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,4 @@
-"""The devices of this process: a batch of images is split over them, weights and states are on each."""
+"""The devices of this process: batches of images are split over them, weights and states are copied to each."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,8 +9,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 CHOICES = ("auto", "none")
-IMAGES = "images"  # the mesh's one axis
-SPLIT = PartitionSpec(IMAGES)  # along the first axis
+IMAGES = "images"  # name of the only mesh axis
+SPLIT = PartitionSpec(IMAGES)  # along an array's first axis
 SPLIT_SECOND = PartitionSpec(None, IMAGES)
 COPIED = PartitionSpec()
 
@@ -18,56 +18,28 @@ Tree = TypeVar("Tree")
 
 
 def mesh(choice: str) -> Mesh | None:
-    """The devices to compute on.
-
-    Args:
-        choice: `auto` for all devices of this process, `none` for the first alone.
-
-    Returns:
-        A mesh with one axis; None for a single device, with which nothing is different from a program without meshes.
-    """
-    found = jax.local_devices()
-    if choice == "none" or len(found) == 1:
+    """A mesh of all devices of this process for `auto`; None for `none`, or where there is a single device."""
+    local = jax.local_devices()
+    if choice == "none" or len(local) == 1:
         return None
-    return jax.make_mesh((len(found),), (IMAGES,), axis_types=(AxisType.Auto,), devices=found)
+    return jax.make_mesh((len(local),), (IMAGES,), axis_types=(AxisType.Auto,), devices=local)
 
 
 def count(over: Mesh | None) -> int:
-    """How many devices there are.
-
-    Args:
-        over: from `mesh`.
-
-    Returns:
-        At least 1.
-    """
+    """The number of devices; 1 without a mesh."""
     return over.size if over else 1
 
 
 def rounded(over: Mesh | None, batch_size: int) -> int:
-    """The batch size that gives each device the same number of images.
-
-    Args:
-        over: from `mesh`.
-        batch_size: as asked for.
-
-    Returns:
-        The next multiple of the number of devices.
-    """
+    """The batch size rounded up to a multiple of the number of devices."""
     return -(-batch_size // count(over)) * count(over)
 
 
 def split(over: Mesh | None, program: Callable, arguments: tuple[PartitionSpec, ...], results: Any) -> Callable:
-    """Let each device run a program on its own images; nothing passes between them.
+    """The program split over the devices, each working on its own images without communication.
 
-    Args:
-        over: from `mesh`.
-        program: of arrays, for any number of images.
-        arguments: for each argument `COPIED`, or how the images are split.
-        results: likewise for the result.
-
-    Returns:
-        The program, itself if there is no mesh.
+    `arguments` and `results` say for each array whether it is `COPIED` or along which axis its images are split.
+    Without a mesh the program is returned as it is.
     """
     if over is None:
         return program
@@ -76,45 +48,21 @@ def split(over: Mesh | None, program: Callable, arguments: tuple[PartitionSpec, 
 
 
 def put(over: Mesh | None, tree: Tree, how: PartitionSpec) -> Tree:
-    """Bring arrays to the devices.
-
-    Args:
-        over: from `mesh`.
-        tree: of arrays.
-        how: `COPIED` to each, or `SPLIT` along the first axis, whose length is a multiple of the number of devices.
-
-    Returns:
-        The same arrays.
-    """
+    """Put a tree of arrays on the devices, `COPIED` or `SPLIT`; the number of devices must divide a split axis."""
     if over is None:
         return jax.tree.map(jnp.asarray, tree)
     return jax.device_put(tree, NamedSharding(over, how))
 
 
 def first(over: Mesh | None, tree: Tree) -> Tree:
-    """Bring arrays that may be split to the first device.
-
-    Args:
-        over: from `mesh`.
-        tree: of arrays.
-
-    Returns:
-        The same arrays.
-    """
+    """Gather a tree of arrays, split or not, on the first device."""
     return tree if over is None else jax.device_put(tree, over.devices.flat[0])
 
 
 def in_batches(program: Callable, rows: Any, *, over: Mesh | None, batch_size: int) -> Any:
-    """Apply a program to many rows, in batches of one shape.
+    """Apply a program to a tree of arrays (n, ...) in batches of one shape, and join the results as NumPy arrays.
 
-    Args:
-        program: of a batch, to a tree of arrays with the same leading axis.
-        rows: a tree of arrays (n, ...), n at least 1; the last batch is padded with zeros.
-        over: from `mesh`; each batch is split over it.
-        batch_size: rows at a time.
-
-    Returns:
-        The program's tree, of arrays (n, ...) in NumPy.
+    Each batch is split over the devices. The last one is padded with zeros, which are cut off the results.
     """
     count, batch_size = len(jax.tree.leaves(rows)[0]), rounded(over, batch_size)
 
