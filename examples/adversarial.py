@@ -36,7 +36,7 @@ class AdversarialConfig(common.ExampleConfig):
     category: str = setting("circuit", "category")
     max_images: int = setting(16, "test images, evenly good and defective where the category has both; 0 for all")
     budgets: tuple[int, ...] = setting((1, 2, 4, 8), "largest changes of a pixel, in grey levels, 1 to 255")
-    steps: int = setting(10, "of the ascent")
+    steps: int = setting(10, "steps of the ascent")
 
     def __post_init__(self):
         """Refuse values out of their range, naming the flag."""

@@ -33,11 +33,11 @@ class ExampleConfig:
     shots: int = setting(4, "good images that FastRecon is fitted on")
     max_images: int = setting(60, "at most so many training and test images of a category; 0 for all")
     encoder: str = setting("efficientnet_lite0", "encoder")
-    weights: str = setting("", "of the encoder, random for tests; by default its pretrained ones")
+    weights: str = setting("", "weights of the encoder, random for tests; by default its pretrained ones")
     stages: tuple[str, ...] = setting((), "encoder stages; by default those of strides 8 and 16")
     image_size: int = setting(256, "side in pixels to which images are resized")
     crop_size: int = setting(224, "side in pixels of the centre that is kept")
-    seed: int = setting(0, "of all random numbers")
+    seed: int = setting(0, "seed of all random numbers")
     output_dir: str = setting("results/examples", "directory of the plot")
 
     def __post_init__(self):

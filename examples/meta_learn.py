@@ -37,10 +37,10 @@ class MetaConfig(common.ExampleConfig):
 
     category: tuple[str, ...] = setting(("all",), "categories to learn from, or all: those that are not held out")
     held_out: tuple[str, ...] = setting((), "categories to measure on; by default the last two")
-    rank: int = setting(32, "of the projection; 0 for none, lam and the stage weights alone")
-    steps: int = setting(60, "of Adam")
+    rank: int = setting(32, "rank of the projection; 0 for none, lam and the stage weights alone")
+    steps: int = setting(60, "steps of Adam")
     learning_rate: float = setting(0.01, "at the first step; it falls to 0 along a cosine")
-    temperature: float = setting(0.3, "of the loss, in units of log scores")
+    temperature: float = setting(0.3, "temperature of the loss, in units of log scores")
     queries: int = setting(8, "good and as many defective queries of each category at each step")
     draws: int = setting(5, "random draws of the support to measure with")
 

@@ -32,8 +32,8 @@ class SaliencyConfig(common.ExampleConfig):
     """Settings of the example."""
 
     category: str = setting("circuit", "category")
-    power: float = setting(16.0, "of the smooth maximum of the patch scores, at least 1")
-    sigma: float = setting(2.0, "of the blur of the saliency, in pixels")
+    power: float = setting(16.0, "power of the mean that stands for the largest patch score, at least 1")
+    sigma: float = setting(2.0, "standard deviation of the blur of the saliency, in pixels")
 
     def __post_init__(self):
         """Refuse values out of their range, naming the flag."""

@@ -31,7 +31,7 @@ _RATES = flags.DEFINE_list("target_fpr", ["0.05", "0.01"], "false-positive rates
 _DRAWS = flags.DEFINE_integer("draws", 10, "random draws of the good images", lower_bound=1)
 _METHOD = flags.DEFINE_string("method", "fastrecon", "method")
 _ENCODER = flags.DEFINE_string("encoder", "efficientnet_lite0", "encoder")
-_WEIGHTS = flags.DEFINE_string("weights", "", "of the encoder; by default its pretrained ones")
+_WEIGHTS = flags.DEFINE_string("weights", "", "weights of the encoder; by default its pretrained ones")
 
 
 KINDS, VERDICTS = ("good", "defects"), ("defective", "or borderline")

@@ -45,7 +45,7 @@ _SETTINGS = flags.DEFINE_list("settings", [], "settings of the methods, as NAME=
 _SHOTS = flags.DEFINE_list("shots", ["2"], "numbers of support images")
 _SEEDS = flags.DEFINE_list("seeds", [], "seeds of random draws of the support; by default the first images")
 _ENCODER = flags.DEFINE_string("encoder", "efficientnet_lite0", "encoder")
-_WEIGHTS = flags.DEFINE_string("weights", "", "of the encoder; by default its pretrained ones")
+_WEIGHTS = flags.DEFINE_string("weights", "", "weights of the encoder; by default its pretrained ones")
 _MAX_QUERIES = flags.DEFINE_integer("max_queries", 0, "at most this many test images a category")
 _GOOD = flags.DEFINE_string("good", "", "pattern of good images for `fit`; by default neither fit nor predict runs")
 _IMAGES = flags.DEFINE_string("images", "", "pattern of images for `predict`")

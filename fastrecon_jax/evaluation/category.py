@@ -100,11 +100,11 @@ def score(
     """Score test images of a category by every method, number of shots and draw; each image is encoded once.
 
     Args:
-        programs: of the encoder and the methods.
+        programs: the compiled encoder and methods.
         category: checked, see `samples.check`.
         chosen: the support draws, from `choose`.
         config: sizes of images and batches, number of test images.
-        cache: of features, or None.
+        cache: features that are kept on disk, or None.
         part: which of the test images, at least one; by default all.
         progress: show it on a terminal.
 

@@ -56,7 +56,7 @@ class EvalConfig:
     )
     batch_size: int = setting(8, "images in a batch of the encoder")
     max_pixels: int = setting(MAX_PIXELS, "width times height of an image up to which it is decoded")
-    dtype: str = setting("float32", "of the encoder: float32, tfloat32 (TF32 on GPUs) or bfloat16")
+    dtype: str = setting("float32", "type in which the encoder computes: float32, tfloat32 (TF32 on GPUs) or bfloat16")
     feature_cache: str = setting("", "directory that keeps features, so that another method or setting encodes nothing")
     output_dir: str = setting("", "where results go; by default results/DATASET_ENCODER_ID, the ID from the settings")
     save_maps: bool = setting(False, "write a contact sheet for each category and number of shots")

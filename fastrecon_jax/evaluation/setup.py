@@ -35,8 +35,8 @@ class Setup(NamedTuple):
         categories: those that are evaluated, checked.
         draws: the support draws of each category, by its name.
         encoder: with its weights.
-        programs: of the encoder and the methods, to be compiled at their first use.
-        cache: of features, or None.
+        programs: encoder and methods, to be compiled at their first use.
+        cache: features that are kept on disk, or None.
     """
 
     config: EvalConfig

@@ -108,7 +108,7 @@ def test_two_checkouts_give_the_same(tmp_path):
     shutil.copytree(ROOT / "fastrecon_jax", tmp_path / "copy/fastrecon_jax")
     images = f"{tmp_path}/data/bolt"
     ran = call(
-        *(f"--checkout={tmp_path}/copy", f"--data_dir={tmp_path}/data", "--method=fastrecon,padim", "--shots=2"),
+        *(f"--checkout={tmp_path}/copy", f"--data_dir={tmp_path}/data", "--method=fastrecon", "--shots=2"),
         *("--encoder=resnet18", "--weights=random", "--settings=lam=1,coreset_rows=3"),
         *(f"--good={images}/train/good/*.png", f"--images={images}/test/*/*.png"),
     )
