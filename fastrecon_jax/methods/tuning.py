@@ -27,17 +27,17 @@ class Choice(NamedTuple):
     separation: Float[Array, "lams sizes"]
 
 
-def sizes(channels: int, known: int) -> tuple[int, ...]:
+def sizes(channels: int, pool_rows: int) -> tuple[int, ...]:
     """The numbers of coreset rows to try.
 
     Args:
         channels: number of channels of the features.
-        known: number of rows in the pool of each fold; no coreset has more.
+        pool_rows: number of rows in the pool of each fold; no coreset has more.
 
     Returns:
         Numbers of rows, ascending and distinct, at least one of them.
     """
-    return tuple(sorted({min(max(1, int(channels * share)), known) for share in SHARES}))
+    return tuple(sorted({min(max(1, int(channels * share)), pool_rows) for share in SHARES}))
 
 
 def choose(
