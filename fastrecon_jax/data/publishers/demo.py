@@ -1,8 +1,7 @@
 """The built-in data set in its folder, so that it can be prepared like the others."""
 
+import sys
 from pathlib import Path
-
-from absl import logging
 
 from fastrecon_jax import files
 from fastrecon_jax.data import cache, demo, folder
@@ -18,7 +17,7 @@ def built(directory: Path | None = None) -> Path:
     directory = directory or cache.directory() / f"demo-{demo.VERSION}"
     if not files.exists(directory) or (files.is_dir(directory) and not files.children(directory)):
         try:
-            logging.info("making the built-in data set in %s, once", directory)
+            sys.stderr.write(f"making the built-in data set in {directory}, once\n")
             demo.build(directory)
         except OSError as error:
             reason = files.reason(error)
