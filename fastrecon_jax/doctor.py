@@ -68,8 +68,8 @@ def examine(config: DoctorConfig, *, tell: Callable[[str], object]) -> int:
         problems += _self_test(tell)
     if "OPENBLAS_CORETYPE" in os.environ:
         tell(
-            f"note: OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} is set: factorisations may be slower and differ "
-            "by rounding from those of a process without it\n"
+            f"note: OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} is set: factorisations may be slower and round "
+            "otherwise than in a process without it\n"
         )
     if not problems:
         tell("\nall is well\n")
