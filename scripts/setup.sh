@@ -11,7 +11,7 @@ install() {
       echo "error: $python is older than Python 3.11; name another as PYTHON=/path/to/python3.11 $0" >&2
       exit 2
     }
-    echo "installing $requirements into .venv (about 1.3 GB, once)" >&2
+    echo "installing $requirements into .venv (1 to 2 GB, once)" >&2
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need into .venv, then checks style, types, tables and the site, and runs the tests in two
-# processes, those that take milliseconds first. Arguments are passed on to pytest, for one run of what they name
+# processes, the quick ones first. Arguments are passed on to pytest, for one run of what they name
 # (`tests/core -n 0`: one folder, in one process).
 source "$(dirname "$0")/setup.sh"
 install requirements-test.txt
@@ -17,6 +17,6 @@ if [ $# -gt 0 ]; then
   exec $python -m pytest "${processes[@]}" "$@"
 fi
 # These start commands or compile whole programs.
-slow=(tests/{evaluation,examples,exporting,inspection,scripts,serving} tests/test_reference.py)
+slow=(tests/{docs,encoders,evaluation,examples,exporting,inspection,parts,scripts,serving} tests/test_{doctor,reference}.py)
 $python -m pytest "${processes[@]}" "${slow[@]/#/--ignore=}"
 exec $python -m pytest "${processes[@]}" "${slow[@]}"
