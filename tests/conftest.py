@@ -9,6 +9,7 @@ import ctypes
 import gc
 import os
 import pathlib
+import sys
 import time
 
 os.environ.setdefault("FASTRECON_COMPILATION_CACHE", "~/.cache/fastrecon_jax/tests")
@@ -28,6 +29,8 @@ from fastrecon_jax.runtime import compilation_cache  # noqa: E402
 SHARED = pathlib.Path(os.environ.get("FASTRECON_SHARED") or pathlib.Path(__file__).resolve().parents[2] / "shared")
 _PROGRAMS_KEPT = 30 * 24 * 3600  # seconds
 _MEMORY = 1_400_000_000  # bytes that a process may hold between two tests
+# Found once, since tests replace what ctypes loads.
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
 
 # The first process clears the directory up; the others, and commands, find it in the environment.
 if (_directory := compilation_cache.enable()) is not None:
@@ -43,8 +46,8 @@ def pytest_runtest_teardown():
     if _resident() > _MEMORY:
         jax.clear_caches()
         gc.collect()
-        with contextlib.suppress(AttributeError, OSError, TypeError):
-            ctypes.CDLL(None).malloc_trim(0)  # glibc's would keep the memory
+        if _trim is not None:
+            _trim(0)  # glibc's malloc would keep the memory
 
 
 def _resident() -> int:
