@@ -55,7 +55,8 @@ def run(config: EvalConfig, *, tell: single.Tell) -> Path | None:
         opened = _everywhere(lambda: setup.open_setup(config))
         directory, finished, token = _everywhere(lambda: _begin(opened))
         facts = [str(directory), sorted(results.finished(finished)), setup.shared_settings(opened), token]
-        place, done, common, token = _broadcast(facts)
+        place, done, common, token, dataset = _broadcast([*facts, opened.dataset.name])
+        opened = opened._replace(dataset=opened.dataset._replace(name=dataset))  # a folder may have another name here
         directory = directory if first else Path(config.output_dir or place)
         _everywhere(lambda: _check(opened, directory, common, token))
         if first:

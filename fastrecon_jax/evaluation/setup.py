@@ -122,13 +122,15 @@ def settings(setup: Setup) -> Row:
 def shared_settings(setup: Setup) -> Row:
     """What several processes must have in common: the settings, and the names of the images.
 
-    Where the files lie, and when they were copied there, may differ from host to host.
+    Where the files lie, what their folder is called, and when they were copied there, may differ from host to host.
     """
     files = [
         [category.name, [sample.name for sample in (*category.train, *category.test)], setup.draws[category.name]]
         for category in setup.categories
     ]
     common = {name: value for name, value in settings(setup).items() if name not in _LOCAL}
+    if setup.dataset.name not in datasets.NAMES:  # a folder's own name
+        common["dataset"] = "folder"
     return common | {"names_sha256": _digest(files)}
 
 

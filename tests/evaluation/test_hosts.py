@@ -122,16 +122,21 @@ def test_several_processes_give_the_figures_of_one_in_every_digit(data, expected
 
 
 def test_two_tasks_of_slurm_find_each_other(data, expected, tmp_path):
-    """The variables are those that srun sets."""
+    """The variables are those that srun sets; the second has its data in a folder of another name."""
+    elsewhere = shutil.copytree(data, tmp_path / "elsewhere")
+    out_dir = tmp_path / "out"
     job = free_port(range(61440, 65536)) - 61440  # from which jax takes the port
     task = {"SLURM_JOB_ID": str(job), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
     (code, out, err), other = finish(
-        [start(data, tmp_path, **task, SLURM_PROCID=str(i), SLURM_LOCALID=str(i)) for i in range(2)]
+        [
+            start(place, out_dir, **task, SLURM_PROCID=str(i), SLURM_LOCALID=str(i))
+            for i, place in enumerate((data, elsewhere))
+        ]
     )
     assert (code, err) == (0, "")
     assert "in each of 2 processes" in out
     assert other[0] == 0
-    assert read(tmp_path) == read(expected)
+    assert read(out_dir) == read(expected)
 
 
 def kill_at_work(started, which):
