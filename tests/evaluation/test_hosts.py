@@ -139,10 +139,13 @@ def test_two_tasks_of_slurm_find_each_other(data, expected, tmp_path):
     assert read(out_dir) == read(expected)
 
 
-def kill_at_work(started, which):
-    """Kill one process as soon as all are at work; exit codes, output and errors, once the others have ended."""
-    while not (line := started[0].stdout.readline()).startswith("results go to"):
-        assert line, started[0].stderr.read()
+def kill(started, which, ready):
+    """Kill one process as soon as the others are ready; exit codes, output and errors, once these have ended."""
+    end = time.monotonic() + END
+    while not ready():
+        assert time.monotonic() < end
+        assert all(process.poll() is None for process in started)
+        time.sleep(0.05)
     started[which].send_signal(signal.SIGKILL)
     since = time.monotonic()
     ends = finish(started, seconds=END + 30)
@@ -151,14 +154,25 @@ def kill_at_work(started, which):
     return ends
 
 
+def categories(out):
+    """The finished ones in results.json."""
+    file = out / "results.json"
+    return {row["category"] for row in json.loads(file.read_text())["rows"]} if file.exists() else set()
+
+
 @pytest.fixture(scope="module")
 def died(data, tmp_path_factory):
     """What a run of four processes left, of which one of the two that divide the second category was killed."""
-    out = tmp_path_factory.mktemp("died")
-    first, *_ = kill_at_work(start_all(data, out, 4), 3)
+    out, stuck = tmp_path_factory.mktemp("died"), shutil.copytree(data, tmp_path_factory.mktemp("stuck") / "data")
+    last = sorted((stuck / "nut" / "test").rglob("*.png"))[-1]
+    last.unlink()
+    os.mkfifo(last)  # whoever reads it waits for ever
+    together = (f"--coordinator_address=localhost:{free_port()}", "--num_processes=4")
+    started = [start(stuck if i == 3 else data, out, *together, f"--process_id={i}") for i in range(4)]
+    share = out / results.SHARES / "nut_0-4.safetensors"
+    first, *_ = kill(started, 3, lambda: share.exists() and categories(out) == {"bolt"})
     assert "stopped sending heartbeats" in first[2]
-    assert [row["category"] for row in json.loads((out / "results.json").read_text())["rows"]] == ["bolt"] * 4
-    assert (out / results.SHARES / "nut_0-4.safetensors").exists()
+    assert categories(out) == {"bolt"}
     return out
 
 
@@ -177,7 +191,8 @@ def test_a_run_that_died_is_resumed_by_any_number_of_processes(data, expected, d
 
 
 def test_the_death_of_process_0_ends_the_others(data, tmp_path):
-    _, (_, _, err) = kill_at_work(start_all(data, tmp_path, 2), 0)
+    started = start_all(data, tmp_path, 2)
+    _, (_, _, err) = kill(started, 0, (tmp_path / "config.json").exists)
     assert err
 
 
