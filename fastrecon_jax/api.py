@@ -49,7 +49,6 @@ class Finding:
     map: Float[np.ndarray, "H W"] = dataclasses.field(repr=False)
     source: Source = dataclasses.field(repr=False)
     _part: Part = dataclasses.field(repr=False)
-    _found: inspector.Finding = dataclasses.field(repr=False)
 
     def overlay(self, *, side: int = pictures.SIDE) -> Image.Image:
         """Draw the anomaly map and the regions over the photograph, which is decoded again for it.
@@ -70,9 +69,8 @@ class Finding:
         small = photograph.copy()
         small.thumbnail((side, side), Image.Resampling.BILINEAR)
         limits = self._part.limits
-        return pictures.draw(
-            small, self._found, self._part.recipe, photograph.size, low=limits.floor, high=limits.ceiling
-        )
+        drawn = inspector.Finding(self.name, self.score, self.p_value, self.verdict, self.regions, self.map)
+        return pictures.draw(small, drawn, self._part.recipe, photograph.size, low=limits.floor, high=limits.ceiling)
 
     def _repr_png_(self) -> bytes:
         """The overlay, which notebooks show."""
@@ -250,7 +248,6 @@ class Inspector:
             map=found.map,
             source=source,
             _part=self.part,
-            _found=found,
         )
 
     @property

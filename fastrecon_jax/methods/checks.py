@@ -28,7 +28,7 @@ _STORED = (np.float32, np.int32)  # types that a part file can hold
 def make_stages(method: Method, seed: int, *leading: int) -> Stages:
     """Random stages for the method's strides, with leading axes: positive, of low rank, with a little noise."""
     rng, stages = np.random.default_rng(seed), []
-    for h, w, c in _SHAPES[-len(method.strides) :] if len(method.strides) < len(_SHAPES) else _SHAPES:
+    for h, w, c in _SHAPES[-len(method.strides) :]:
         latent = rng.standard_normal((*leading, h, w, _RANK)) @ rng.standard_normal((_RANK, c))
         stages.append(np.abs(latent + _NOISE * rng.standard_normal(latent.shape) + 1).astype(np.float32))
     return tuple(map(jnp.asarray, stages))

@@ -90,14 +90,7 @@ def bind(methods: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings(method: str, available: Mapping[str, Option], values: Mapping[str, Any]) -> Any:
-    kind = registry.registration(method).settings
-    has = {field.name for field in dataclasses.fields(kind)}
-    # A shared option is named like the setting itself; a method's own has the method's name in front.
-    shared = {name: x for name, x in values.items() if available[name].name == available[name].field and name in has}
-    own = {
-        available[name].field: x
-        for name, x in values.items()
-        if available[name].owners == (method,) and available[name].name != available[name].field
-    }
-    # On the right, and so the winner: the method's own option.
-    return kind(**shared | own)
+    given = [(available[name], value) for name, value in values.items() if method in available[name].owners]
+    # A shared option is named like the setting itself; the method's own, which wins, comes last.
+    given.sort(key=lambda pair: pair[0].name != pair[0].field)
+    return registry.registration(method).settings(**{option.field: value for option, value in given})

@@ -6,7 +6,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from fastrecon_jax import encoders
-from fastrecon_jax.encoders import command, registry
+from fastrecon_jax.encoders import checkpoints, command, registry
 from fastrecon_jax.errors import InputError
 from tests.encoders import tiny_transformer
 
@@ -94,7 +94,7 @@ def test_the_list_of_encoders_says_where_weights_are(monkeypatch):
 
 def test_whether_weights_are_here(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"")
-    assert command.is_here(str(tmp_path / "w.safetensors"))
-    assert not command.is_here(str(tmp_path / "other.safetensors"))
-    assert not command.is_here("hf://nobody/no-such-model")
-    assert not command.is_here("package://not a name")
+    assert checkpoints.is_here(str(tmp_path / "w.safetensors"))
+    assert not checkpoints.is_here(str(tmp_path / "other.safetensors"))
+    assert not checkpoints.is_here("hf://nobody/no-such-model")
+    assert not checkpoints.is_here("package://not a name")
