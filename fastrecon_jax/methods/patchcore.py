@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from fastrecon_jax.command_line.fields import require_number, setting
+from fastrecon_jax.command_line.fields import require, require_number, setting
 from fastrecon_jax.core import coreset, features, linalg, neighbours
 from fastrecon_jax.methods.registry import Method, note, register
 
 DIMENSIONS = 1024  # channels of a patch feature
 PROJECTION = 128  # dimensions of the random projection in which the coreset is chosen
 STARTING_POINTS = 10  # random rows whose mean distance starts the approximate coreset
+AVERAGED, CONCATENATED = "averaged", "concatenated"  # how stages become features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Settings:
     approximate: bool = setting(True, "begin the coreset with distances to 10 random rows, not to all")
     reweighting: int = setting(0, "neighbours in the paper's re-weighted image score; 0 for the largest patch score")
     neighbours: int = setting(1, "nearest coreset rows whose distances are averaged, at least 1")
+    features: str = setting(
+        AVERAGED, "averaged: 3x3 patches averaged to 1024 numbers; concatenated: stages pooled 3x3, all channels kept"
+    )
 
     def __post_init__(self):
         """Refuse values out of their range."""
@@ -40,6 +44,8 @@ class Settings:
         require_number(self, "coreset_projection", at_least=0)
         require_number(self, "reweighting", at_least=0)
         require_number(self, "neighbours", at_least=1)
+        allowed = self.features in (AVERAGED, CONCATENATED)
+        require(self, "features", allowed, f"it must be {AVERAGED} or {CONCATENATED}")
 
 
 class State(NamedTuple):
@@ -64,6 +70,9 @@ def embed(stages: Sequence[Float[Array, "_ _ _"]], *, dimensions: int = DIMENSIO
     Each step is linear, over positions or over entries, so their order is free. Here the averages come first, both at
     once where `dimensions` is a multiple of the number of stages. This handles an eighth of the numbers and never holds
     the patches.
+
+    An entry of the result averages about 9 n c_i / dimensions entries of a patch, with n stages. A stage with few
+    channels is therefore hardly pooled; `core.features.combine` takes the mean of all nine, whatever the stage.
 
     Args:
         stages: stages of one image, the finest first, (h_i, w_i, c_i) each, of any floating type.
@@ -209,10 +218,11 @@ def method(settings: Settings, *, map_size: int) -> Method:
     """Distance to the nearest row of a greedy k-center coreset."""
     del map_size
     ratio, projection = settings.coreset_ratio, settings.coreset_projection
+    concatenated = settings.features == CONCATENATED
     return Method(
         name="patchcore",
         settings=settings,
-        embed=embed,
+        embed=features.combine if concatenated else embed,
         fit=functools.partial(
             fit,
             coreset_ratio=ratio,
@@ -225,6 +235,7 @@ def method(settings: Settings, *, map_size: int) -> Method:
         order_matters=True,
         note=note(
             f"coreset {ratio:g}",
+            CONCATENATED if concatenated else "",
             "" if settings.approximate else "exact",
             "" if projection == PROJECTION else f"projection {projection}",
             f"mean of {settings.neighbours}" if settings.neighbours > 1 else "",

@@ -3,11 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fastrecon_jax import methods, testing
+from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import patchcore
 from tests import reference
 from tests.helpers import assert_close, correlated_features
 
 KEY = jax.random.key(0)
+CONCATENATED = methods.create("patchcore", {"features": "concatenated", "coreset_ratio": 0.2})
 embed = jax.jit(
     lambda *stages, dimensions: patchcore.embed(stages, dimensions=dimensions), static_argnames="dimensions"
 )
@@ -137,3 +140,41 @@ def test_projection_is_left_out_where_it_changes_no_dimension():
     chosen = [fit(support, KEY, coreset_ratio=0.3, projection=d, starting_points=0).coreset for d in (0, 12, 3)]
     np.testing.assert_array_equal(chosen[0], chosen[1])
     assert (chosen[0] != chosen[2]).any()
+
+
+def test_concatenated_features_against_numpy():
+    """Means of 3x3 positions with zeros outside, the coarse stage repeated twice along both axes, all channels kept."""
+    fine, coarse = small_stages(np.random.default_rng(7))
+    expected = np.concatenate([mean_of_nine(fine), mean_of_nine(coarse).repeat(2, axis=0).repeat(2, axis=1)], axis=-1)
+    assert_close(CONCATENATED.embed([jnp.asarray(fine), jnp.asarray(coarse)]), expected, 1e-6)
+
+
+def mean_of_nine(stage):
+    h, w, _ = stage.shape
+    padded = np.pad(stage.astype(np.float64), ((1, 1), (1, 1), (0, 0)))
+    return sum(padded[i : i + h, j : j + w] for i in range(3) for j in range(3)) / 9
+
+
+def test_concatenated_features_by_hand():
+    """Around each pixel of [[1, 2], [3, 4]] lie all four and five zeros, around the coarse pixel eight zeros."""
+    embedded = CONCATENATED.embed([jnp.array([[[1.0], [2]], [[3], [4]]]), jnp.full((1, 1, 1), 9.0)])
+    assert_close(embedded, np.broadcast_to([10 / 9, 1], (2, 2, 2)))
+
+
+def test_features_are_averaged_by_default():
+    stages = [jnp.asarray(stage) for stage in small_stages(np.random.default_rng(8))]
+    for method in (methods.create("patchcore"), methods.create("patchcore", {"features": "averaged"})):
+        np.testing.assert_array_equal(method.embed(stages), patchcore.embed(stages))
+        assert method.note == "coreset 0.1"
+    assert methods.create("patchcore", {"features": "concatenated"}).note == "coreset 0.1, concatenated"
+
+
+@pytest.mark.parametrize("value", ["", "pooled", "Averaged"])
+def test_other_features_are_refused(value):
+    with pytest.raises(InputError, match=f"--features={value} is not allowed: it must be averaged or concatenated"):
+        patchcore.Settings(features=value)
+
+
+@pytest.mark.parametrize("check", testing.METHOD_CHECKS, ids=lambda check: check.__name__)
+def test_concatenated_features_keep_the_contract(check):
+    check(CONCATENATED)
