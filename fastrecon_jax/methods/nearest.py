@@ -1,44 +1,72 @@
 """AnomalyDINO: cosine distance to the nearest support feature."""
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from fastrecon_jax.command_line.fields import require_number, setting
+from fastrecon_jax.core import coreset, linalg, neighbours, scoring
 from fastrecon_jax.core import features as stage_features
-from fastrecon_jax.core import linalg, neighbours, scoring
-from fastrecon_jax.methods.registry import Method, NoSettings, register
+from fastrecon_jax.methods.registry import Method, note, register
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of AnomalyDINO.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    coreset_ratio: float = setting(1.0, "share of the support features to keep, above 0 and at most 1; 1 keeps all")
+
+    def __post_init__(self):
+        """Refuse values out of their range."""
+        require_number(self, "coreset_ratio", above=0, at_most=1)
 
 
 class State(NamedTuple):
     """What a fitted category keeps.
 
     Attributes:
-        bank: all support features at unit length, (k h w, c).
+        bank: the kept support features at unit length, (m, c): all k h w, or a coreset in the order of choice.
     """
 
-    bank: Float[Array, "n c"]
+    bank: Float[Array, "m c"]
 
 
-def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray | None = None) -> State:
-    """Keep all support features at unit length.
+def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray | None = None, *, coreset_ratio: float = 1.0) -> State:
+    """Keep the support features at unit length, all of them or a greedy k-center coreset.
 
     AnomalyDINO works on patch tokens of DINOv2 and, for some categories, rotates the support and masks the background.
     Here it gets the features that FastRecon works on, locally pooled stages of the encoder, without rotations and
     masks, so that only the methods differ in a comparison.
 
+    The authors keep all features, as here by default. A smaller ratio is ours: the coreset is chosen among the features
+    at unit length, so that it covers their directions.
+
     Args:
         features: features of the k support images, (k, h, w, c), for instance from `core.features.combine`.
         key: unused; nothing is random.
+        coreset_ratio: share of the k*h*w rows to keep, in (0, 1].
 
     Returns:
         The state that `score` takes.
+
+    Raises:
+        ValueError: the ratio is not in (0, 1].
 
     References:
         Damm et al., AnomalyDINO: Boosting patch-based few-shot anomaly detection with DINOv2, WACV 2025, and the
         authors' code.
     """
     del key
-    return State(linalg.unit_rows(features.reshape(-1, features.shape[-1])))
+    bank = linalg.unit_rows(features.reshape(-1, features.shape[-1]))  # (k h w, c)
+    m = coreset.size(bank.shape[0], coreset_ratio)
+    # All rows in their own order: nothing to choose.
+    return State(bank if m == bank.shape[0] else bank[coreset.greedy_k_center(bank, m)])
 
 
 def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
@@ -62,16 +90,19 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
 image_score = scoring.mean_of_largest  # as in the authors' code
 
 
-@register("nearest", source="Damm et al., AnomalyDINO, WACV 2025")
-def method(settings: NoSettings, *, map_size: int) -> Method:
+@register("nearest", settings=Settings, source="Damm et al., AnomalyDINO, WACV 2025")
+def method(settings: Settings, *, map_size: int) -> Method:
     """Cosine distance to the nearest support feature."""
     del map_size
+    ratio = settings.coreset_ratio
     return Method(
         name="nearest",
         settings=settings,
         embed=stage_features.combine,
-        fit=fit,
+        fit=functools.partial(fit, coreset_ratio=ratio),
         score=score,
         image_score=image_score,
-        rows=lambda pool: pool,
+        rows=functools.partial(coreset.size, ratio=ratio),
+        note=note(f"coreset {ratio:g}" if ratio < 1 else ""),
+        order_matters=ratio < 1,
     )

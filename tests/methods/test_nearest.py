@@ -2,8 +2,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fastrecon_jax import methods, testing
+from fastrecon_jax.core import linalg
+from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import nearest
+from tests import reference
 from tests.helpers import assert_close, correlated_features
+
+THINNED = methods.create("nearest", {"coreset_ratio": 0.3})
 
 
 @pytest.mark.parametrize("shots", [1, 4])
@@ -33,3 +39,48 @@ def test_the_image_score_is_the_mean_of_the_largest_hundredth():
     state = nearest.fit(jnp.ones((1, 2, 2, 3)))
     patches = jnp.arange(200.0).reshape(10, 20)
     assert nearest.image_score(state, jnp.ones((10, 20, 3)), patches) == 198.5
+
+
+def test_the_whole_bank_is_kept_as_it_is_by_default():
+    support = jnp.asarray(correlated_features(np.random.default_rng(5), 2, 4, 5, 24))
+    method = methods.create("nearest")
+    state = method.fit(support, None)
+    np.testing.assert_array_equal(state.bank, linalg.unit_rows(support.reshape(40, 24)))
+    np.testing.assert_array_equal(nearest.fit(support, coreset_ratio=1.0).bank, state.bank)
+    assert (method.note, method.rows(40), method.order_matters) == ("", 40, False)
+
+
+def test_the_thinned_bank_against_numpy():
+    """Greedy k-center among directions: the lengths of the features have no say."""
+    support = correlated_features(np.random.default_rng(6), 2, 6, 6, 12)
+    rows = support.reshape(72, 12).astype(np.float64)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    bank = THINNED.fit(jnp.asarray(support), None).bank
+    assert_close(bank, unit[reference.greedy_k_center(unit, 21)])
+    stretched = support * np.random.default_rng(7).uniform(0.1, 10, (2, 6, 6, 1)).astype(np.float32)
+    assert_close(THINNED.fit(jnp.asarray(stretched), None).bank, bank)
+
+
+def test_a_thinned_bank_by_hand():
+    """Of 0, 10, 90 and 180 degrees half are kept: the first, and the one opposite to it."""
+    support = jnp.array([[[[2.0, 0], [np.cos(np.pi / 18), np.sin(np.pi / 18)]], [[0, 1], [-3, 0]]]])
+    state = nearest.fit(support, coreset_ratio=0.5)
+    np.testing.assert_array_equal(state.bank, [[1, 0], [-1, 0]])
+    assert_close(nearest.score(state, support[0]), [[0, 1 - np.cos(np.pi / 18)], [1, 0]])
+
+
+def test_a_thinned_bank_is_told():
+    assert (THINNED.note, THINNED.rows(1000), THINNED.rows(1), THINNED.order_matters) == ("coreset 0.3", 300, 1, True)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.5, 1.5, float("nan")])
+def test_ratios_out_of_range(value):
+    with pytest.raises(InputError, match=f"--coreset_ratio={value} is not allowed: it must be a number above 0 and at"):
+        nearest.Settings(coreset_ratio=value)
+    with pytest.raises(ValueError, match="coreset ratio"):
+        nearest.fit(jnp.ones((1, 2, 2, 3)), coreset_ratio=value)
+
+
+@pytest.mark.parametrize("check", testing.METHOD_CHECKS, ids=lambda check: check.__name__)
+def test_a_thinned_bank_keeps_the_contract(check):
+    check(THINNED)

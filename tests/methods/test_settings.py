@@ -2,7 +2,7 @@ import pytest
 
 from fastrecon_jax import methods
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.methods import fastrecon, fastrecon_plus, padim, patchcore, settings, spade, subspace
+from fastrecon_jax.methods import fastrecon, fastrecon_plus, nearest, padim, patchcore, settings, spade, subspace
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ from fastrecon_jax.methods import fastrecon, fastrecon_plus, padim, patchcore, s
         (fastrecon_plus, "soft_length", 2000.0),
         (fastrecon_plus, "soft_spectrum", 0.0),
         (fastrecon_plus, "coreset_ratio", 2.0),
+        (nearest, "coreset_ratio", 0.0),
         (patchcore, "coreset_ratio", 0.0),
         (patchcore, "coreset_projection", -1),
         (patchcore, "reweighting", -1),
@@ -60,7 +61,10 @@ def test_the_option_with_a_methods_name_is_for_that_method_alone_and_wins():
     [
         ({"lam": 0.0}, r"--lam=0\.0 is not allowed: it is a setting of fastrecon, not of padim, spade"),
         ({"patchcore_reweighting": 1}, r"--patchcore_reweighting=1 .* of patchcore, not of padim, spade"),
-        ({"coreset_ratio": 0.5}, "it is a setting of fastrecon and fastrecon[+] and patchcore, not of padim, spade"),
+        (
+            {"coreset_ratio": 0.5},
+            "it is a setting of fastrecon and fastrecon[+] and nearest and patchcore, not of padim, spade",
+        ),
         ({"colour": 1}, "unknown setting colour: the methods have .*coreset_ratio"),
     ],
 )
@@ -93,7 +97,7 @@ NOTES = {
     "padim": ({"channels": 7}, ""),
     "spade": ({"neighbours": 5}, ""),
     "subspace": ({"explained_variance": 0.9}, "variance 0.99"),
-    "nearest": ({}, ""),
+    "nearest": ({"coreset_ratio": 0.25}, ""),
 }
 CHANGED = {
     "fastrecon": "lam 0.5, coreset 0.25, projection 16",
@@ -102,7 +106,7 @@ CHANGED = {
     "padim": "7 channels",
     "spade": "5 images",
     "subspace": "variance 0.9",
-    "nearest": "",
+    "nearest": "coreset 0.25",
 }
 
 
