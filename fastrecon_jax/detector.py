@@ -59,22 +59,22 @@ class Detector:
     image_score: str = ""
     sigma: float = 4.0
 
-    def fit(self, support: Stages, key: Key[Array, ""], defective: Stages = ()) -> Any:
+    def fit(self, support: Stages, key: Key[Array, ""], copies: Stages = ()) -> Any:
         """Fit the method on one support draw.
 
         Args:
             support: stages of the k support images, (k, h_i, w_i, c_i) each.
             key: random key, for methods that draw channels, rows or a projection.
-            defective: stages of n defective copies of each support image, (k, n, h_i, w_i, c_i) each, for a method that
-                chooses settings itself; otherwise empty.
+            copies: stages of the n copies of each support image that the method asks for, (k, n, h_i, w_i, c_i) each;
+                empty if it asks for none.
 
         Returns:
             The state of the method, to pass to `score` and the inspections.
         """
         features = jax.vmap(self.method.embed)(support)
-        if not defective:
+        if not self.method.copies:
             return self.method.fit(features, key)
-        return self.method.fit(features, key, jax.vmap(jax.vmap(self.method.embed))(defective))
+        return self.method.fit(features, key, jax.vmap(jax.vmap(self.method.embed))(copies))
 
     def score(self, state: Any, stages: Sequence[Float[Array, "_ _ _"]]) -> Scores:
         """Score one image.

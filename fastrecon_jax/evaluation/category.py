@@ -149,18 +149,25 @@ def _fit(
     place = {index: i for i, index in enumerate(union)}
     images = [category.train[i] for i in union]
     stages, clock = _encoded(programs, images, config, cache)
-    painted = any(compiled.method.choose for compiled in programs.methods)
-    copies = encoding.defective_copies(programs, images, config) if painted else ()
+    kinds = {kind for compiled in programs.methods for kind in compiled.method.copies}
+    changed = {kind: encoding.encode_copies(programs, images, config, kind) for kind in sorted(kinds)}
     fitted = {}
     for compiled, (shots, of_shots) in itertools.product(programs.methods, chosen.items()):
         rows = np.asarray([[place[i] for i in draw.indices] for draw in of_shots])  # (d, k)
         supports = tuple(stage[jnp.asarray(rows)] for stage in stages)
         arguments = (supports, detector.keys([draw.seed for draw in of_shots]))
-        if compiled.method.choose:  # it tries settings on defective copies of the support
-            arguments += (tuple(jnp.asarray(stage[rows]) for stage in copies),)
+        encoded = shots
+        if own := compiled.method.copies:
+            # Kind by kind behind each other, (d, k, n, h_i, w_i, c_i).
+            copies = tuple(
+                np.concatenate([stage[rows] for stage in of_kinds], axis=2)
+                for of_kinds in zip(*(changed[kind] for kind in own), strict=True)
+            )
+            arguments += (tuple(map(jnp.asarray, copies)),)
+            encoded += shots * copies[0].shape[2]
         states, seconds = encoding.timed(compiled.fit, *arguments)
         states = devices.put(programs.mesh, states, devices.COPIED)
-        seconds = clock.seconds(shots, seconds / len(of_shots))
+        seconds = clock.seconds(encoded, seconds / len(of_shots))
         fitted[Key(compiled.method.name, shots)] = Fitted(compiled, len(of_shots), states, seconds)
     return fitted
 

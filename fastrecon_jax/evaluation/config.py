@@ -13,6 +13,8 @@ from fastrecon_jax.data.support import FIRST, RANDOM
 from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.runtime import devices
 
+_COPIES = ("light", "turns")  # those of `methods.COPIES` that show good parts
+
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig:
@@ -37,6 +39,11 @@ class EvalConfig:
     )
     seeds: tuple[int, ...] = setting((), "seeds of the random draws; by default 0 with --support=random")
     method: tuple[str, ...] = setting(("fastrecon",), lambda: f"methods, of {', '.join(methods.names())}, or all")
+    copies: tuple[str, ...] = setting(
+        (),
+        "changed copies of the support images for every method that asks for none itself, so that all learn from the "
+        "same: light (darker and lighter), turns (by quarters), or both",
+    )
     encoder: str = setting(
         "efficientnet_lite0",
         lambda: f"encoder, one of {', '.join(encoders.names())}; the paper's is wide_resnet50_2",
@@ -86,6 +93,8 @@ class EvalConfig:
         require(self, "method", allowed, f"allowed are {', '.join(methods.names())}, or all")
         self.method_settings()  # refuses what no method has
         require(self, "shots", min(self.shots) >= 1, "each must be at least 1")
+        allowed = set(self.copies) <= set(_COPIES) and len(set(self.copies)) == len(self.copies)
+        require(self, "copies", allowed, f"each must be one of {', '.join(_COPIES)}")
         allowed = all(0 <= seed < 2**32 for seed in self.seeds)
         require(self, "seeds", allowed, f"each must be from 0 to {2**32 - 1}")
         require(self, "seeds", len(set(self.seeds)) == len(self.seeds), "nothing may be named twice")

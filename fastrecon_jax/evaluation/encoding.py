@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from fastrecon_jax.data import feature_cache, loader, samples, synthetic
+from fastrecon_jax.data import copies, feature_cache, loader, samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.detector import Stages
 from fastrecon_jax.evaluation.config import EvalConfig
@@ -53,17 +53,17 @@ def stream(
         yield Encoded(stages, batch.masks, batch.count, passed, seconds)
 
 
-def defective_copies(
-    programs: Programs, chosen: Sequence[samples.Sample], config: EvalConfig
+def encode_copies(
+    programs: Programs, chosen: Sequence[samples.Sample], config: EvalConfig, kind: str
 ) -> tuple[Float[np.ndarray, "n m _ _ _"], ...]:
-    """The stages of m defective copies of each of n good images; they are made anew each time and never cached."""
+    """The stages of the m copies of one kind of each of n good images; they are made anew each time and never cached."""
     photos = (samples.load_image(sample, samples.read(sample), config.preprocessing).pixels for sample in chosen)
-    copies = np.stack([synthetic.defective_copies(pixels) for pixels in photos])
+    changed = np.stack([copies.make(pixels, (kind,)) for pixels in photos])
     encode = functools.partial(programs.encode, programs.encoder)
     stages = devices.in_batches(
-        encode, copies.reshape(-1, *copies.shape[2:]), over=programs.mesh, batch_size=config.batch_size
+        encode, changed.reshape(-1, *changed.shape[2:]), over=programs.mesh, batch_size=config.batch_size
     )
-    return tuple(stage.reshape(*copies.shape[:2], *stage.shape[1:]) for stage in stages)
+    return tuple(stage.reshape(*changed.shape[:2], *stage.shape[1:]) for stage in stages)
 
 
 def _through_cache(

@@ -20,8 +20,8 @@ class MethodPrograms(NamedTuple):
 
     Attributes:
         method: with its settings.
-        fit: stages of the supports (d, k, h_i, w_i, c_i), keys (d,), and for a method that chooses settings itself the
-            stages of n defective copies (d, k, n, h_i, w_i, c_i), to the states, stacked over d.
+        fit: stages of the supports (d, k, h_i, w_i, c_i), keys (d,), and for a method that asks for copies of them
+            the stages of these (d, k, n, h_i, w_i, c_i), to the states, stacked over d.
         score: states and stages of the queries (b, h_i, w_i, c_i) to patch scores (d, b, h, w) and image scores (d, b).
     """
 

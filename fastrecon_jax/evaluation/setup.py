@@ -54,6 +54,7 @@ def open_setup(config: EvalConfig) -> Setup:
     InputError where something that the user gave cannot be used.
     """
     made = [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
+    made = [method if method.copies else methods.with_copies(method, config.copies) for method in made]
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     categories = tuple(dataset.open_category(name) for name in datasets.select(dataset, config.category))
     draws = {}

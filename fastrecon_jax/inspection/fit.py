@@ -30,7 +30,7 @@ def fit(config: FitConfig, *, tell: Callable[[str], object]) -> Part:
     if resolved is not engine:
         tell(f"chosen from these images alone: {resolved.method.note}\n")
     fitted = fitting.fit(resolved, photos, name=config.name or file.stem, rate=config.target_fpr)
-    part = fitted.part if config.extendable else fitted.part._replace(stages=())
+    part = fitted.part if config.extendable else fitted.part._replace(stages=(), pixels=None)
     part_file.save(part, file)
     tell(summary.describe_fit(fitted))
     tell(f"the part is in {file} ({file.stat().st_size / 1e6:.1f} MB)\n")

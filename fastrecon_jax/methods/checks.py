@@ -16,7 +16,7 @@ import safetensors.numpy
 from jaxtyping import Array, Float
 
 from fastrecon_jax.core import scoring
-from fastrecon_jax.methods.registry import Method, registration
+from fastrecon_jax.methods.registry import COPIES, Method, registration
 
 Stages = tuple[Float[Array, "..."], ...]
 _SHAPES = ((6, 6, 6), (3, 3, 10), (2, 2, 12))  # shapes of the stages, the finest first
@@ -39,12 +39,17 @@ def _key() -> Array:
 
 
 def fit_method(method: Method, support: Stages) -> Any:
-    """Fit from stages; a method that chooses settings also gets two defective copies of each support image."""
+    """Fit from stages; a method that asks for copies of the support images gets as many, each with a change."""
     features = jax.vmap(method.embed)(support)
-    if method.choose is None:
+    if not method.copies:
         return method.fit(features, _key())
-    defective = jax.tree.map(lambda x: jnp.stack([x.at[:, 0, 0].add(3.0), x.at[:, -1, -1].add(-2.0)], axis=1), support)
-    return method.fit(features, _key(), jax.vmap(jax.vmap(method.embed))(defective))
+    # Copy j is stronger by 10 % for each step, and has one foreign feature in a corner.
+    count = sum(COPIES[kind] for kind in method.copies)
+    copies = jax.tree.map(
+        lambda x: jnp.stack([((1 + 0.1 * j) * x).at[:, 0, 0].add(3.0) for j in range(count)], axis=1).astype(x.dtype),
+        support,
+    )
+    return method.fit(features, _key(), jax.vmap(jax.vmap(method.embed))(copies))
 
 
 def score_method(method: Method, state: Any, query: Stages) -> tuple[Array, Array]:

@@ -161,6 +161,7 @@ def method(settings: Settings, *, map_size: int) -> Method:
             f"projection {projection}" if projection else "",
         ),
         order_matters=True,
+        copies=("defective",) if auto else (),
         choose=functools.partial(_choose, settings) if auto else None,
         settle=functools.partial(_settle, settings) if auto else None,
     )

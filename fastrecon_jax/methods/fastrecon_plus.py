@@ -1,22 +1,27 @@
-"""FastRecon+: distance to the nearest good feature in a soft metric, stage by stage; the stages are multiplied."""
+"""FastRecon+: distance to the nearest good feature in a soft metric, stage by stage, both ways; the stages multiply."""
 
 import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from fastrecon_jax.command_line.fields import require_number, setting
-from fastrecon_jax.core import coreset, linalg, neighbours, whitening
+from fastrecon_jax.command_line.fields import require, require_number, setting
+from fastrecon_jax.core import coreset, linalg, missing, neighbours, whitening
 from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
-from fastrecon_jax.methods.registry import Method, note, register
+from fastrecon_jax.methods.registry import COPIES, Method, note, register
 
 STRIDES = (4, 8, 16)  # strides of the encoder stages used by default, in pixels
-ROWS = 8192  # largest bank of a stage by default, about the features of ten images at 28x28; larger ones are thinned
+ROWS = 784  # rows kept of each stage: as many as one image of 224 pixels has positions at stride 8
 COORDINATES = 128  # where features have more channels, the nearest row is chosen in this many coordinates
-_FLOOR = 1e-12  # smallest squared distance: a logarithm is taken of it
+VIEWS = 8  # most support images whose features are looked for in the query
+MARGIN = 0.03  # by how much, as a logarithm, a distance backward must exceed the rest to count
+HELP_OF_TURNS = 0.05  # turned copies stay where held-out images come this much nearer by them, as a logarithm
+TURNS = ("auto", "never")
+_FLOOR = missing.FLOOR  # smallest squared distance: a logarithm is taken of it
 
 _MOST = 1000.0  # largest value of a soft setting, far beyond the range in which it has an effect
 
@@ -40,15 +45,32 @@ class Settings:
         1.0,
         "variance, in means over all directions, above which a direction counts less, above 0; 1000 counts all alike",
     )
+    coreset_rows: int = setting(ROWS, "support features to keep of each stage, at least 1; all if there are fewer")
     coreset_ratio: float | None = setting(
-        None, "share of the support features to keep of each stage, above 0 and at most 1; by default all up to 8192"
+        None, "share of the support features to keep of each stage instead, above 0 and at most 1"
+    )
+    both_ways: bool = setting(True, "also look for the features of the good images in the query: for what is missing")
+    light: bool = setting(True, "fit on darker and lighter copies of the good images, too")
+    turns: str = setting(
+        "auto",
+        "auto: fit on copies turned by quarters, too, where held-out good images come nearer by them (from 2 images); "
+        "or never",
     )
 
     def __post_init__(self):
         """Refuse values out of their range."""
         require_number(self, "soft_length", at_least=0, at_most=_MOST)
         require_number(self, "soft_spectrum", above=0, at_most=_MOST)
+        require_number(self, "coreset_rows", at_least=1)
         require_number(self, "coreset_ratio", above=0, at_most=1, also=(None,))
+        alone = self.coreset_ratio is None or self.coreset_rows == ROWS
+        require(self, "coreset_rows", alone, "--coreset_ratio stands instead of it")
+        require(self, "turns", self.turns in TURNS, f"it must be one of {', '.join(TURNS)}")
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """Kinds of copies that the fit asks for."""
+        return ("light",) * self.light + ("turns",) * (self.turns != "never")
 
 
 class Level(NamedTuple):
@@ -58,11 +80,14 @@ class Level(NamedTuple):
         metric: soft metric of the stage's features.
         bank: support features in the coordinates of the metric, (m, c).
         short: the bank in fewer coordinates, for a faster search; None where there are at most `COORDINATES` channels.
+        views: features of the support images at every other position of the coarsest stage, in the coordinates of the
+            metric, (k, n, c), k at most `VIEWS`; None without `both_ways`.
     """
 
     metric: whitening.Whitening
     bank: Float[Array, "m c"]
     short: neighbours.Short | None
+    views: Float[Array, "k n c"] | None
 
 
 class State(NamedTuple):
@@ -96,75 +121,138 @@ def embed(stages: Sequence[Float[Array, "_ _ _"]]) -> Levels:
 def fit(
     features: tuple[Float[Array, "k _ _ _"], ...],
     key: PRNGKeyArray | None = None,
+    copies: tuple[Float[Array, "k n _ _ _"], ...] = (),
     *,
-    soft_length: float = 0.7,
-    soft_spectrum: float = 1.0,
-    coreset_ratio: float | None = None,
+    settings: Settings = Settings(light=False, turns="never"),
 ) -> State:
-    """Measure how good features vary, stage by stage, and keep them.
+    """Measure how good features vary, stage by stage, and keep those at the rim of what good parts do.
 
     Args:
         features: features of the k support images as `embed` returns them, stacked, (k, h_i, w_i, c_i) each.
         key: unused; nothing is random.
-        soft_length: length below which a feature's own length counts, as a multiple of the root mean square of the
-            support's lengths, at least 0: 0 compares directions alone (cosine), a large value features as they are.
-        soft_spectrum: variance above which a direction counts less, as a multiple of the mean over all directions,
-            above 0: a large value counts all directions alike (Euclidean distance).
-        coreset_ratio: share of each stage's features to keep, in (0, 1], by greedy k-center in the metric; by default
-            all of them, up to `ROWS`.
+        copies: features of the copies of each support image that `settings.copies` names, kind by kind,
+            (k, n, h_i, w_i, c_i) each; empty if it names none.
+        settings: settings of the method; by default those for a support without copies.
 
     Returns:
         The state that `score` takes.
 
     Raises:
-        ValueError: the ratio is not in (0, 1].
+        ValueError: the number of copies is not the one that the settings ask for.
 
     References:
         Ours. It generalises Fang et al., FastRecon, ICCV 2023, and the nearest-neighbour methods, see
         docs/explanation/fastrecon-plus.md.
     """
     del key
+    count = sum(COPIES[kind] for kind in settings.copies)
+    if [stage.shape[1] for stage in copies] != [count] * len(features) * (count > 0):
+        raise ValueError(f"the settings ask for {count} copies of each support image")
+    stages = [stage[:, None] for stage in features]  # (k, 1, h, w, c)
+    if settings.light:
+        lit = [stage[:, : COPIES["light"]] for stage in copies]
+        stages = [jnp.concatenate(pair, axis=1) for pair in zip(stages, lit, strict=True)]
+    if settings.turns != "never":
+        turned = [stage[:, count - COPIES["turns"] :] for stage in copies]
+        turns_help = _turns_help(stages[-1][:, :1], turned[-1], settings)
+        # Where they do not, the images and their lit copies stand in for them: the same rows again, which add nothing.
+        repeats = COPIES["turns"] // stages[0].shape[1]
+        again = [jnp.tile(stage, (1, repeats, 1, 1, 1)) for stage in stages]
+        kept = [jnp.where(turns_help, *pair) for pair in zip(turned, again, strict=True)]
+        stages = [jnp.concatenate(pair, axis=1) for pair in zip(stages, kept, strict=True)]
     levels: list[Level] = []
-    for stage in features:
+    for stage in stages:
         # Each stage factors a covariance. Two factorisations side by side may deadlock on a CPU, see `linalg.after`.
         stage = linalg.after(stage, levels[-1].bank) if levels else stage
-        levels.append(_level(stage, soft_length, soft_spectrum, coreset_ratio))
+        levels.append(_level(stage, settings, positions=_coarser(stages[-1].shape[2:4])))
     return State(tuple(levels))
 
 
-def _level(stage: Float[Array, "k h w c"], soft_length: float, soft_spectrum: float, ratio: float | None) -> Level:
-    pool = stage.reshape(-1, stage.shape[-1])  # (k h w, c)
-    metric = whitening.fit(pool, soft_length=soft_length, soft_spectrum=soft_spectrum)
-    # The bank is stored in the metric's coordinates, where distances are Euclidean.
-    bank = whitening.apply(metric, pool)
-    m = rows(bank.shape[0], ratio)
+def _level(stage: Float[Array, "k v h w c"], settings: Settings, positions: tuple[int, int]) -> Level:
+    k, _, h, w, c = stage.shape
+    metric = _metric(stage, settings)
+    # The bank is stored in the metric's coordinates, where distances are Euclidean. The images as they are come first.
+    good = whitening.apply(metric, stage[:, 0].reshape(-1, c))
+    changed = whitening.apply(metric, stage[:, 1:].reshape(-1, c))
+    bank = jnp.concatenate([good, changed])
+    m = rows(bank.shape[0], settings)
     if m < bank.shape[0]:
-        bank = bank[coreset.greedy_k_center(bank, m)]
+        # The greedy choice begins with the row farthest from the mean, whatever the order of the images.
+        bank = bank[coreset.greedy_k_center(bank, m, coreset.total_distances(bank))]
     short = neighbours.shorten(bank, COORDINATES) if bank.shape[1] > COORDINATES else None
-    return Level(metric, bank, short)
+    views = None
+    if settings.both_ways:
+        chosen = good.reshape(k, h, w, c)[_spread(k)]
+        views = jax.vmap(lambda image: missing.spread(image, *positions))(chosen)
+    return Level(metric, bank, short, views)
 
 
-def rows(count: int, ratio: float | None = None) -> int:
+def _metric(stage: Float[Array, "k v h w c"], settings: Settings) -> whitening.Whitening:
+    pool = stage.reshape(-1, stage.shape[-1])
+    return whitening.fit(pool, soft_length=settings.soft_length, soft_spectrum=settings.soft_spectrum)
+
+
+def _spread(k: int) -> Array:
+    """Which of k support images are looked for in the query: all, or `VIEWS` of them, spread evenly."""
+    return jnp.arange(min(k, VIEWS)) * k // min(k, VIEWS)
+
+
+def _turns_help(
+    stage: Float[Array, "k v h w c"], turned: Float[Array, "k t h w c"], settings: Settings
+) -> Bool[Array, ""]:
+    """Whether a held-out good image is nearer to the other images and their turned copies than to those as they are.
+
+    Parts that lie in one direction gain nothing by turned copies, but lose what those explain wrongly. The coarsest
+    stage decides, which sees the part rather than its texture, by the median over an image's features of the logarithm
+    of the ratio, and by the mean of that over the images. With one image there is none to hold out: no turns.
+    """
+    k, _, h, w, c = stage.shape
+    if k == 1:
+        return jnp.asarray(False)
+    stage, turned = jax.lax.stop_gradient((stage, turned))
+    metric = _metric(jnp.concatenate([stage, turned], axis=1), settings)
+    images = whitening.apply(metric, stage[:, 0].reshape(-1, c))  # (k h w, c)
+    more = whitening.apply(metric, turned.reshape(-1, c))  # (k t h w, c)
+    owner, owner_of_more = jnp.repeat(jnp.arange(k), h * w), jnp.repeat(jnp.arange(k), more.shape[0] // k)
+
+    def gain(i):
+        image = jax.lax.dynamic_slice_in_dim(images, i * h * w, h * w)
+        as_they_are = neighbours.nearest(image, images, allowed=owner != i).squared[:, 0]
+        with_turns = jnp.minimum(as_they_are, neighbours.nearest(image, more, allowed=owner_of_more != i).squared[:, 0])
+        before, after = (jnp.median(jnp.log(jnp.maximum(x, _FLOOR))) / 2 for x in (as_they_are, with_turns))
+        return before - after
+
+    return jax.lax.map(gain, jnp.arange(k)).mean() > HELP_OF_TURNS
+
+
+def rows(count: int, settings: Settings | None = None) -> int:
     """How many support features of a stage are kept.
 
     Args:
         count: number of features in the pool, at least 1.
-        ratio: share of them to keep, in (0, 1]; None for all, up to `ROWS`.
+        settings: settings of the method; the default ones by default.
 
     Returns:
         The number of features to keep, from 1 to `count`.
 
     Raises:
-        ValueError: the ratio is not in (0, 1], or there are no rows.
+        ValueError: there are no rows.
     """
-    return min(count, ROWS) if ratio is None else coreset.size(count, ratio)
+    settings = settings or Settings()
+    ratio = settings.coreset_ratio
+    return min(count, settings.coreset_rows) if ratio is None else coreset.size(count, ratio)
 
 
 def score(state: State, features: Levels) -> Float[Array, "h w"]:
-    """Patch scores of one query image: geometric mean over the stages of the distance to the nearest support feature.
+    """Patch scores of one query image: how far each of its features is from good ones, and what it lacks of them.
 
-    With f_j the features of stage j in the coordinates of its metric, s = (Π_j min_m ||f_j - m||)^(1/n). The scale of a
-    stage's features or metric multiplies all scores alike, so that the stages need no weights.
+    With f_j the features of stage j in the coordinates of its metric, the distance forward is the geometric mean over
+    the stages of the distance to the nearest row of the bank, s = (Π_j min_m ||f_j - m||)^(1/n). The scale of a stage's
+    features or metric multiplies all scores alike, so that the stages need no weights.
+
+    Backward it is the same with the roles exchanged: each feature of a good image to the nearest one of the query, for
+    the good image of which the query lacks the least. Over a good query both have maxima of about the same size, so the
+    larger of the two at each position is the score, the one backward less `MARGIN`.
 
     Args:
         state: what `fit` returned.
@@ -174,35 +262,57 @@ def score(state: State, features: Levels) -> Float[Array, "h w"]:
         Patch scores at the positions of the first stage, (h, w), without unit.
     """
     height, width, _ = features[0].shape
+    forward, backward = [], []
+    for level, stage in zip(state.levels, features, strict=True):
+        h, w, c = stage.shape
+        query = whitening.apply(level.metric, stage.reshape(h * w, c))
+        # log d = log(d²) / 2, without the root, whose derivative at 0 is infinite.
+        logarithms = jnp.log(jnp.maximum(_squared(query, level), _FLOOR)) / 2
+        forward.append(resize_nearest(logarithms.reshape(h, w, 1), height, width)[..., 0])
+        if level.views is not None:
+            backward.append(missing.log_distances(level.views, query))
     # The geometric mean is the exponential of the mean logarithm.
-    logarithms = [
-        _log_distances(level, stage, height, width) for level, stage in zip(state.levels, features, strict=True)
-    ]
-    return jnp.exp(sum(logarithms) / len(logarithms))
+    total = jnp.stack(forward).mean(axis=0)
+    if backward:
+        lacking = missing.of_likest(jnp.stack(backward).mean(axis=0)) - MARGIN
+        h, w = _coarser(features[-1].shape[:2])
+        total = jnp.maximum(total, resize_nearest(lacking.reshape(h, w, 1), height, width)[..., 0])
+    return jnp.exp(total)
 
 
-def _log_distances(level: Level, stage: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "H W"]:
-    """The logarithm of min_m ||f - m|| at the positions of the finest stage."""
-    h, w, c = stage.shape
-    nearest = neighbours.nearest(whitening.apply(level.metric, stage.reshape(h * w, c)), level.bank, short=level.short)
-    # log d = log(d²) / 2, without the root, whose derivative at 0 is infinite.
-    logarithms = jnp.log(jnp.maximum(nearest.squared[:, 0], _FLOOR)) / 2
-    return resize_nearest(logarithms.reshape(h, w, 1), height, width)[..., 0]
+def _squared(query: Float[Array, "n c"], level: Level) -> Float[Array, " n"]:
+    """Squared distance of each feature to the nearest row of the bank."""
+    if level.short is None:
+        return neighbours.smallest(query, level.bank)
+    return neighbours.nearest(query, level.bank, short=level.short).squared[:, 0]
+
+
+def _coarser(positions: Sequence[int]) -> tuple[int, int]:
+    """How many rows and columns of positions of a good image are looked for: every other one of the coarsest stage."""
+    height, width = positions
+    return max(height // 2, 1), max(width // 2, 1)
 
 
 @register("fastrecon+", settings=Settings, source="this project; generalises Fang et al., FastRecon, ICCV 2023")
 def method(settings: Settings, *, map_size: int) -> Method:
-    """Nearest good feature in a soft metric, stage by stage, the stages multiplied; the default of `fit`."""
+    """Nearest good feature in a soft metric, both ways, stage by stage, the stages multiplied; the default of `fit`."""
     del map_size
     length, spectrum, ratio = settings.soft_length, settings.soft_spectrum, settings.coreset_ratio
     return Method(
         name="fastrecon+",
         settings=settings,
         embed=embed,
-        fit=functools.partial(fit, soft_length=length, soft_spectrum=spectrum, coreset_ratio=ratio),
+        fit=functools.partial(fit, settings=settings),
         score=score,
-        rows=functools.partial(rows, ratio=ratio),
-        note=note(f"length {length:g}", f"spectrum {spectrum:g}", f"coreset {ratio:g}" if ratio else ""),
+        rows=functools.partial(rows, settings=settings),
+        note=note(
+            f"length {length:g}",
+            f"spectrum {spectrum:g}",
+            f"coreset {ratio:g}" if ratio else f"{settings.coreset_rows} rows",
+            "" if settings.both_ways else "one way",
+            "" if settings.light else "without light",
+            "" if settings.turns == "auto" else "without turns",
+        ),
         strides=STRIDES,
-        order_matters=ratio is not None,
+        copies=settings.copies,
     )

@@ -4,12 +4,17 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from jaxtyping import Array, Float, PyTree
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from fastrecon_jax.errors import InputError
 
 Features: TypeAlias = PyTree[Float[Array, "_ _ _"]]  # features of one image: (h, w, c), or a tuple of such arrays
 Builder = TypeVar("Builder", bound=Callable[..., "Method"])
+
+# Changed copies of good photographs that a method may ask for: what `data.copies` can make, and how many of each kind.
+COPIES = {"light": 2, "turns": 3, "defective": 4}
 
 
 def no_rows(pool: int) -> None:
@@ -26,14 +31,16 @@ class Method(NamedTuple):
         embed: function (stages of one image, (h_i, w_i, c_i) each, the finest first) -> features, an array (h, w, c) or
             a tuple of such arrays.
         fit: function (features with a leading axis for the k support images, key) -> state, a NamedTuple of arrays. If
-            `choose` is given, a third argument holds the features of n defective copies of each support image, with
-            leading axes (k, n).
+            `copies` names any, a third argument holds the features of the n copies of each support image, kind by kind,
+            with leading axes (k, n).
         score: function (state, features of one image) -> patch scores, (h, w), at least 0; higher is more anomalous.
         image_score: function (state, features, patch scores) -> image score; None for the largest patch score.
         rows: function (number of rows in the support pool) -> number of rows that the state keeps, None if it keeps
             none.
         note: the settings in a few words, for tables and logs.
         strides: strides of the encoder stages that the method works on, in pixels, unless the user names stages.
+        copies: kinds of changed copies of each support image that `fit` gets beside it, of `COPIES`: `light`, darker
+            and lighter; `turns`, turned by quarters; `defective`, with painted defects.
         choose: function (features, features of defective copies) -> arrays that say what was chosen for settings that
             are `auto`; None where no setting is.
         settle: function (what `choose` returned) -> settings with numbers in place of `auto`.
@@ -50,6 +57,7 @@ class Method(NamedTuple):
     rows: Callable[[int], int | None] = no_rows
     note: str = ""
     strides: tuple[int, ...] = (8, 16)
+    copies: tuple[str, ...] = ()
     choose: Callable[[Features, Features], Any] | None = None
     settle: Callable[[Any], Any] | None = None
     order_matters: bool = False
@@ -171,6 +179,32 @@ def _from_mapping(entry: Registration, values: Mapping[str, Any]) -> Any:
             f"{entry.name} has no setting {', '.join(unknown)}: it has {', '.join(allowed) if allowed else 'none'}"
         )
     return entry.settings(**values)
+
+
+def with_copies(method: Method, kinds: Sequence[str]) -> Method:
+    """The same method with changed copies of the support images counted as more support images.
+
+    Args:
+        method: method that asks for no copies itself.
+        kinds: kinds of copies, of `COPIES`.
+
+    Returns:
+        The method, whose `fit` takes the features of the copies as its third argument.
+
+    Raises:
+        ValueError: the method asks for copies itself.
+    """
+    if method.copies:
+        raise ValueError(f"{method.name} asks for copies itself: {', '.join(method.copies)}")
+    if not kinds:
+        return method
+
+    def fit(features: Features, key: PRNGKeyArray, copies: Features) -> Any:
+        # (k, n, h, w, c) copies behind the (k, h, w, c) images: coresets begin with an image as it is.
+        pool = jax.tree.map(lambda x, more: jnp.concatenate([x, more.reshape(-1, *x.shape[1:])]), features, copies)
+        return method.fit(pool, key)
+
+    return method._replace(fit=fit, copies=tuple(kinds), note=note(method.note, f"copies {'+'.join(kinds)}"))
 
 
 def note(*parts: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from fastrecon_jax.data import synthetic
 from fastrecon_jax.parts import fitting
 from fastrecon_jax.parts.engine import Engine, make_engine
 from fastrecon_jax.parts.photos import Photo
@@ -23,12 +22,7 @@ def resolve(engine: Engine, photos: Sequence[Photo]) -> Engine:
     if engine.choose is None:
         return engine
     pixels = np.stack([photo.pixels for photo in fitting.distinct(photos)])  # (k, H, W, 3)
-    copies = np.stack([synthetic.defective_copies(image) for image in pixels])  # (k, n, H, W, 3)
-    support = fitting.encode(engine, pixels)
-    painted = fitting.encode(engine, copies.reshape(-1, *copies.shape[2:]))
-    choice = engine.choose(
-        tuple(map(jnp.asarray, support)),
-        tuple(jnp.asarray(stage.reshape(*copies.shape[:2], *stage.shape[1:])) for stage in painted),
-    )
+    support, defective = fitting.encode(engine, pixels), fitting.encode_copies(engine, pixels)
+    choice = engine.choose(tuple(map(jnp.asarray, support)), tuple(map(jnp.asarray, defective)))
     settings = engine.method.settle(choice)
     return make_engine(dataclasses.replace(engine.recipe, settings=settings), engine.encoder)

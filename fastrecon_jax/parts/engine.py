@@ -57,11 +57,11 @@ class Engine(NamedTuple):
         encoder: the encoder with its weights.
         method: the method with its settings.
         encode: encoder and images (b, H, W, 3), 0 to 255, to the stages (b, h_i, w_i, c_i).
-        fit: stages of the support (k, h_i, w_i, c_i) and a key to the method's state.
+        fit: stages of the support (k, h_i, w_i, c_i), a key, and stages of the n copies of each image that the method
+            asks for (k, n, h_i, w_i, c_i), or (), to the method's state.
         inspect: encoder, state and images (b, H, W, 3) to scores (b,) and maps (b, H, W).
         inspect_stages: state and stages (b, h_i, w_i, c_i) to the same.
-        leave_one_out: stages of the support, k at least 2, and a key to the inspection of each image by a model fitted
-            on the others.
+        leave_one_out: the same, with k at least 2, to the inspection of each image by a model fitted on the others.
         choose: where settings are `auto`, stages of the support and of n defective copies of each image
             (k, n, h_i, w_i, c_i) to the choice; None otherwise. See `auto_settings`.
     """
@@ -70,10 +70,10 @@ class Engine(NamedTuple):
     encoder: encoders.Encoder
     method: methods.Method
     encode: Callable[[encoders.Encoder, UInt8[Array, "b H W 3"]], Stages]
-    fit: Callable[[Stages, Key[Array, ""]], Any]
+    fit: Callable[[Stages, Key[Array, ""], Stages], Any]
     inspect: Callable[[encoders.Encoder, Any, UInt8[Array, "b H W 3"]], Inspection]
     inspect_stages: Callable[[Any, Stages], Inspection]
-    leave_one_out: Callable[[Stages, Key[Array, ""]], Inspection]
+    leave_one_out: Callable[[Stages, Key[Array, ""], Stages], Inspection]
     choose: Callable[[Stages, Stages], Any] | None = None
 
 
@@ -109,10 +109,10 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder) -> Engine:
         encoder=encoder,
         method=method,
         encode=compiler.jit(lambda encoder, images: encoder(images)),
-        fit=compiler.jit(lambda support, key: detector.fit(support, key)),
+        fit=compiler.jit(lambda support, key, copies: detector.fit(support, key, copies)),
         inspect=compiler.jit(detector.inspect_images),
         inspect_stages=compiler.jit(detector.inspect),
-        leave_one_out=compiler.jit(lambda support, key: _leave_one_out(detector, support, key)),
+        leave_one_out=compiler.jit(lambda support, key, copies: _leave_one_out(detector, support, key, copies)),
         choose=compiler.jit(lambda support, defective: _choose(method, support, defective)) if method.choose else None,
     )
 
@@ -121,13 +121,13 @@ def _choose(method: methods.Method, support: Stages, defective: Stages) -> Any:
     return method.choose(jax.vmap(method.embed)(support), jax.vmap(jax.vmap(method.embed))(defective))
 
 
-def _leave_one_out(detector: Detector, support: Stages, key: Key[Array, ""]) -> Inspection:
+def _leave_one_out(detector: Detector, support: Stages, key: Key[Array, ""], copies: Stages) -> Inspection:
     """Inspect each support image by a model of the others, one fold after the other: memory is that of one fit."""
     others = jnp.arange(support[0].shape[0] - 1)
 
     def fold(i):
         rows = jnp.where(others < i, others, others + 1)  # all but i
-        state = detector.fit(tuple(stage[rows] for stage in support), key)
+        state = detector.fit(tuple(stage[rows] for stage in support), key, tuple(stage[rows] for stage in copies))
         held_out = detector.inspect(state, tuple(stage[i][None] for stage in support))
         return jax.tree.map(lambda x: x[0], held_out)
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree, UInt8
 
+from fastrecon_jax.data import copies
 from fastrecon_jax.detector import Stages
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import augment, calibration, limits, warnings
@@ -31,6 +32,18 @@ class Fitted(NamedTuple):
 
     part: Part
     warnings: tuple[str, ...]
+
+
+class _Good(NamedTuple):
+    """What a part is fitted on: k photographs, their pixels, and their stages and those of their copies.
+
+    The pixels may be those of new photographs alone, where a method asks for no copies.
+    """
+
+    photos: tuple[Photo | GoodPhoto, ...]
+    pixels: UInt8[np.ndarray, "n H W 3"]
+    stages: tuple[Float[np.ndarray, "k _ _ _"], ...]
+    copies: tuple[Float[np.ndarray, "k n _ _ _"], ...]
 
 
 class _HeldOut(NamedTuple):
@@ -58,8 +71,9 @@ def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float) -> F
         InputError: no photograph, or a rate that is not allowed.
     """
     chosen = distinct(photos)
-    stages = encode(engine, np.stack([photo.pixels for photo in chosen]))
-    return _fit(engine, chosen, stages, name, rate, surplus=len(photos) - len(chosen), given=len(photos))
+    pixels = np.stack([photo.pixels for photo in chosen])
+    good = _Good(chosen, pixels, encode(engine, pixels), encode_copies(engine, pixels))
+    return _fit(engine, good, name, rate, surplus=len(photos) - len(chosen), given=len(photos))
 
 
 def extend(engine: Engine, part: Part, photos: Sequence[Photo]) -> Fitted:
@@ -82,11 +96,13 @@ def extend(engine: Engine, part: Part, photos: Sequence[Photo]) -> Fitted:
     chosen = tuple({photo.sha256: photo for photo in photos if photo.sha256 not in before}.values())
     if not chosen:
         raise InputError(f"part {part.name} knows all of these images already: there is nothing to add")
-    new = encode(engine, np.stack([photo.pixels for photo in chosen]))
-    stages = tuple(np.concatenate(pair) for pair in zip(part.stages, new, strict=True))
-    everything = (*part.good, *chosen)
+    pixels = np.stack([photo.pixels for photo in chosen])
+    stages = tuple(np.concatenate(pair) for pair in zip(part.stages, encode(engine, pixels), strict=True))
+    if part.pixels is not None:
+        pixels = np.concatenate([part.pixels, pixels])
+    good = _Good((*part.good, *chosen), pixels, stages, encode_copies(engine, pixels))
     surplus = len(photos) - len(chosen)
-    return _fit(engine, everything, stages, part.name, part.limits.rate, surplus=surplus, given=len(photos))
+    return _fit(engine, good, part.name, part.limits.rate, surplus=surplus, given=len(photos))
 
 
 def distinct(photos: Sequence[Photo]) -> tuple[Photo, ...]:
@@ -102,64 +118,75 @@ def encode(engine: Engine, pixels: UInt8[np.ndarray, "n H W 3"]) -> tuple[Float[
     return devices.in_batches(program, pixels, over=None, batch_size=min(BATCH, len(pixels)))
 
 
-def _fit(
-    engine: Engine,
-    photos: Sequence[Photo | GoodPhoto],
-    stages: tuple[Float[np.ndarray, "k _ _ _"], ...],
-    name: str,
-    rate: float,
-    *,
-    surplus: int,
-    given: int,
-) -> Fitted:
+def encode_copies(engine: Engine, pixels: UInt8[np.ndarray, "k H W 3"]) -> tuple[Float[np.ndarray, "k n _ _ _"], ...]:
+    """Stages (k, n, h_i, w_i, c_i) of the copies that the method asks for; () if it asks for none."""
+    kinds = engine.method.copies
+    if not kinds:
+        return ()
+    changed = np.stack([copies.make(image, kinds) for image in pixels])
+    stages = encode(engine, changed.reshape(-1, *changed.shape[2:]))
+    return tuple(stage.reshape(*changed.shape[:2], *stage.shape[1:]) for stage in stages)
+
+
+def _fit(engine: Engine, good: _Good, name: str, rate: float, *, surplus: int, given: int) -> Fitted:
     if not 0 < rate < 1:
         raise InputError(f"a false-positive rate of {rate} is not allowed: it must be above 0 and below 1")
     # The part itself is fitted on all photographs, its calibration on models that lack the one they score.
-    support = tuple(jnp.asarray(stage) for stage in stages)
-    state = jax.tree.map(np.asarray, engine.fit(support, jax.random.key(0)))
-    held_out = _leave_one_out(engine, support) if len(photos) > 1 else _single(engine, photos[0], support, state)
-    good = tuple(
+    support, changed = (tuple(map(jnp.asarray, stages)) for stages in (good.stages, good.copies))
+    state = jax.tree.map(np.asarray, engine.fit(support, jax.random.key(0), changed))
+    if len(good.photos) > 1:
+        held_out = _leave_one_out(engine, support, changed)
+    else:
+        held_out = _single(engine, good.pixels[0], support, changed, state)
+    scored = tuple(
         GoodPhoto(photo.name, photo.sha256, photo.width, photo.height, float(score))
-        for photo, score in zip(photos, held_out.scores, strict=True)
+        for photo, score in zip(good.photos, held_out.scores, strict=True)
     )
     part_limits = limits.from_held_out(rate, held_out.of_scores, held_out.of_peaks, held_out.maps)
-    said = _warnings(good, stages, rate, held_out.of_scores, surplus=surplus, given=given)
-    return Fitted(Part(name, engine.recipe, state, stages, good, part_limits), said)
+    said = _warnings(scored, good.stages, rate, held_out.of_scores, surplus=surplus, given=given)
+    pixels = good.pixels if engine.method.copies else None
+    return Fitted(Part(name, engine.recipe, state, good.stages, pixels, scored, part_limits), said)
 
 
-def _leave_one_out(engine: Engine, support: Stages) -> _HeldOut:
-    scores, maps = (np.asarray(x) for x in engine.leave_one_out(support, jax.random.key(0)))
+def _leave_one_out(engine: Engine, support: Stages, changed: Stages) -> _HeldOut:
+    scores, maps = (np.asarray(x) for x in engine.leave_one_out(support, jax.random.key(0), changed))
     of_scores, of_peaks = (calibration.fit(x.tolist()) for x in (scores, maps.max((1, 2))))
     return _HeldOut(scores.tolist(), maps, of_scores, of_peaks)
 
 
-def _single(engine: Engine, photo: Photo, support: Stages, state: PyTree[np.ndarray]) -> _HeldOut:
+def _single(
+    engine: Engine, pixels: UInt8[np.ndarray, "H W 3"], support: Stages, changed: Stages, state: PyTree[np.ndarray]
+) -> _HeldOut:
     """A photograph by itself, which no other can score.
 
     Changed copies of it score too low, since the part knows the original. A half of it by a model of the other half
     scores too high, since the model has seen another half of the part. The calibration lies between the two.
     """
-    copies = encode(engine, augment.changed_copies(photo.pixels))
-    scores, maps = (np.asarray(x) for x in engine.inspect_stages(state, tuple(map(jnp.asarray, copies))))
-    halves = [_half(engine, support, axis=axis, first=first) for axis in (1, 2) for first in (True, False)]
+    other = encode(engine, augment.changed_copies(pixels))
+    scores, maps = (np.asarray(x) for x in engine.inspect_stages(state, tuple(map(jnp.asarray, other))))
+    halves = [_half(engine, support, changed, axis=axis, first=first) for axis in (1, 2) for first in (True, False)]
     of_scores = calibration.fit_single(scores.tolist(), [score for score, _ in halves])
     of_peaks = calibration.fit_single(maps.max((1, 2)).tolist(), [peak for _, peak in halves])
     (score,), _ = engine.inspect_stages(state, support)
     return _HeldOut([float(score)], maps, of_scores, of_peaks)
 
 
-def _half(engine: Engine, support: Stages, *, axis: int, first: bool) -> tuple[float, float]:
+def _half(engine: Engine, support: Stages, changed: Stages, *, axis: int, first: bool) -> tuple[float, float]:
     """Score and largest value of the map of one half, by a model fitted on the other (the first or the last one)."""
-    fitted, scored = [], []
-    for stage in support:
-        size = stage.shape[axis]
+
+    def halves(stages: Stages, axis: int) -> tuple[Stages, Stages]:
         # An odd side: the position in the middle belongs to neither half.
-        start, end = (
-            jax.lax.slice_in_dim(stage, start, start + max(size // 2, 1), axis=axis) for start in (0, size - size // 2)
+        half = [max(stage.shape[axis] // 2, 1) for stage in stages]
+        starts = tuple(jax.lax.slice_in_dim(x, 0, size, axis=axis) for x, size in zip(stages, half, strict=True))
+        ends = tuple(
+            jax.lax.slice_in_dim(x, x.shape[axis] - size, x.shape[axis], axis=axis)
+            for x, size in zip(stages, half, strict=True)
         )
-        fitted.append(start if first else end)
-        scored.append(end if first else start)
-    (score,), maps = engine.inspect_stages(engine.fit(tuple(fitted), jax.random.key(0)), tuple(scored))
+        return (starts, ends) if first else (ends, starts)
+
+    fitted, scored = halves(support, axis)
+    copies_of_fitted, _ = halves(changed, axis + 1)  # they have one axis more, that of the copies
+    (score,), maps = engine.inspect_stages(engine.fit(fitted, jax.random.key(0), copies_of_fitted), scored)
     return float(score), float(maps.max())
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import Float, PyTree, UInt8
 
 from fastrecon_jax.parts.engine import Recipe
 from fastrecon_jax.parts.limits import Limits
@@ -35,6 +35,8 @@ class Part(NamedTuple):
         recipe: encoder, method and sizes: all that decides scores beside the photographs.
         state: the method's state, a tree of arrays.
         stages: stages of the k good photographs, (k, h_i, w_i, c_i) each, so that more can be added; empty if left out.
+        pixels: what the encoder saw of them, (k, H, W, 3), 0 to 255, where the method asks for copies of them, which an
+            extension makes again; None otherwise, or if left out.
         good: the k photographs.
         limits: thresholds and calibration, from their held-out scores.
     """
@@ -43,5 +45,6 @@ class Part(NamedTuple):
     recipe: Recipe
     state: PyTree[np.ndarray]
     stages: tuple[Float[np.ndarray, "k _ _ _"], ...]
+    pixels: UInt8[np.ndarray, "k H W 3"] | None
     good: tuple[GoodPhoto, ...]
     limits: Limits

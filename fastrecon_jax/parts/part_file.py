@@ -13,7 +13,7 @@ import numpy as np
 import safetensors
 from jaxtyping import PyTree, Shaped
 
-from fastrecon_jax import files
+from fastrecon_jax import files, methods
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import part_settings
 from fastrecon_jax.parts.engine import Engine, Recipe
@@ -22,10 +22,10 @@ from fastrecon_jax.parts.part import GoodPhoto, Part
 from fastrecon_jax.parts.records import MalformedError, build
 from fastrecon_jax.version import __version__
 
-FORMAT = 3
+FORMAT = 4
 SUFFIX = ".safetensors"
-_KEY, _STATE, _STAGES = "fastrecon_jax", "state", "stages"
-_DTYPES = ("F32", "I32")
+_KEY, _STATE, _STAGES, _PIXELS = "fastrecon_jax", "state", "stages", "pixels"
+_DTYPES = ("F32", "I32", "U8")
 _SIZES = (32, 4096)
 
 
@@ -56,6 +56,8 @@ def save(part: Part, file: Path) -> None:
     """Write a part whole or not at all; a file that is there is replaced, or stays where InputError is raised."""
     versions = {"fastrecon_jax": __version__, "jax": jax.__version__, "numpy": np.__version__}
     arrays = dict(_named(part.state)) | {f"{_STAGES}.{i}": stage for i, stage in enumerate(part.stages)}
+    if part.pixels is not None:
+        arrays[_PIXELS] = part.pixels
     contents = {
         "format": FORMAT,
         "name": part.name,
@@ -134,10 +136,12 @@ def _array(file: Path, name: str, opened: Any) -> Shaped[np.ndarray, "..."]:
 
 def _part(file: Path, header: Header, engine: Engine, arrays: Mapping[str, np.ndarray]) -> Part:
     """Arrays in the places that the recipe and the number of photographs ask for, and nothing else."""
-    stages, state = _expected(engine, len(header.good))
+    stages, state, pixels = _expected(engine, len(header.good))
     structure = jax.tree.structure(state)
     expected = dict(_named(state))
-    kept = {f"{_STAGES}.{i}": stage for i, stage in enumerate(stages)}
+    kept: dict[str, Any] = {f"{_STAGES}.{i}": stage for i, stage in enumerate(stages)}
+    if engine.method.copies:
+        kept[_PIXELS] = pixels
     extendable = any(name in arrays for name in kept)
     wanted = expected | (kept if extendable else {})
     present, needed = (
@@ -150,18 +154,24 @@ def _part(file: Path, header: Header, engine: Engine, arrays: Mapping[str, np.nd
         name=header.name,
         recipe=engine.recipe,
         state=jax.tree.unflatten(structure, [arrays[name] for name in expected]),
-        stages=tuple(arrays[name] for name in kept) if extendable else (),
+        stages=tuple(arrays[name] for name in kept if name != _PIXELS) if extendable else (),
+        pixels=arrays.get(_PIXELS),
         good=header.good,
         limits=header.limits,
     )
 
 
-def _expected(engine: Engine, count: int) -> tuple[tuple[jax.ShapeDtypeStruct, ...], PyTree[jax.ShapeDtypeStruct]]:
-    """Shapes of the stages and of the state of so many photographs."""
+def _expected(
+    engine: Engine, count: int
+) -> tuple[tuple[jax.ShapeDtypeStruct, ...], PyTree[jax.ShapeDtypeStruct], jax.ShapeDtypeStruct]:
+    """Shapes of the stages, of the state and of the pixels of so many photographs."""
     size = engine.recipe.crop_size
     pixels = jax.ShapeDtypeStruct((count, size, size, 3), jnp.uint8)
     stages = jax.eval_shape(engine.encode, engine.encoder, pixels)
-    return stages, jax.eval_shape(engine.fit, stages, jax.eval_shape(lambda: jax.random.key(0)))
+    number = sum(methods.COPIES[kind] for kind in engine.method.copies)
+    changed = tuple(jax.ShapeDtypeStruct((count, number, *stage.shape[1:]), stage.dtype) for stage in stages if number)
+    state = jax.eval_shape(engine.fit, stages, jax.eval_shape(lambda: jax.random.key(0)), changed)
+    return stages, state, pixels
 
 
 def _named(state: PyTree) -> Iterator[tuple[str, Any]]:

@@ -24,6 +24,10 @@ _SHARED = {
     "neighbours": "neighbours",
 }
 _ZERO_WAS_DEFAULT = ("neighbours",)
+# Settings that later formats brought, and the values at which a method does what it did before: format, method, values.
+_BROUGHT: tuple[tuple[int, str, dict[str, Any]], ...] = (
+    (4, "fastrecon+", {"coreset_rows": 8192, "both_ways": False, "light": False, "turns": "never"}),
+)
 
 
 def read(method: str, value: Any, version: int) -> Any:
@@ -36,6 +40,11 @@ def read(method: str, value: Any, version: int) -> Any:
     kind = methods.registration(method).settings
     if version <= _SHARED_UNTIL:
         value = _own(kind, value)
+    for brought, name, before in _BROUGHT:
+        if version < brought and method == name and isinstance(value, Mapping):
+            # A share stood instead of the number of rows, and still does.
+            rows = {"coreset_rows"} if value.get("coreset_ratio") is not None else set()
+            value = {key: setting for key, setting in before.items() if key not in rows} | dict(value)
     return build(kind, value, _WHERE)
 
 

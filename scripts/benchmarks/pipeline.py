@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks import options, timing
 from fastrecon_jax import encoders, methods
+from fastrecon_jax.data import copies
 from fastrecon_jax.detector import Detector
 from fastrecon_jax.encoders.weights import RANDOM
 from fastrecon_jax.runtime import compiler
@@ -34,9 +35,13 @@ def parts(encoder: encoders.Encoder, method: methods.Method, batch: int) -> dict
     support = jax.device_put(np.random.default_rng(1).integers(0, 256, (_SHOTS, _SIDE, _SIDE, 3)).astype(np.uint8))
     detector, key = Detector(method, map_size=_SIDE), jax.random.key(0)
     encode = compiler.jit(lambda encoder, images: encoder(images))
-    of_support = encode(encoder, support)
-    fit = compiler.jit(lambda support, key: detector.fit(support, key)).lower(of_support, key).compile()
-    state = fit(of_support, key)
+    of_support, of_copies = encode(encoder, support), ()
+    if method.copies:
+        changed = np.stack([copies.make(image, method.copies) for image in np.asarray(support)])
+        flat = encode(encoder, jax.device_put(changed.reshape(-1, *support.shape[1:])))
+        of_copies = tuple(stage.reshape(*changed.shape[:2], *stage.shape[1:]) for stage in flat)
+    fit = compiler.jit(detector.fit).lower(of_support, key, of_copies).compile()
+    state = fit(of_support, key, of_copies)
     encode = encode.lower(encoder, images).compile()
     stages = encode(encoder, images)
     score = compiler.jit(detector.inspect).lower(state, stages).compile()
@@ -45,7 +50,7 @@ def parts(encoder: encoders.Encoder, method: methods.Method, batch: int) -> dict
         "encoder": lambda: jax.block_until_ready(encode(encoder, images)),
         "scoring": lambda: jax.block_until_ready(score(state, stages)),
         "both": lambda: jax.block_until_ready(both(encoder, state, images)),
-        "fit": lambda: jax.block_until_ready(fit(of_support, key)),
+        "fit": lambda: jax.block_until_ready(fit(of_support, key, of_copies)),
     }
 
 
