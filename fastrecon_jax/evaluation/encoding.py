@@ -56,7 +56,7 @@ def stream(
 def encode_copies(
     programs: Programs, chosen: Sequence[samples.Sample], config: EvalConfig, kind: str
 ) -> tuple[Float[np.ndarray, "n m _ _ _"], ...]:
-    """The stages of the m copies of one kind of each of n good images; they are made anew each time and never cached."""
+    """The stages of the m copies of one kind of each of n good images; they are made anew each time, never cached."""
     photos = (samples.load_image(sample, samples.read(sample), config.preprocessing).pixels for sample in chosen)
     changed = np.stack([copies.make(pixels, (kind,)) for pixels in photos])
     encode = functools.partial(programs.encode, programs.encoder)

@@ -175,7 +175,7 @@ def _level(stage: Float[Array, "k v h w c"], settings: Settings, positions: tupl
     good = whitening.apply(metric, stage[:, 0].reshape(-1, c))
     changed = whitening.apply(metric, stage[:, 1:].reshape(-1, c))
     bank = jnp.concatenate([good, changed])
-    m = rows(bank.shape[0], settings)
+    m = rows(good.shape[0], settings)
     if m < bank.shape[0]:
         # The greedy choice begins with the row farthest from the mean, whatever the order of the images.
         bank = bank[coreset.greedy_k_center(bank, m, coreset.total_distances(bank))]
@@ -226,21 +226,23 @@ def _turns_help(
 
 
 def rows(count: int, settings: Settings | None = None) -> int:
-    """How many support features of a stage are kept.
+    """How many support features of a stage are kept, of those of the images and of their copies.
 
     Args:
-        count: number of features in the pool, at least 1.
+        count: number of features of the images, without their copies, at least 1.
         settings: settings of the method; the default ones by default.
 
     Returns:
-        The number of features to keep, from 1 to `count`.
+        The number of features to keep, at least 1.
 
     Raises:
         ValueError: there are no rows.
     """
     settings = settings or Settings()
-    ratio = settings.coreset_ratio
-    return min(count, settings.coreset_rows) if ratio is None else coreset.size(count, ratio)
+    pool = count * (1 + sum(COPIES[kind] for kind in settings.copies))
+    if settings.coreset_ratio is None:
+        return min(pool, settings.coreset_rows)
+    return coreset.size(pool, settings.coreset_ratio)
 
 
 def score(state: State, features: Levels) -> Float[Array, "h w"]:
