@@ -245,23 +245,34 @@ def rows(count: int, settings: Settings | None = None) -> int:
     return coreset.size(pool, settings.coreset_ratio)
 
 
-def score(state: State, features: Levels) -> Float[Array, "h w"]:
-    """Patch scores of one query image: how far each of its features is from good ones, and what it lacks of them.
+class Directions(NamedTuple):
+    """The two parts of a score, as logarithms.
+
+    Attributes:
+        forward: how far each feature of the query is from good ones, (h, w).
+        backward: how far each feature of the nearest good image is from the query's, (H, W), coarser; None without
+            `both_ways`.
+    """
+
+    forward: Float[Array, "h w"]
+    backward: Float[Array, "H W"] | None
+
+
+def directions(state: State, features: Levels) -> Directions:
+    """How far each feature of one query image is from good ones, and what it lacks of a good image.
 
     With f_j the features of stage j in the coordinates of its metric, the distance forward is the geometric mean over
     the stages of the distance to the nearest row of the bank, s = (Π_j min_m ||f_j - m||)^(1/n). The scale of a stage's
-    features or metric multiplies all scores alike, so that the stages need no weights.
-
-    Backward it is the same with the roles exchanged: each feature of a good image to the nearest one of the query, for
-    the good image of which the query lacks the least. Over a good query both have maxima of about the same size, so the
-    larger of the two at each position is the score, the one backward less `MARGIN`.
+    features or metric multiplies all scores alike, so that the stages need no weights. Backward it is the same with
+    the roles exchanged: from each feature of a good image to the nearest one of the query, for the good image of which
+    the query lacks the least.
 
     Args:
         state: what `fit` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
 
     Returns:
-        Patch scores at the positions of the first stage, (h, w), without unit.
+        Logarithms of both, forward at the positions of the first stage.
     """
     height, width, _ = features[0].shape
     forward, backward = [], []
@@ -274,12 +285,32 @@ def score(state: State, features: Levels) -> Float[Array, "h w"]:
         if level.views is not None:
             backward.append(missing.log_distances(level.views, query))
     # The geometric mean is the exponential of the mean logarithm.
-    total = jnp.stack(forward).mean(axis=0)
-    if backward:
-        lacking = missing.of_likest(jnp.stack(backward).mean(axis=0)) - MARGIN
-        h, w = _coarser(features[-1].shape[:2])
-        total = jnp.maximum(total, resize_nearest(lacking.reshape(h, w, 1), height, width)[..., 0])
-    return jnp.exp(total)
+    near = jnp.stack(forward).mean(axis=0)
+    if not backward:
+        return Directions(near, None)
+    return Directions(
+        near, missing.of_likest(jnp.stack(backward).mean(axis=0)).reshape(_coarser(features[-1].shape[:2]))
+    )
+
+
+def score(state: State, features: Levels) -> Float[Array, "h w"]:
+    """Patch scores of one query image: the larger of the distances forward and backward, see `directions`.
+
+    On good images both have maxima of about the same size, whatever the part, the encoder and the number of shots: the
+    largest of all is a Hausdorff distance, and needs no weight. The distances backward count less by `MARGIN`.
+
+    Args:
+        state: what `fit` returned.
+        features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+
+    Returns:
+        Patch scores at the positions of the first stage, (h, w), without unit.
+    """
+    forward, backward = directions(state, features)
+    if backward is not None:
+        backward = resize_nearest(backward[..., None] - MARGIN, *forward.shape)[..., 0]
+        forward = jnp.maximum(forward, backward)
+    return jnp.exp(forward)
 
 
 def _squared(query: Float[Array, "n c"], level: Level) -> Float[Array, " n"]:
