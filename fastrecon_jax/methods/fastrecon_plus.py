@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from fastrecon_jax.command_line.fields import require, require_number, setting
-from fastrecon_jax.core import coreset, linalg, missing, neighbours, whitening
+from fastrecon_jax.core import coreset, held_out, linalg, missing, neighbours, whitening
 from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
 from fastrecon_jax.methods.registry import COPIES, Method, note, register
 
@@ -200,29 +200,18 @@ def _spread(k: int) -> Array:
 def _turns_help(
     stage: Float[Array, "k v h w c"], turned: Float[Array, "k t h w c"], settings: Settings
 ) -> Bool[Array, ""]:
-    """Whether a held-out good image is nearer to the other images and their turned copies than to those as they are.
+    """Whether held-out good images come nearer to the others by copies turned by quarters.
 
     Parts that lie in one direction gain nothing by turned copies, but lose what those explain wrongly. The coarsest
-    stage decides, which sees the part rather than its texture, by the median over an image's features of the logarithm
-    of the ratio, and by the mean of that over the images. With one image there is none to hold out: no turns.
+    stage decides, which sees the part rather than its texture.
     """
-    k, _, h, w, c = stage.shape
-    if k == 1:
-        return jnp.asarray(False)
     stage, turned = jax.lax.stop_gradient((stage, turned))
     metric = _metric(jnp.concatenate([stage, turned], axis=1), settings)
-    images = whitening.apply(metric, stage[:, 0].reshape(-1, c))  # (k h w, c)
-    more = whitening.apply(metric, turned.reshape(-1, c))  # (k t h w, c)
-    owner, owner_of_more = jnp.repeat(jnp.arange(k), h * w), jnp.repeat(jnp.arange(k), more.shape[0] // k)
-
-    def gain(i):
-        image = jax.lax.dynamic_slice_in_dim(images, i * h * w, h * w)
-        as_they_are = neighbours.nearest(image, images, allowed=owner != i).squared[:, 0]
-        with_turns = jnp.minimum(as_they_are, neighbours.nearest(image, more, allowed=owner_of_more != i).squared[:, 0])
-        before, after = (jnp.median(jnp.log(jnp.maximum(x, _FLOOR))) / 2 for x in (as_they_are, with_turns))
-        return before - after
-
-    return jax.lax.map(gain, jnp.arange(k)).mean() > HELP_OF_TURNS
+    images, copies = (
+        whitening.apply(metric, x.reshape(-1, x.shape[-1])).reshape(x.shape[0], -1, x.shape[-1])
+        for x in (stage[:, 0], turned)
+    )
+    return held_out.gain(images, copies) > HELP_OF_TURNS
 
 
 def rows(count: int, settings: Settings | None = None) -> int:
