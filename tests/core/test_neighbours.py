@@ -8,6 +8,7 @@ from tests import reference
 from tests.helpers import assert_close, correlated_features
 
 nearest = jax.jit(neighbours.nearest, static_argnames=("count", "block"))
+smallest = jax.jit(neighbours.smallest, static_argnames="block")
 
 
 def arrays(n, m, c, seed=0):
@@ -114,3 +115,61 @@ def test_memory_does_not_grow_with_the_bank():
         return jax.jit(neighbours.nearest).lower(rows, bank).compile().memory_analysis().temp_size_in_bytes
 
     assert temporary(100_000) < 1.1 * temporary(10_000) + 100_000 * 2  # the mask of allowed rows is one byte each
+
+
+@pytest.mark.parametrize("m", [1, 15, 16, 17, 32, 50])
+@pytest.mark.parametrize("block", [1, 7, 16, 1024])
+def test_the_smallest_distance_against_numpy_for_any_block(m, block):
+    """Banks smaller than a block, as large, larger, and of several whole blocks."""
+    queries, bank = arrays(9, m, 12, seed=m)
+    found = smallest(jnp.asarray(queries), jnp.asarray(bank), block=block)
+    assert_close(found, reference.distances(queries, bank).min(1) ** 2, 1e-5)
+
+
+def test_the_smallest_distance_is_rounded_as_said():
+    """Not below 0, and within 1e-6 of the squared distances from the bank's mean, however far the origin is."""
+    rng = np.random.default_rng(6)
+    bank = (100 + rng.standard_normal((300, 64))).astype(np.float32)
+    queries = np.concatenate([bank[:20], (100 + 3 * rng.standard_normal((20, 64))).astype(np.float32)])
+    found = np.asarray(smallest(jnp.asarray(queries), jnp.asarray(bank), block=64))
+    exact = reference.distances(queries, bank) ** 2
+    mean = bank.astype(np.float64).mean(0)
+    rounding = np.square(queries - mean).sum(1) + np.square(bank - mean).sum(1)[exact.argmin(1)]
+    assert (found >= 0).all()
+    assert (np.abs(found - exact.min(1)) <= 1e-6 * rounding).all()
+
+
+@pytest.mark.parametrize("block", [1, 7, 20, 1024])
+def test_the_gradient_of_the_smallest_distance_is_that_of_the_nearest(block):
+    queries, bank = (jnp.asarray(x) for x in arrays(8, 20, 5, seed=7))
+    weights = jnp.arange(1.0, 9.0)
+    actual = jax.grad(lambda x, y: (weights * smallest(x, y, block=block)).sum(), (0, 1))(queries, bank)
+    expected = jax.grad(lambda x, y: (weights * nearest(x, y).squared[:, 0]).sum(), (0, 1))(queries, bank)
+    for one, other in zip(actual, expected, strict=True):
+        assert_close(one, other, 1e-5)
+
+
+def test_the_smallest_distance_of_a_constant_bank_is_zero_with_finite_gradients():
+    ones = jnp.ones((5, 3))
+    assert not smallest(ones[:2], ones, block=2).any()
+    assert all(np.isfinite(x).all() for x in jax.grad(lambda x, y: smallest(x, y).sum(), (0, 1))(ones[:2], ones))
+
+
+def test_smallest_distances_in_batches_equal_a_loop():
+    rng = np.random.default_rng(8)
+    queries, banks = correlated_features(rng, 4, 6, 8), correlated_features(rng, 2, 30, 8)
+    one = lambda bank, rows: neighbours.smallest(rows, bank, block=8)  # noqa: E731
+    together = jax.jit(jax.vmap(jax.vmap(one, (None, 0)), (0, None)))(banks, queries)
+    for d in range(2):
+        for q in range(4):
+            assert_close(together[d, q], reference.distances(queries[q], banks[d]).min(1) ** 2, 1e-5)
+
+
+def test_the_smallest_distance_keeps_one_block_of_distances():
+    def temporary(m, n):
+        rows, bank = jax.ShapeDtypeStruct((n, 16), jnp.float32), jax.ShapeDtypeStruct((m, 16), jnp.float32)
+        return jax.jit(neighbours.smallest).lower(rows, bank).compile().memory_analysis().temp_size_in_bytes
+
+    # Of the bank there are two copies and the lengths of the rows, whatever the number of queries.
+    for n in (64, 640):
+        assert temporary(100_000, n) < temporary(10_000, n) + 90_000 * 4 * (2 * 16 + 2)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from fastrecon_jax import methods
+from fastrecon_jax.data import copies, synthetic
+
+
+def photo(seed=0, side=24):
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("kind", methods.COPIES)
+def test_as_many_as_methods_are_told(kind):
+    made = copies.make(photo(side=64), (kind,))
+    assert (made.shape, made.dtype) == ((methods.COPIES[kind], 64, 64, 3), np.uint8)
+
+
+def test_light_is_darker_and_lighter_and_stays_in_range():
+    pixels = np.full((4, 4, 3), 100, np.uint8)
+    pixels[0], pixels[1] = 250, 0
+    darker, lighter = copies.make(pixels, ("light",))
+    for made, factor in ((darker, 1 - copies.LIGHT), (lighter, 1 + copies.LIGHT)):
+        assert (made[2:] == round(100 * factor)).all()
+        assert (made[0] == min(round(250 * factor), 255)).all()
+        assert not made[1].any()
+    assert (darker[0] < pixels[0]).all() and (lighter[0] == 255).all()
+
+
+def test_values_are_rounded_not_cut():
+    pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    for made, factor in zip(copies.make(pixels, ("light",)), (1 - copies.LIGHT, 1 + copies.LIGHT), strict=True):
+        exact = np.minimum(pixels * np.float64(factor), 255)
+        assert np.abs(made - exact).max() <= 0.5 + 1e-4
+
+
+def test_turns_are_by_90_180_and_270_degrees():
+    pixels = photo()
+    once, twice, thrice = copies.make(pixels, ("turns",))
+    np.testing.assert_array_equal(once, pixels.transpose(1, 0, 2)[::-1])  # against the clock: the top goes to the left
+    np.testing.assert_array_equal(twice, pixels[::-1, ::-1])
+    np.testing.assert_array_equal(thrice, pixels.transpose(1, 0, 2)[:, ::-1])
+
+
+def test_kinds_follow_each_other():
+    pixels = photo(side=64)
+    kinds = ("turns", "defective", "light")
+    expected = np.concatenate([copies.make(pixels, (kind,)) for kind in kinds])
+    np.testing.assert_array_equal(copies.make(pixels, kinds), expected)
+    np.testing.assert_array_equal(expected[3:7], synthetic.defective_copies(pixels))
+
+
+def test_the_same_photograph_has_the_same_copies_and_stays_as_it_is():
+    pixels, kinds = photo(3, side=64), tuple(methods.COPIES)
+    first = copies.make(pixels, kinds)
+    np.testing.assert_array_equal(pixels, photo(3, side=64))
+    np.testing.assert_array_equal(copies.make(pixels, kinds), first)
