@@ -283,10 +283,10 @@ def directions(state: State, features: Levels) -> Directions:
 
 
 def score(state: State, features: Levels) -> Float[Array, "h w"]:
-    """Patch scores of one query image: the larger of the distances forward and backward, see `directions`.
+    """Patch scores of one query image: distances forward, and those backward that exceed them all, see `directions`.
 
-    On good images both have maxima of about the same size, whatever the part, the encoder and the number of shots: the
-    largest of all is a Hausdorff distance, and needs no weight. The distances backward count less by `MARGIN`.
+    Their maximum is that of both, a Hausdorff distance. It needs no weight: on good images both directions have maxima
+    of about the same size, whatever the part, the encoder and the number of shots. Backward counts less by `MARGIN`.
 
     Args:
         state: what `fit` returned.
@@ -298,7 +298,8 @@ def score(state: State, features: Levels) -> Float[Array, "h w"]:
     forward, backward = directions(state, features)
     if backward is not None:
         backward = resize_nearest(backward[..., None] - MARGIN, *forward.shape)[..., 0]
-        forward = jnp.maximum(forward, backward)
+        # A good image may lie a little differently, so small distances backward have no place in the map of the query.
+        forward = jnp.where(backward > forward.max(), backward, forward)
     return jnp.exp(forward)
 
 
