@@ -17,12 +17,12 @@ class Whitening(NamedTuple):
     Attributes:
         radius: length around which features stop counting by their length, see `soften`.
         mean: mean of the softened features, (c,).
-        matrix: A, (c, c), with A Aᵀ = t (C + t I)⁻¹.
+        matrix: A, (c, c), with A Aᵀ = t (C + t I)⁻¹; (c, r) where distances are taken in r directions alone.
     """
 
     radius: Float[Array, ""]
     mean: Float[Array, " c"]
-    matrix: Float[Array, "c c"]
+    matrix: Float[Array, "c r"]
 
 
 def soften(rows: Float[Array, "*n c"], radius: Float[Array, ""]) -> Float[Array, "*n c"]:
@@ -78,7 +78,7 @@ def fit(rows: Float[Array, "n c"], *, soft_length: float, soft_spectrum: float) 
     return Whitening(radius, mean, jnp.sqrt(noise) * inverse.T)
 
 
-def apply(whitening: Whitening, rows: Float[Array, "n c"]) -> Float[Array, "n c"]:
+def apply(whitening: Whitening, rows: Float[Array, "n c"]) -> Float[Array, "n r"]:
     """Features in coordinates in which Euclidean distances are distances of the metric.
 
     Args:
@@ -86,7 +86,7 @@ def apply(whitening: Whitening, rows: Float[Array, "n c"]) -> Float[Array, "n c"
         rows: features as the encoder gives them, not softened, (n, c).
 
     Returns:
-        Transformed features, (n, c), without unit.
+        Transformed features, (n, r), without unit.
     """
     # (f - mean)ᵀ A: the mean cancels in every distance, and keeps the numbers near zero.
     return linalg.matmul(soften(rows, whitening.radius) - whitening.mean[None], whitening.matrix)

@@ -16,7 +16,7 @@ from fastrecon_jax.methods.registry import COPIES, Method, note, register
 
 STRIDES = (4, 8, 16)  # strides of the encoder stages used by default, in pixels
 ROWS = 784  # rows kept of each stage: as many as one image of 224 pixels has positions at stride 8
-COORDINATES = 128  # where features have more channels, the nearest row is chosen in this many coordinates
+COORDINATES = 128  # directions in which distances are taken, and in which the nearest row is chosen if all count
 VIEWS = 8  # most support images whose features are looked for in the query
 MARGIN = 0.03  # by how much, as a logarithm, a distance backward must exceed the rest to count
 HELP_OF_TURNS = 0.05  # turned copies stay where held-out images come this much nearer by them, as a logarithm
@@ -49,6 +49,9 @@ class Settings:
     coreset_ratio: float | None = setting(
         None, "share of the support features to keep of each stage instead, above 0 and at most 1"
     )
+    coordinates: int = setting(
+        COORDINATES, "leading directions of good features in which distances are taken, at least 1; 0 for all"
+    )
     both_ways: bool = setting(True, "also look for the features of the good images in the query: for what is missing")
     light: bool = setting(True, "fit on darker and lighter copies of the good images, too")
     turns: str = setting(
@@ -63,6 +66,7 @@ class Settings:
         require_number(self, "soft_spectrum", above=0, at_most=_MOST)
         require_number(self, "coreset_rows", at_least=1)
         require_number(self, "coreset_ratio", above=0, at_most=1, also=(None,))
+        require_number(self, "coordinates", at_least=0)
         alone = self.coreset_ratio is None or self.coreset_rows == ROWS
         require(self, "coreset_rows", alone, "--coreset_ratio stands instead of it")
         require(self, "turns", self.turns in TURNS, f"it must be one of {', '.join(TURNS)}")
@@ -79,7 +83,7 @@ class Level(NamedTuple):
     Attributes:
         metric: soft metric of the stage's features.
         bank: support features in the coordinates of the metric, (m, c).
-        short: the bank in fewer coordinates, for a faster search; None where there are at most `COORDINATES` channels.
+        short: the bank in `COORDINATES` directions, for a faster search where more of them count; None otherwise.
         views: features of the support images at every other position of the coarsest stage, in the coordinates of the
             metric, (k, n, c), k at most `VIEWS`; None without `both_ways`.
     """
@@ -171,6 +175,8 @@ def fit(
 def _level(stage: Float[Array, "k v h w c"], settings: Settings, positions: tuple[int, int]) -> Level:
     k, _, h, w, c = stage.shape
     metric = _metric(stage, settings)
+    if 0 < settings.coordinates < c:
+        metric = _leading(metric, stage, settings.coordinates)
     # The bank is stored in the metric's coordinates, where distances are Euclidean. The images as they are come first.
     good = whitening.apply(metric, stage[:, 0].reshape(-1, c))
     changed = whitening.apply(metric, stage[:, 1:].reshape(-1, c))
@@ -179,12 +185,23 @@ def _level(stage: Float[Array, "k v h w c"], settings: Settings, positions: tupl
     if m < bank.shape[0]:
         # The greedy choice begins with the row farthest from the mean, whatever the order of the images.
         bank = bank[coreset.greedy_k_center(bank, m, coreset.total_distances(bank))]
-    short = neighbours.shorten(bank, COORDINATES) if bank.shape[1] > COORDINATES else None
+    short = neighbours.shorten(bank, COORDINATES) if bank.shape[1] > max(COORDINATES, settings.coordinates) else None
     views = None
     if settings.both_ways:
-        chosen = good.reshape(k, h, w, c)[_spread(k)]
+        chosen = good.reshape(k, h, w, -1)[_spread(k)]
         views = jax.vmap(lambda image: missing.spread(image, *positions))(chosen)
     return Level(metric, bank, short, views)
+
+
+def _leading(metric: whitening.Whitening, stage: Float[Array, "k v h w c"], count: int) -> whitening.Whitening:
+    """The metric in the leading directions of good features alone.
+
+    Wide stages have hundreds of directions in which good features hardly differ. Each adds noise to a distance, which
+    hides what a query lacks.
+    """
+    pool = whitening.apply(metric, stage.reshape(-1, stage.shape[-1]))
+    directions = linalg.leading_directions(jax.lax.stop_gradient(pool), count)  # (c, r)
+    return metric._replace(matrix=linalg.matmul(metric.matrix, directions))
 
 
 def _metric(stage: Float[Array, "k v h w c"], settings: Settings) -> whitening.Whitening:
@@ -332,6 +349,7 @@ def method(settings: Settings, *, map_size: int) -> Method:
             f"length {length:g}",
             f"spectrum {spectrum:g}",
             f"coreset {ratio:g}" if ratio else f"{settings.coreset_rows} rows",
+            "" if settings.coordinates == COORDINATES else f"{settings.coordinates or 'all'} coordinates",
             "" if settings.both_ways else "one way",
             "" if settings.light else "without light",
             "" if settings.turns == "auto" else "without turns",
