@@ -35,8 +35,8 @@ class Method(NamedTuple):
             with leading axes (k, n).
         score: function (state, features of one image) -> patch scores, (h, w), at least 0; higher is more anomalous.
         image_score: function (state, features, patch scores) -> image score; None for the largest patch score.
-        rows: function (number of rows in the support pool) -> number of rows that the state keeps, None if it keeps
-            none.
+        rows: function (number of rows in the support pool, without copies) -> number of rows that the state keeps, None
+            if it keeps none.
         note: the settings in a few words, for tables and logs.
         strides: strides of the encoder stages that the method works on, in pixels, unless the user names stages.
         copies: kinds of changed copies of each support image that `fit` gets beside it, of `COPIES`: `light`, darker
@@ -199,12 +199,20 @@ def with_copies(method: Method, kinds: Sequence[str]) -> Method:
     if not kinds:
         return method
 
-    def fit(features: Features, key: PRNGKeyArray, copies: Features) -> Any:
+    def fit(
+        features: PyTree[Float[Array, "k _ _ _"]], key: PRNGKeyArray, copies: PyTree[Float[Array, "k n _ _ _"]]
+    ) -> Any:
         # (k, n, h, w, c) copies behind the (k, h, w, c) images: coresets begin with an image as it is.
         pool = jax.tree.map(lambda x, more: jnp.concatenate([x, more.reshape(-1, *x.shape[1:])]), features, copies)
         return method.fit(pool, key)
 
-    return method._replace(fit=fit, copies=tuple(kinds), note=note(method.note, f"copies {'+'.join(kinds)}"))
+    images = 1 + sum(COPIES[kind] for kind in kinds)
+    return method._replace(
+        fit=fit,
+        rows=lambda pool: method.rows(images * pool),
+        copies=tuple(kinds),
+        note=note(method.note, f"copies {'+'.join(kinds)}"),
+    )
 
 
 def note(*parts: str) -> str:

@@ -26,7 +26,7 @@ _SHARED = {
 _ZERO_WAS_DEFAULT = ("neighbours",)
 # Settings that later formats brought, and the values at which a method does what it did before: format, method, values.
 _BROUGHT: tuple[tuple[int, str, dict[str, Any]], ...] = (
-    (4, "fastrecon+", {"coreset_rows": 8192, "both_ways": False, "light": False, "turns": "never"}),
+    (4, "fastrecon+", {"coreset_rows": 8192, "coordinates": 0, "both_ways": False, "light": False, "turns": "never"}),
 )
 
 
@@ -38,13 +38,19 @@ def read(method: str, value: Any, version: int) -> Any:
         MalformedError: a setting is missing, unknown or of another type.
     """
     kind = methods.registration(method).settings
+    later = {
+        key: setting
+        for brought, name, before in _BROUGHT
+        if version < brought and method == name
+        for key, setting in before.items()
+    }
     if version <= _SHARED_UNTIL:
-        value = _own(kind, value)
-    for brought, name, before in _BROUGHT:
-        if version < brought and method == name and isinstance(value, Mapping):
-            # A share stood instead of the number of rows, and still does.
-            rows = {"coreset_rows"} if value.get("coreset_ratio") is not None else set()
-            value = {key: setting for key, setting in before.items() if key not in rows} | dict(value)
+        # A later setting may have the name of one that other methods had.
+        value = {key: setting for key, setting in _own(kind, value).items() if key not in later}
+    if later and isinstance(value, Mapping):
+        # A share stood instead of the number of rows, and still does.
+        rows = {"coreset_rows"} if value.get("coreset_ratio") is not None else set()
+        value = {key: setting for key, setting in later.items() if key not in rows} | dict(value)
     return build(kind, value, _WHERE)
 
 
