@@ -125,12 +125,16 @@ def pca_residual(rows, queries, explained):
     return np.square((queries - mean) - (queries - mean) @ V @ V.T).sum(1), count
 
 
-def soft_squared_distances(queries, bank, pool, *, soft_length, soft_spectrum):
-    """Squared distances in the metric of a pool, by its eigenvectors; (n, m)."""
-    queries, bank, pool = (x.astype(np.float64) for x in (queries, bank, pool))
+def soft_coordinates(rows, pool, *, soft_length, soft_spectrum):
+    """Rows in coordinates in which the metric of a pool is Euclidean, by its eigenvectors; (n, c)."""
+    rows, pool = (x.astype(np.float64) for x in (rows, pool))
     radius = soft_length * np.sqrt(np.square(pool).sum(1).mean())
-    queries, bank, pool = (x / np.sqrt(np.square(x).sum(1, keepdims=True) + radius**2) for x in (queries, bank, pool))
+    rows, pool = (x / np.sqrt(np.square(x).sum(1, keepdims=True) + radius**2) for x in (rows, pool))
     values, vectors = np.linalg.eigh(np.cov(pool.T, bias=True))
     noise = soft_spectrum * values.mean() + 1e-6
-    along = (queries[:, None] - bank[None]) @ vectors
-    return (noise / (values + noise) * along**2).sum(-1)
+    return (rows - pool.mean(0)) @ vectors * np.sqrt(noise / (values + noise))
+
+
+def soft_squared_distances(queries, bank, pool, **settings):
+    """Squared distances in the metric of a pool; (n, m)."""
+    return distances(*(soft_coordinates(rows, pool, **settings) for rows in (queries, bank))) ** 2

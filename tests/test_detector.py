@@ -11,7 +11,7 @@ from fastrecon_jax.core import features, scoring
 from fastrecon_jax.data import images
 from fastrecon_jax.detector import Detector
 from fastrecon_jax.evaluation import programs as compiled
-from tests.helpers import assert_close
+from tests.helpers import assert_close, encoded_copies
 
 ENCODER = encoders.create("resnet18", weights="random")
 METHOD = methods.create("fastrecon", {"coreset_ratio": 0.1})
@@ -28,6 +28,16 @@ def pictures(seed, *shape):
 
 def encode(programs, images):
     return programs.encode(programs.encoder, images)
+
+
+def in_draws(stages, draws):
+    return tuple(stage.reshape(draws, -1, *stage.shape[1:]) for stage in stages)
+
+
+def copies_in_draws(programs, images, method, draws):
+    """The argument behind the keys of a method that asks for copies."""
+    copies = encoded_copies(lambda changed: encode(programs, changed), images, method)
+    return (in_draws(copies, draws),) if copies else ()
 
 
 def test_scores_equal_the_parts_put_together_by_hand(programs):
@@ -108,12 +118,31 @@ def test_the_image_score_is_the_methods_own_unless_another_is_asked_for(programs
     assert_close(largest.score(states, queries).image, scores.patches.max((2, 3)))
 
 
+def test_copies_reach_a_method_that_asks_for_them_and_no_other():
+    """(k, n) in front, in the features of the method."""
+    seen = []
+
+    def fit(features, key, *copies):
+        seen.append((features.shape, [x.shape for x in copies]))
+        return METHOD.fit(features, key)
+
+    stages = [jnp.ones((2, *shape)) for shape in ((4, 4, 3), (2, 2, 5))]
+    changed = [jnp.ones((2, 3, *shape)) for shape in ((4, 4, 3), (2, 2, 5))]
+    for asked, given, expected in (
+        ((), (), []),
+        ((), tuple(changed), []),
+        (("turns",), tuple(changed), [(2, 3, 4, 4, 8)]),
+    ):
+        Detector(METHOD._replace(fit=fit, copies=asked), 64).fit(tuple(stages), jax.random.key(0), given)
+        assert seen.pop() == ((2, 4, 4, 8), expected)
+
+
 @pytest.mark.parametrize("name", methods.names())
 def test_every_method_runs_on_the_stages_of_an_encoder(programs, name):
     (whole,) = compiled.create(ENCODER, [methods.create(name)], map_size=64).methods
-    states = whole.fit(
-        tuple(s.reshape(2, 2, *s.shape[1:]) for s in encode(programs, pictures(0, 4))), detector.keys([0, 1])
-    )
+    support = pictures(0, 4)
+    supports = in_draws(encode(programs, support), 2)
+    states = whole.fit(supports, detector.keys([0, 1]), *copies_in_draws(programs, support, whole.method, 2))
     scores = whole.score(states, encode(programs, pictures(1, 3)))
     assert scores.patches.shape == (2, 3, 8, 8)
     assert scores.image.shape == (2, 3)
@@ -134,9 +163,10 @@ def preprocessed(photos):
 def test_an_inspection_of_photographs_is_that_of_pillow_and_the_programs(name, kind):
     method = methods.create(name, map_size=64)
     programs = compiled.create(ENCODER, [method], image_score=kind, map_size=64, sigma=3.0)
-    support, queries = (encode(programs, preprocessed(photographs(seed, count))) for seed, count in ((0, 2), (1, 3)))
-    states = programs.methods[0].fit(tuple(stage[None] for stage in support), detector.keys([0]))
-    expected = programs.methods[0].score(states, queries)
+    support, queries = (preprocessed(photographs(seed, count)) for seed, count in ((0, 2), (1, 3)))
+    copies = copies_in_draws(programs, support, method, 1)
+    states = programs.methods[0].fit(in_draws(encode(programs, support), 1), detector.keys([0]), *copies)
+    expected = programs.methods[0].score(states, encode(programs, queries))
 
     pure, state = Detector(method, 64, kind, 3.0), jax.tree.map(lambda x: x[0], states)
 

@@ -190,6 +190,33 @@ def test_lam_and_coreset_are_chosen_for_each_draw(parts):
     assert [row["image_auroc"] for row in cached] == [row["image_auroc"] for row in rows]
 
 
+def test_copies_are_for_every_method_that_asks_for_none_itself(parts):
+    settings = {"method": ("nearest", "fastrecon+"), "category": ("bolt",), "shots": (1, 2), "seeds": (0, 1)}
+    plain = run(parts, **settings)["rows"]
+    more = run(parts, **settings, copies=("light", "turns"), output_dir=str(parts / "copies"))["rows"]
+    for with_copies, without in zip(more, plain, strict=True):
+        same = without_times([with_copies])[0] == pytest.approx(without_times([without])[0], abs=1e-4)
+        assert same == (without["method"] == "fastrecon+")
+        if without["method"] == "nearest":
+            assert (
+                with_copies["coreset_rows"]
+                == (1 + sum(methods.COPIES[k] for k in ("light", "turns"))) * (without["coreset_rows"])
+            )
+    # The order of the draws and what stands beside them changes nothing, and neither does a cache.
+    cache = {"feature_cache": str(parts / "cache")}
+    alone = settings | {"method": ("nearest",), "shots": (2,), "seeds": (1,), "copies": ("light", "turns")}
+    wanted = [row for row in more if (row["method"], row["shots"], row["seed"]) == ("nearest", 2, 1)]
+    for directory in ("first", "second"):
+        again = run(parts, **alone, **cache, output_dir=str(parts / directory))["rows"]
+        assert without_times(again)[0] == pytest.approx(without_times(wanted)[0], abs=1e-4)
+
+
+def test_a_directory_without_copies_is_refused_with_them(parts):
+    run(parts)
+    with pytest.raises(ValueError, match="of other settings, choose another: copies was"):
+        run(parts, copies=("light",))
+
+
 def test_all_methods_have_a_name(parts):
     assert {row["method"] for row in run(parts, method=("all",), category=("bolt",))["rows"]} == set(methods.names())
 
@@ -251,6 +278,14 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--method=padim --lam=0", "--lam=0.0 is not allowed: it is a setting of fastrecon, not of padim"),
         ("--category=bolt,all", "--category=bolt,all is not allowed: all stands alone"),
         ("--support=first --seeds=1", "--seeds=1 is not allowed: seeds belong to --support=random"),
+        ("--copies=defective", "--copies=defective is not allowed: each must be one of light, turns"),
+        ("--copies=light,light", "--copies=light,light is not allowed: each must be one of light, turns"),
+        ("--method=fastrecon+ --coreset_rows=0", "--coreset_rows=0 is not allowed: it must be a number at least 1"),
+        ("--method=fastrecon+ --turns=always", "--turns=always is not allowed: it must be one of auto, never"),
+        (
+            "--method=nearest --light=false",
+            "--light=False is not allowed: it is a setting of fastrecon+, not of nearest",
+        ),
         ("--method=subspace --explained_variance=2", "--explained_variance=2.0 is not allowed"),
         ("--padim_channels=-1", "--padim_channels=-1 is not allowed"),
         ("--lam=-1", "--lam=-1.0 is not allowed"),

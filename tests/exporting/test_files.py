@@ -19,7 +19,7 @@ from fastrecon_jax.detector import Detector
 from fastrecon_jax.errors import InputError
 from tests.encoders import tiny_transformer
 from tests.exporting import small_encoder
-from tests.helpers import assert_close
+from tests.helpers import assert_close, encoded_copies
 
 NEEDED = {"stablehlo": ("flatbuffers",), "onnx": ("jax2onnx", "onnx", "onnxruntime")}
 IMAGE, CROP = 72, 64
@@ -58,12 +58,9 @@ def part(encoder_name, variant):
     encoder = encoders.create(encoder_name, stages=stages, weights="random")
     support = jnp.asarray(photographs(0, SUPPORT.get(variant, 5)))
 
-    @jax.jit
-    def fit(encoder, photographs):
-        images = resample.resize_and_crop(photographs, image_size=IMAGE, crop_size=crop)
-        return detector.fit(encoder(images), jax.random.key(0))
-
-    state = fit(encoder, support)
+    images = resample.resize_and_crop(support, image_size=IMAGE, crop_size=crop)
+    encode = jax.jit(encoder)
+    state = jax.jit(detector.fit)(encode(images), jax.random.key(0), encoded_copies(encode, images, detector.method))
     inspect = jax.jit(functools.partial(detector.inspect_photographs, image_size=IMAGE))
     return encoder, detector, state, lambda images: tuple(inspect(encoder, state, jnp.asarray(images)))
 

@@ -16,10 +16,12 @@ VARIANTS = {
         {"approximate": False, "reweighting": 9, "neighbours": 3, "coreset_ratio": 0.2},
     ),
     "fastrecon+, coreset": ("fastrecon+", {"coreset_ratio": 0.2}),
+    "fastrecon+, one way": ("fastrecon+", {"both_ways": False, "light": False, "turns": "never"}),
 }
 METHODS = {name: methods.create(name) for name in methods.names()} | {
     name: methods.create(*arguments) for name, arguments in VARIANTS.items()
 }
+METHODS["nearest, copies"] = methods.with_copies(METHODS["nearest"], ("light", "turns"))
 
 
 @pytest.mark.parametrize("check", testing.METHOD_CHECKS, ids=lambda check: check.__name__)

@@ -3,9 +3,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fastrecon_jax import methods
+from fastrecon_jax.core import linalg, whitening
+from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import fastrecon_plus as plus
 from tests import reference
 from tests.helpers import assert_close, correlated_features
+
+ALL = plus.Settings()
+PLAIN = plus.Settings(light=False, turns="never")
+ONE_WAY = plus.Settings(light=False, turns="never", both_ways=False, coreset_rows=8192, coordinates=0)
+LIGHT, TURNS = methods.COPIES["light"], methods.COPIES["turns"]
 
 
 def stages(seed, *leading, sides=(8, 4, 2), channels=(5, 6, 7)):
@@ -19,16 +27,121 @@ def embed(stages):
     return jax.vmap(plus.embed)(stages)
 
 
-def test_scores_are_the_formula():
-    support, query = stages(0, 3), stages(1)
-    patches = plus.score(plus.fit(embed(support)), plus.embed(query))
-    expected = np.zeros((4, 4))
-    for known, one in zip(embed(support), plus.embed(query), strict=True):
-        pool, rows = (np.asarray(x).reshape(-1, x.shape[-1]) for x in (known, one))
-        squared = reference.soft_squared_distances(rows, pool, pool, soft_length=0.7, soft_spectrum=1.0).min(1)
-        side = one.shape[0]
-        expected += np.log(squared).reshape(side, side).repeat(4 // side, 0).repeat(4 // side, 1) / 2 / 3
-    assert_close(patches, np.exp(expected), 1e-4)
+def embed_copies(stages):
+    return jax.vmap(jax.vmap(plus.embed))(stages)
+
+
+def copies_of(settings):
+    return sum(methods.COPIES[kind] for kind in settings.copies)
+
+
+def by_definition(support, copies, query, settings, *, turned):
+    """Patch scores in float64, from features, by the equations in the docstrings; `turned` copies are kept or not."""
+    soft = {"soft_length": settings.soft_length, "soft_spectrum": settings.soft_spectrum}
+    forward, backward = [], []
+    (height, width), coarsest = query[0].shape[:2], query[-1].shape[:2]
+    lit = LIGHT if settings.light else 0
+    for j, known in enumerate(support):
+        (k, h, w, c), one = known.shape, query[j]
+        changed = copies[j][:, : lit + turned * TURNS].reshape(-1, c) if copies else np.zeros((0, c))
+        pool = np.concatenate([np.asarray(known).reshape(-1, c), changed])
+        rows, own = (reference.soft_coordinates(np.asarray(x).reshape(-1, c), pool, **soft) for x in (pool, one))
+        if 0 < settings.coordinates < c:
+            found = leading(pool, settings.coordinates, soft)
+            rows, own = rows @ found, own @ found
+        bank = rows
+        m = min(len(rows), settings.coreset_rows)
+        if settings.coreset_ratio is not None:
+            m = int(settings.coreset_ratio * len(rows))
+        if m < len(rows):
+            from_mean = np.linalg.norm(rows - rows.mean(0), axis=1)
+            bank = rows[reference.greedy_k_center_from(rows, m, from_mean + 1e9)]
+        near = np.log(reference.distances(own, bank).min(1)).reshape(*one.shape[:2], 1)
+        forward.append(resized(near, height, width)[..., 0])
+        if settings.both_ways:
+            # The middles of each second position of the coarsest stage, in every stage.
+            at_rows, at_columns = (
+                np.floor((np.arange(n // 2) + 0.5) * size / (n // 2)).astype(int)
+                for n, size in zip(coarsest, (h, w), strict=True)
+            )
+            images = rows[: k * h * w].reshape(k, h, w, -1)[:, at_rows][:, :, at_columns].reshape(k, -1, rows.shape[1])
+            backward.append([np.log(reference.distances(image, own).min(1)) for image in images])
+    total = np.mean(forward, axis=0)
+    if settings.both_ways:
+        lacking = np.mean(backward, axis=0)  # (k, n)
+        likest = lacking[lacking.max(1).argmin()] - plus.MARGIN
+        likest = likest.reshape(coarsest[0] // 2, coarsest[1] // 2, 1)
+        likest = resized(likest, height, width)[..., 0]
+        total = np.where(likest > total.max(), likest, total)
+    return np.exp(total)
+
+
+def leading(pool, count, soft):
+    """The directions that the power iteration finds, which is only nearly the best, in the reference's coordinates."""
+    metric = whitening.fit(jnp.asarray(pool, jnp.float32), **soft)
+    probe = np.random.default_rng(0).standard_normal((3 * pool.shape[1], pool.shape[1])).astype(np.float32)
+    ours, known = reference.soft_coordinates(probe, pool, **soft), whitening.apply(metric, jnp.asarray(probe))
+    turn = np.linalg.lstsq(ours, np.asarray(known, np.float64))[0]
+    directions = linalg.leading_directions(whitening.apply(metric, jnp.asarray(pool, jnp.float32)), count)
+    return turn @ np.asarray(directions, np.float64)
+
+
+def resized(field, height, width):
+    """Nearest neighbour: output i reads input floor(i h / H)."""
+    h, w = field.shape[:2]
+    return field[np.arange(height) * h // height][:, np.arange(width) * w // width]
+
+
+SETTINGS = {
+    "one way, the plain formula": ONE_WAY,
+    "both ways": PLAIN,
+    "few rows": plus.Settings(light=False, turns="never", coreset_rows=9),
+    "a share": plus.Settings(light=False, turns="never", coreset_ratio=0.4),
+    "few coordinates": plus.Settings(light=False, turns="never", coordinates=3),
+    "light": plus.Settings(turns="never"),
+    "turns": plus.Settings(light=False),
+    "all": ALL,
+    "all, few rows and coordinates": plus.Settings(coreset_rows=20, coordinates=4, soft_length=0.3, soft_spectrum=3.0),
+}
+
+
+def first_half_twice(support, seed):
+    """A query that lacks the right half of the first image: its left half twice, a little changed."""
+    rng = np.random.default_rng(seed)
+    halves = (stage[0][:, : stage.shape[2] // 2] for stage in support)
+    changed = (jnp.concatenate([half, half], axis=1) for half in halves)
+    return tuple(x + jnp.asarray(0.2 * rng.random(x.shape), jnp.float32) for x in changed)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_scores_are_the_formula(name, kept, monkeypatch):
+    """With all copies; whether the turned ones stay is set here, and has tests of its own."""
+    settings = SETTINGS[name]
+    monkeypatch.setattr(plus, "HELP_OF_TURNS", -1.0 if kept else 1e9)
+    count, sides = copies_of(settings), (16, 8, 4)
+    support = stages(0, 3, sides=sides)
+    copies = embed_copies(stages(2, 3, count, sides=sides)) if count else ()
+    state, turned = plus.fit(embed(support), None, copies, settings=settings), kept and settings.turns != "never"
+    for query in (stages(1, sides=sides), first_half_twice(support, 3)):
+        expected = by_definition(embed(support), copies, plus.embed(query), settings, turned=turned)
+        assert_close(plus.score(state, plus.embed(query)), expected, 1e-4)
+
+
+def test_the_score_is_forward_but_for_what_exceeds_it_all_backward():
+    support = stages(0, 3, sides=(16, 8, 4))
+    state, one_way = (plus.fit(embed(support), settings=settings) for settings in (PLAIN, ONE_WAY))
+    for query, expected in ((stages(1, sides=(16, 8, 4)), False), (first_half_twice(support, 3), True)):
+        forward, backward = plus.directions(state, plus.embed(query))
+        assert (forward.shape, backward.shape) == ((8, 8), (2, 2))
+        lacking = np.asarray(backward - plus.MARGIN).repeat(4, 0).repeat(4, 1)
+        more = lacking > forward.max()
+        assert more.any() == expected and not more.all()
+        assert_close(plus.score(state, plus.embed(query)), np.exp(np.where(more, lacking, forward)))
+        alone = plus.directions(one_way, plus.embed(query))
+        assert alone.backward is None
+        assert_close(plus.score(one_way, plus.embed(query)), np.exp(alone.forward))
+        assert_close(alone.forward, forward)
 
 
 def test_the_finest_of_three_stages_is_averaged_to_the_second_and_the_last_stays():
@@ -66,10 +179,26 @@ def test_a_known_image_scores_nothing_and_a_changed_patch_the_most():
     assert np.unravel_index(patches.argmax(), patches.shape)[1] <= 1
 
 
-def test_long_features_are_searched_for_in_few_coordinates():
+def test_distances_of_long_features_are_taken_in_few_directions():
+    """They are those of all directions less what lies outside."""
+    support, query = (stages(seed, *lead, sides=(8,), channels=(300,)) for seed, lead in ((8, (4,)), (9, ())))
+    few, every = (plus.fit(embed(support), settings=settings) for settings in (PLAIN, ONE_WAY))
+    (level,) = few.levels
+    assert (level.bank.shape, level.short) == ((256, plus.COORDINATES), None)
+    assert_close(
+        plus.score(few, plus.embed(query)),
+        by_definition(embed(support), (), plus.embed(query), PLAIN, turned=False),
+        1e-3,
+    )
+    forward, exact = (plus.directions(state, plus.embed(query)).forward for state in (few, every))
+    assert (np.exp(forward) <= np.exp(exact) * (1 + 2e-2)).all()
+
+
+def test_long_features_are_searched_for_in_few_coordinates_where_all_count():
     """Where they hold nearly all of the length the rows found are as near as the nearest, to a hundredth."""
     support, query = (stages(seed, *lead, sides=(8,), channels=(300,)) for seed, lead in ((8, (4,)), (9, ())))
-    state = plus.fit(embed(support))
+    state = plus.fit(embed(support), settings=plus.Settings(light=False, turns="never", coordinates=0))
+    assert state.levels[0].bank.shape == (256, 300)
     assert state.levels[0].short.coordinates.shape == (256, plus.COORDINATES)
     whole = state._replace(levels=tuple(level._replace(short=None) for level in state.levels))
     quick, exact = (np.asarray(plus.score(one, plus.embed(query))) for one in (state, whole))
@@ -77,18 +206,178 @@ def test_long_features_are_searched_for_in_few_coordinates():
     assert_close(quick, exact, 2e-2)
 
 
-@pytest.mark.parametrize(("count", "ratio", "kept"), [(100, None, 100), (10_000, None, 8192), (100, 0.25, 25)])
-def test_rows(count, ratio, kept):
-    assert plus.rows(count, ratio) == kept
+@pytest.mark.parametrize(
+    ("count", "settings", "kept"),
+    [
+        (100, PLAIN, 100),
+        (100 * plus.ROWS, PLAIN, plus.ROWS),
+        (10_000, ONE_WAY, 8192),
+        (100, plus.Settings(light=False, turns="never", coreset_ratio=0.25), 25),
+        (100, plus.Settings(coreset_ratio=0.25), 25 * (1 + LIGHT + TURNS)),
+        (100, plus.Settings(turns="never", coreset_rows=1000), 100 * (1 + LIGHT)),
+        (100 * plus.ROWS, None, plus.ROWS),
+    ],
+)
+def test_rows(count, settings, kept):
+    assert plus.rows(count, settings) == kept
 
 
 def test_a_coreset_keeps_rows_of_the_bank():
     features = embed(stages(10, 3))
-    whole, part = plus.fit(features), plus.fit(features, coreset_ratio=0.25)
+    thinned = plus.Settings(light=False, turns="never", coreset_ratio=0.25)
+    whole, part = plus.fit(features), plus.fit(features, settings=thinned)
     for all_of, some in zip(whole.levels, part.levels, strict=True):
         assert some.bank.shape[0] == all_of.bank.shape[0] // 4
         assert {tuple(row) for row in np.asarray(some.bank).tolist()} <= {
             tuple(row) for row in np.asarray(all_of.bank).tolist()
         }
-    with pytest.raises(ValueError, match=r"coreset ratio 2\.0 is not allowed"):
-        plus.fit(features, coreset_ratio=2.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"coreset_rows": 0}, "--coreset_rows=0 is not allowed: it must be a number at least 1"),
+        ({"coreset_rows": 5, "coreset_ratio": 0.5}, "--coreset_rows=5 is not allowed: --coreset_ratio stands instead"),
+        ({"turns": "always"}, "--turns=always is not allowed: it must be one of auto, never"),
+    ],
+)
+def test_settings_that_cannot_be(values, message):
+    with pytest.raises(InputError, match=message):
+        plus.Settings(**values)
+
+
+def piece_on_ground(seed, *, missing=False, sides=(32, 16, 8), channels=(5, 6, 7)):
+    """An image whose features are those of a ground, with a piece a quarter of a side wide; or of the ground alone."""
+    rng, shape = np.random.default_rng(seed), np.random.default_rng(99)
+    made = []
+    for side, c in zip(sides, channels, strict=True):
+        ground, piece = np.abs(shape.standard_normal((2, c))) + 0.5
+        stage = ground + 0.1 * rng.standard_normal((side, side, c))
+        if not missing:
+            stage[side // 4 : side // 2, side // 2 : side * 3 // 4] += piece - ground
+        made.append(jnp.asarray(stage, jnp.float32))
+    return tuple(made)
+
+
+def test_a_missing_piece_scores_where_it_should_be():
+    """All of the query is ground, which good images have, too: only what it lacks tells."""
+    support = embed(jax.tree.map(lambda *images: jnp.stack(images), *(piece_on_ground(seed) for seed in range(4))))
+    both, forward = (plus.fit(support, settings=settings) for settings in (PLAIN, ONE_WAY))
+    good, lacking = (plus.embed(piece_on_ground(10, missing=missing)) for missing in (False, True))
+    assert plus.score(forward, lacking).max() < 1.1 * plus.score(forward, good).max()
+    patches = np.asarray(plus.score(both, lacking))
+    assert patches.max() > 2 * plus.score(forward, lacking).max()
+    assert patches.max() > 2 * plus.score(both, good).max()
+    inside = np.zeros((16, 16), bool)
+    inside[4:8, 8:12] = True
+    assert patches[inside].min() > 1.5 * patches[~inside].max()
+
+
+def test_the_query_need_not_have_what_only_some_good_images_have():
+    images = (piece_on_ground(seed, missing=seed < 2) for seed in range(4))
+    support = embed(jax.tree.map(lambda *images: jnp.stack(images), *images))
+    both, forward = (plus.fit(support, settings=settings) for settings in (PLAIN, ONE_WAY))
+    for missing in (False, True):
+        query = plus.embed(piece_on_ground(10, missing=missing))
+        assert plus.score(both, query).max() < 1.1 * plus.score(forward, query).max()
+
+
+def in_directions(seed, directions, *, sides=(8, 4), channels=(5, 6)):
+    """Features of images of a part that lie in these directions, in quarters, and of their copies turned by quarters.
+
+    An encoder is not the same in all directions: the part has other features in each.
+    """
+    rng, part, support, copies = np.random.default_rng(seed), np.random.default_rng(98), [], []
+    for side, c in zip(sides, channels, strict=True):
+        looks = part.standard_normal((4, side, side, c))
+        turned = [[looks[(way + quarters) % 4] for quarters in range(4)] for way in directions]
+        turned = (turned + 0.1 * rng.standard_normal(np.shape(turned)) + 3).astype(np.float32)
+        support.append(jnp.asarray(turned[:, 0]))
+        copies.append(jnp.asarray(turned[:, 1:]))
+    return tuple(support), tuple(copies)
+
+
+def in_metric(level, features):
+    """Features as rows in the coordinates of a level."""
+    return np.asarray(whitening.apply(level.metric, features.reshape(-1, features.shape[-1])))
+
+
+def holds(level, features):
+    """Which of these features are rows of the bank."""
+    return reference.distances(in_metric(level, features), np.asarray(level.bank)).min(1) < 1e-5
+
+
+def test_turned_copies_stay_where_images_come_in_every_direction():
+    settings = plus.Settings(light=False)
+    support, copies = in_directions(0, [0, 1, 2])
+    state = plus.fit(support, None, copies, settings=settings)
+    for level, images, turned in zip(state.levels, support, copies, strict=True):
+        assert holds(level, images).all() and holds(level, turned).all()
+    # All features of an image in the direction that was not photographed are as good as any.
+    query = tuple(stage[0] for stage in in_directions(1, [3])[0])
+    turned, without = (plus.directions(one, query).forward for one in (state, plus.fit(support)))
+    assert np.exp(turned.max()) < 0.5 * np.exp(without.max())
+
+
+@pytest.mark.parametrize("directions", [[0, 0, 0], [2, 2], [1]])
+def test_turned_copies_are_left_out_where_images_lie_in_one_direction(directions):
+    """And of one image nobody knows. The images stand in for them: the fit is the one without."""
+    support, copies = in_directions(2, directions)
+    state = plus.fit(support, None, copies, settings=plus.Settings(light=False))
+    without = plus.fit(support, settings=PLAIN)
+    for level, plain, images, turned in zip(state.levels, without.levels, support, copies, strict=True):
+        assert holds(level, images).all() and not holds(level, turned).any()
+        assert_close(level.metric.mean, plain.metric.mean)
+        assert_close(level.views, plain.views, 1e-4)
+    query = tuple(stage[0] for stage in in_directions(3, [3])[0])
+    assert_close(plus.score(state, query), plus.score(without, query), 1e-4)
+
+
+def test_turned_copies_that_are_left_out_leave_the_lit_ones():
+    support, turned = in_directions(4, [0, 0, 0])
+    lit = tuple(1.2 * stage[:, :LIGHT] for stage in in_directions(5, [0, 0, 0])[1])
+    copies = tuple(jnp.concatenate(pair, axis=1) for pair in zip(lit, turned, strict=True))
+    few = {"coreset_rows": 30}
+    state = plus.fit(support, None, copies, settings=plus.Settings(**few))
+    expected = plus.fit(support, None, lit, settings=plus.Settings(turns="never", **few))
+    query = tuple(stage[0] for stage in in_directions(6, [0])[0])
+    assert_close(plus.score(state, query), plus.score(expected, query), 1e-4)
+
+
+def test_lit_copies_are_in_the_metric_and_the_bank():
+    support, copies = embed(stages(11, 2)), embed_copies(stages(12, 2, LIGHT))
+    lit, plain = plus.fit(support, None, copies, settings=plus.Settings(turns="never")), plus.fit(support)
+    for level, other, images, changed in zip(lit.levels, plain.levels, support, copies, strict=True):
+        assert level.bank.shape[0] == (1 + LIGHT) * other.bank.shape[0]
+        assert holds(level, images).all() and holds(level, changed).all()
+        assert not np.allclose(level.metric.matrix, other.metric.matrix, rtol=1e-2)
+        # Only the images as they are get looked for.
+        assert level.views.shape == other.views.shape
+    darker = plus.embed([stage[0, 0] for stage in stages(12, 2, LIGHT)])
+    assert plus.score(lit, darker).max() < plus.score(plain, darker).max()
+
+
+@pytest.mark.parametrize("settings", [ALL, PLAIN, plus.Settings(coreset_rows=15)], ids=["all", "plain", "few rows"])
+@pytest.mark.parametrize("k", [2, 5, plus.VIEWS])
+def test_the_order_of_the_support_changes_nothing(k, settings):
+    support, query = embed(stages(13, k)), plus.embed(stages(14))
+    copies = embed_copies(stages(15, k, copies_of(settings))) if settings.copies else ()
+    order = np.random.default_rng(k).permutation(k)[::-1]
+    reordered = jax.tree.map(lambda x: x[order], (support, copies))
+    first, second = (plus.fit(one, None, more, settings=settings) for one, more in ((support, copies), reordered))
+    assert_close(plus.score(second, query), plus.score(first, query), 1e-4)
+
+
+def test_at_most_so_many_images_are_looked_for():
+    for k, expected in ((2, 2), (plus.VIEWS, plus.VIEWS), (3 * plus.VIEWS + 1, plus.VIEWS)):
+        assert plus.fit(embed(stages(16, k))).levels[0].views.shape[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "asked"),
+    [(ALL, LIGHT, LIGHT + TURNS), (ALL, 0, LIGHT + TURNS), (PLAIN, LIGHT, 0), (plus.Settings(turns="never"), 1, LIGHT)],
+)
+def test_another_number_of_copies_is_refused(settings, given, asked):
+    copies = embed_copies(stages(18, 2, given)) if given else ()
+    with pytest.raises(ValueError, match=f"the settings ask for {asked} copies of each support image"):
+        plus.fit(embed(stages(17, 2)), None, copies, settings=settings)

@@ -20,6 +20,9 @@ from fastrecon_jax.methods import fastrecon, fastrecon_plus, nearest, padim, pat
         (fastrecon_plus, "soft_length", -1.0),
         (fastrecon_plus, "soft_length", 2000.0),
         (fastrecon_plus, "soft_spectrum", 0.0),
+        (fastrecon_plus, "coreset_rows", 0),
+        (fastrecon_plus, "coordinates", -1),
+        (fastrecon_plus, "coreset_ratio", 0.0),
         (fastrecon_plus, "coreset_ratio", 2.0),
         (nearest, "coreset_ratio", 0.0),
         (patchcore, "coreset_ratio", 0.0),
@@ -40,6 +43,9 @@ def test_rows_stand_instead_of_a_ratio():
     assert fastrecon.Settings(coreset_rows=5).coreset_ratio == fastrecon.RATIO
     with pytest.raises(InputError, match=r"--coreset_rows=5 is not allowed: it stands instead of --coreset_ratio"):
         fastrecon.Settings(coreset_rows=5, coreset_ratio=0.1)
+    assert fastrecon_plus.Settings(coreset_rows=5).coreset_ratio is None
+    with pytest.raises(InputError, match=r"--coreset_rows=5 is not allowed: --coreset_ratio stands instead of it"):
+        fastrecon_plus.Settings(coreset_rows=5, coreset_ratio=0.1)
 
 
 def test_an_option_goes_to_every_chosen_method_that_has_it():
@@ -83,7 +89,18 @@ def test_every_setting_has_its_two_options(name):
 
 NOTES = {
     "fastrecon": ({"lam": 0.5, "coreset_ratio": 0.25, "coreset_projection": 16}, "lam 2, coreset 0.01"),
-    "fastrecon+": ({"soft_length": 0.0, "soft_spectrum": 3.0, "coreset_ratio": 0.25}, "length 0.7, spectrum 1"),
+    "fastrecon+": (
+        {
+            "soft_length": 0.0,
+            "soft_spectrum": 3.0,
+            "coreset_ratio": 0.25,
+            "coordinates": 64,
+            "both_ways": False,
+            "light": False,
+            "turns": "never",
+        },
+        f"length 0.7, spectrum 1, {fastrecon_plus.ROWS} rows",
+    ),
     "patchcore": (
         {
             "coreset_ratio": 0.25,
@@ -101,7 +118,7 @@ NOTES = {
 }
 CHANGED = {
     "fastrecon": "lam 0.5, coreset 0.25, projection 16",
-    "fastrecon+": "length 0, spectrum 3, coreset 0.25",
+    "fastrecon+": "length 0, spectrum 3, coreset 0.25, 64 coordinates, one way, without light, without turns",
     "patchcore": "coreset 0.25, exact, projection 16, mean of 5, re-weighted by 3",
     "padim": "7 channels",
     "spade": "5 images",
@@ -122,6 +139,9 @@ def test_what_is_chosen_is_named():
     assert chosen.note == "lam auto, coreset auto"
     assert chosen.choose is not None
     assert methods.create("fastrecon", {"coreset_rows": 7}).note == "lam 2, coreset 7 rows"
+    assert methods.create("fastrecon+", {"coreset_rows": 7, "coordinates": 0}).note == (
+        "length 0.7, spectrum 1, 7 rows, all coordinates"
+    )
 
 
 def test_settings_are_those_of_the_method():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastrecon_jax import methods
+from fastrecon_jax.data import copies
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import calibration, fitting, inspector, limits, photos
 from tests.helpers import assert_close
@@ -37,6 +38,27 @@ def test_an_extended_part_is_that_of_all_images(method):
     assert extended.limits == at_once.limits
     jax.tree.map(np.testing.assert_array_equal, extended.state, at_once.state)
     jax.tree.map(np.testing.assert_array_equal, extended.stages, at_once.stages)
+    jax.tree.map(np.testing.assert_array_equal, extended.pixels, at_once.pixels)
+
+
+def test_a_part_of_one_image_with_copies_is_extended_to_that_of_all():
+    fitted = fit(GOOD[:1], "fastrecon+").part
+    assert 0 < fitted.limits.borderline <= fitted.limits.threshold < float("inf")
+    extended, at_once = fitting.extend(engine("fastrecon+"), fitted, GOOD[1:]).part, fit(method="fastrecon+").part
+    assert (extended.good, extended.limits) == (at_once.good, at_once.limits)
+    jax.tree.map(np.testing.assert_array_equal, extended.state, at_once.state)
+
+
+def test_copies_are_those_of_each_image_kind_by_kind():
+    known = engine("fastrecon+")
+    assert known.method.copies == ("light", "turns")
+    pixels = np.stack([photo.pixels for photo in GOOD[:2]])
+    changed = np.stack([np.concatenate([copies.make(one, (kind,)) for kind in ("light", "turns")]) for one in pixels])
+    for stage, of_copies in zip(
+        fitting.encode(known, changed.reshape(-1, *pixels.shape[1:])), fitting.encode_copies(known, pixels), strict=True
+    ):
+        assert_close(of_copies, stage.reshape(*changed.shape[:2], *stage.shape[1:]))
+    assert fitting.encode_copies(engine(), pixels) == ()
 
 
 @each_method

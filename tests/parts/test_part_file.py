@@ -10,10 +10,10 @@ import safetensors.numpy
 
 from fastrecon_jax import files, methods
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import fitting, part_file
+from fastrecon_jax.parts import fitting, inspector, part_file
 from fastrecon_jax.parts.engine import open_engine
 from tests.parts.helpers import engine, photo, recipe, settings
-from tests.parts.test_part_settings import LATER_THAN_FORMAT_1, SHARED_SETTINGS
+from tests.parts.test_part_settings import BEFORE, LATER_THAN_FORMAT_1, SHARED_SETTINGS, WITHOUT_ROWS
 
 
 def saved(folder, method="fastrecon"):
@@ -24,6 +24,10 @@ def saved(folder, method="fastrecon"):
 
 def load(file, method="fastrecon"):
     return part_file.load(file, lambda known: engine(method))
+
+
+def without_arrays(part):
+    return part._replace(state=0, stages=0, pixels=0)
 
 
 def rewrite(file, change, arrays=lambda tensors: tensors):
@@ -44,8 +48,43 @@ def test_a_part_comes_back_as_it_was(tmp_path, method):
     loaded, _ = load(file, method)
     jax.tree.map(np.testing.assert_array_equal, loaded.state, fitted.state)
     jax.tree.map(np.testing.assert_array_equal, loaded.stages, fitted.stages)
-    assert loaded._replace(state=0, stages=0) == fitted._replace(state=0, stages=0)
+    jax.tree.map(np.testing.assert_array_equal, loaded.pixels, fitted.pixels)
+    assert (loaded.pixels is not None) == bool(engine(method).method.copies)
+    assert without_arrays(loaded) == without_arrays(fitted)
     assert part_file.read_header(file).limits == fitted.limits
+
+
+@pytest.mark.parametrize("ratio", [None, 0.25])
+@pytest.mark.parametrize("version", [2, 3])
+def test_fastrecon_plus_of_an_older_format_scores_as_it_did(tmp_path, version, ratio):
+    """One way, by up to 8192 rows in all directions, and without copies, whose photographs the file does not hold."""
+    asked = settings(
+        "fastrecon+", **(BEFORE["fastrecon+"] if ratio is None else {"coreset_ratio": ratio} | WITHOUT_ROWS)
+    )
+    known = open_engine(recipe("fastrecon+", settings=asked))
+    fitted = fitting.fit(known, [photo(seed) for seed in range(3)], name="disc", rate=0.05).part
+    assert fitted.pixels is None
+    assert fitted.state.levels[0].bank.shape[0] == 3 * 256 * (ratio or 1)
+    file = tmp_path / "disc.safetensors"
+    part_file.save(fitted, file)
+    shared = SHARED_SETTINGS | {"coreset_ratio": ratio}
+    own = {"soft_length": 0.7, "soft_spectrum": 1.0, "coreset_ratio": ratio}
+
+    def older(header):
+        header["format"] = version
+        header["recipe"]["settings"] = own if version == 3 else shared
+
+    rewrite(file, older)
+    loaded, opened = part_file.load(file, open_engine)
+    assert opened.method.settings == asked and loaded.recipe == fitted.recipe and loaded.limits == fitted.limits
+    jax.tree.map(np.testing.assert_array_equal, loaded.state, fitted.state)
+    queries = np.stack([photo(20).pixels, photo(21, defective=True).pixels])
+    found, expected = (
+        inspector.score(inspector.create(part, one), queries) for part, one in ((loaded, opened), (fitted, known))
+    )
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    extended = fitting.extend(opened, loaded, [photo(9)]).part
+    assert extended.state.levels[0].bank.shape[0] == 4 * 256 * (ratio or 1)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -75,11 +114,31 @@ def test_a_part_without_its_stages(tmp_path):
     assert load(file)[0].stages == ()
 
 
+def test_pixels_are_kept_where_copies_are_made_of_them_again(tmp_path):
+    fitted, file = saved(tmp_path, "fastrecon+")
+    np.testing.assert_array_equal(fitted.pixels, [photo(seed).pixels for seed in range(3)])
+    part_file.save(fitted._replace(stages=(), pixels=None), file)
+    loaded, _ = load(file, "fastrecon+")
+    assert loaded.stages == () and loaded.pixels is None
+    for broken in (fitted._replace(pixels=None), fitted._replace(stages=())):
+        part_file.save(broken, file)
+        with pytest.raises(InputError, match="missing, surplus"):
+            load(file, "fastrecon+")
+    for pixels in (fitted.pixels[:2], fitted.pixels[:, 1:], fitted.pixels.astype(np.float32)):
+        part_file.save(fitted._replace(pixels=pixels), file)
+        with pytest.raises(InputError, match="pixels are missing, surplus, or of another shape or type"):
+            load(file, "fastrecon+")
+    surplus, file = saved(tmp_path)
+    part_file.save(surplus._replace(pixels=fitted.pixels), file)
+    with pytest.raises(InputError, match="pixels are missing, surplus"):
+        load(file)
+
+
 def test_the_header_is_json_and_nothing_is_pickled(tmp_path):
     _, file = saved(tmp_path)
     with safetensors.safe_open(file, framework="numpy") as opened:
         header = json.loads(opened.metadata()["fastrecon_jax"])
-    assert header["format"] == 3
+    assert header["format"] == part_file.FORMAT == 4
     assert header["recipe"]["encoder"] == "resnet18"
     assert header["recipe"]["weights_sha256"] == ""
     assert header.keys() == {"format", "name", "recipe", "good", "limits", "versions", "sha256"}
@@ -106,7 +165,7 @@ def test_mutated_bytes_are_refused(tmp_path):
             assert str(file) in str(error) or "--" in str(error)
         else:  # spaces of the header, or an unused key of safetensors
             file.write_bytes(whole)
-            assert loaded._replace(state=0, stages=0) == load(file)[0]._replace(state=0, stages=0)
+            assert without_arrays(loaded) == without_arrays(load(file)[0])
 
 
 @pytest.mark.parametrize(
@@ -119,7 +178,7 @@ def test_mutated_bytes_are_refused(tmp_path):
         (safetensors.numpy.save({"a": np.zeros(2)}), "no header of fastrecon_jax"),
         (safetensors.numpy.save({}, {"fastrecon_jax": "[" * 100_000}), "its header is no JSON"),
         (safetensors.numpy.save({}, {"fastrecon_jax": "[]"}), "expected a dict"),
-        (safetensors.numpy.save({}, {"fastrecon_jax": '{"format": 4}'}), "has format 4, this version reads up to 3"),
+        (safetensors.numpy.save({}, {"fastrecon_jax": '{"format": 5}'}), "has format 5, this version reads up to 4"),
     ],
 )
 def test_what_is_no_part(tmp_path, data, message):
@@ -139,7 +198,7 @@ def test_no_file_and_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda header: header.update(format=4), "has format 4"),
+        (lambda header: header.update(format=5), "has format 5"),
         (lambda header: header.pop("limits"), "limits missing or unknown"),
         (lambda header: header["limits"].update(threshold=None), r"header.limits.threshold is 'None', expected float"),
         (lambda header: header["limits"].update(threshold="1"), "threshold is '1', expected float"),

@@ -6,7 +6,7 @@ import pytest
 
 from fastrecon_jax import methods
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import part_settings
+from fastrecon_jax.parts import part_file, part_settings
 from fastrecon_jax.parts.records import MalformedError
 from tests.parts.helpers import settings
 
@@ -24,19 +24,23 @@ SHARED_SETTINGS = {  # what format 2 held, whatever the method
     "neighbours": 0,
 }
 LATER_THAN_FORMAT_1 = ("soft_length", "soft_spectrum", "coreset_rows")
+# Where a method has got settings since, those at which it does what it did then.
+BEFORE = {"fastrecon+": {"coreset_rows": 8192, "coordinates": 0, "both_ways": False, "light": False, "turns": "never"}}
+WITHOUT_ROWS = {key: value for key, value in BEFORE["fastrecon+"].items() if key != "coreset_rows"}
 
 
 @pytest.mark.parametrize("method", methods.names())
 def test_settings_come_back_as_they_were(method):
     own = settings(method)
-    assert part_settings.read(method, dataclasses.asdict(own), 3) == own
+    assert part_settings.read(method, dataclasses.asdict(own), part_file.FORMAT) == own
 
 
 @pytest.mark.parametrize("method", ["fastrecon+", "fastrecon", "patchcore", "padim", "spade", "subspace", "nearest"])
 def test_what_said_default_is_the_default(method):
     first = {name: value for name, value in SHARED_SETTINGS.items() if name not in LATER_THAN_FORMAT_1}
-    assert part_settings.read(method, SHARED_SETTINGS, 2) == settings(method)
-    assert part_settings.read(method, first, 1) == settings(method)
+    expected = settings(method, **BEFORE.get(method, {}))
+    assert part_settings.read(method, SHARED_SETTINGS, 2) == expected
+    assert part_settings.read(method, first, 1) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,13 @@ def test_what_said_default_is_the_default(method):
             {"coreset_ratio": 0.3, "coreset_projection": 64},
             {"coreset_ratio": 0.3, "coreset_projection": 64},
         ),
-        ("fastrecon+", {"coreset_ratio": 0.2, "soft_length": 0.0}, {"coreset_ratio": 0.2, "soft_length": 0.0}),
+        (
+            "fastrecon+",
+            {"coreset_ratio": 0.2, "soft_length": 0.0},
+            {"coreset_ratio": 0.2, "soft_length": 0.0, **WITHOUT_ROWS},
+        ),
+        # The number of rows was a setting of other methods then.
+        ("fastrecon+", {"coreset_rows": 40, "soft_spectrum": 3.0}, {"soft_spectrum": 3.0, **BEFORE["fastrecon+"]}),
         (
             "patchcore",
             {"patchcore_approximate": False, "patchcore_reweighting": 3, "coreset_projection": 0, "neighbours": 2},
@@ -62,6 +72,16 @@ def test_what_said_default_is_the_default(method):
 )
 def test_older_names_are_those_of_the_method_today(method, changes, expected):
     assert part_settings.read(method, SHARED_SETTINGS | changes, 2) == settings(method, **expected)
+
+
+@pytest.mark.parametrize("ratio", [None, 0.3])
+def test_fastrecon_plus_of_format_3_does_what_it_did(ratio):
+    """It had three settings. A share stands instead of a number of rows, then as now."""
+    given = {"soft_length": 0.5, "soft_spectrum": 2.0, "coreset_ratio": ratio}
+    before = BEFORE["fastrecon+"] if ratio is None else WITHOUT_ROWS
+    assert part_settings.read("fastrecon+", given, 3) == settings("fastrecon+", **given, **before)
+    with pytest.raises(MalformedError, match="magic missing or unknown"):
+        part_settings.read("fastrecon+", given | {"magic": 1}, 3)
 
 
 @pytest.mark.parametrize("version", [1, 2])
