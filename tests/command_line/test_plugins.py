@@ -15,7 +15,6 @@ SOURCE = """
 import dataclasses
 from fastrecon_jax.command_line.fields import setting
 from fastrecon_jax.methods import nearest, register
-from fastrecon_jax.methods.registry import NoSettings
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -23,7 +22,7 @@ class Settings:
 
 @register("mine", settings=Settings)
 def method(settings, *, map_size):
-    return nearest.method(NoSettings(), map_size=map_size)._replace(name="mine", settings=settings)
+    return nearest.method(nearest.Settings(), map_size=map_size)._replace(name="mine", settings=settings)
 """
 
 

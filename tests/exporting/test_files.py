@@ -59,7 +59,7 @@ def part(encoder_name, variant):
     support = jnp.asarray(photographs(0, SUPPORT.get(variant, 5)))
 
     images = resample.resize_and_crop(support, image_size=IMAGE, crop_size=crop)
-    encode = jax.jit(encoder)
+    encode = functools.partial(jax.jit(lambda encoder, images: encoder(images)), encoder)
     state = jax.jit(detector.fit)(encode(images), jax.random.key(0), encoded_copies(encode, images, detector.method))
     inspect = jax.jit(functools.partial(detector.inspect_photographs, image_size=IMAGE))
     return encoder, detector, state, lambda images: tuple(inspect(encoder, state, jnp.asarray(images)))

@@ -23,11 +23,8 @@ SCORES = [
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import compare_runs
-
-    return compare_runs
+def script(load):
+    return load("compare_runs")
 
 
 @pytest.fixture

@@ -20,11 +20,8 @@ SCRIPTS = ROOT / "scripts"
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import paper_figures
-
-    return paper_figures
+def script(load):
+    return load("paper_figures")
 
 
 def record(part, shots=1, *, data="demo", gap=0.0, **more):

@@ -17,11 +17,8 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import paper_table
-
-    return paper_table
+def script(load):
+    return load("paper_table")
 
 
 def test_published_figures_are_those_of_the_paper(script):
