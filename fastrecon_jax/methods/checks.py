@@ -187,7 +187,7 @@ def check_state_in_a_file(method: Method) -> None:
 
 
 def check_rows(method: Method) -> None:
-    """`rows` returns None, or the number of rows that are kept of the pool and of the copies that the method asks for."""
+    """`rows` returns None, or the number of rows that are kept of the pool and the copies that the method asks for."""
     for pool in (1, 36, 1000):
         rows, most = method.rows(pool), pool * (1 + sum(COPIES[kind] for kind in method.copies))
         assert rows is None or 1 <= rows <= most, f"rows({pool}) is {rows}, expected None or a number from 1 to {most}"
