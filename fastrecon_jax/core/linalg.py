@@ -82,23 +82,27 @@ def leading_directions(rows: Float[Array, "n c"], count: int) -> Float[Array, "c
     """Orthonormal directions in which rows are longest: approximate leading right singular vectors by power iteration.
 
     Args:
-        rows: rows whose directions are wanted, (n, c). The result only speeds up a search, so no gradient flows.
+        rows: rows whose directions are wanted, (n, c). The choice is taken as given, so no gradient flows.
         count: number of directions, r, at most c; static.
 
     Returns:
-        Directions as columns, (c, r), in no particular order.
+        Directions as columns, (c, r), in no particular order. Where the rows span fewer than r, the rest are arbitrary,
+        but the same for rows that differ by rounding.
 
     References:
         Halko, Martinsson and Tropp, Finding structure with randomness, SIAM Review 2011, algorithm 4.4.
     """
     rows = jax.lax.stop_gradient(rows)
-    gram = matmul(rows.T, rows)
-    # Subspace iteration, V ← qr((RowsᵀRows) V). A fixed key: the same rows always give the same directions.
-    start = jax.random.normal(jax.random.key(0), (rows.shape[1], count), rows.dtype)
+    gram, c = matmul(rows.T, rows), rows.shape[1]
+    # G + e I has the directions of G. Outside the span of the rows it keeps those of V, which rounding would make else.
+    gram += _SHIFT * jnp.trace(gram) / c * jnp.eye(c, dtype=rows.dtype)
+    # Subspace iteration, V ← qr((RowsᵀRows + e I) V). A fixed key: the same rows always give the same directions.
+    start = jax.random.normal(jax.random.key(0), (c, count), rows.dtype)
     return jax.lax.fori_loop(0, _POWERS, lambda _, V: jnp.linalg.qr(matmul(gram, V))[0], start)
 
 
 _POWERS = 4  # iterations of `leading_directions`
+_SHIFT = 0.1  # what is added to all eigenvalues there, as a share of their mean
 RANK_TOLERANCE = 1e-6  # share of the largest singular value at or below which a direction counts as absent
 
 

@@ -163,3 +163,22 @@ def test_squared_distances_are_exactly_zero_for_duplicates():
     rows = jnp.array([[1e3, 1e-3], [3.0, 4.0], [0, 0]])
     assert linalg.squared_distances(rows, rows[0])[0] == 0
     assert linalg.squared_distances(rows, rows[2])[1] == 25
+
+
+def test_leading_directions_hold_the_length_of_the_rows():
+    rows = np.random.default_rng(20).standard_normal((80, 30)) * 0.7 ** np.arange(30)
+    V = np.asarray(linalg.leading_directions(jnp.asarray(rows, jnp.float32), 8), np.float64)
+    assert_close(V.T @ V, np.eye(8))
+    best = np.square(np.linalg.svd(rows, compute_uv=False)[:8]).sum()
+    assert np.square(rows @ V).sum() > 0.99 * best
+
+
+@pytest.mark.parametrize("rank", [3, 7, 12])
+def test_leading_directions_outside_the_span_of_few_rows_are_no_rounding(rank):
+    """More are asked for than there are: the same for rows that differ in the last digit."""
+    rng = np.random.default_rng(21)
+    rows = rng.standard_normal((50, rank)) @ rng.standard_normal((rank, 40))
+    nearly = rows * (1 + 1e-7 * rng.standard_normal(rows.shape))
+    one, other = (linalg.leading_directions(jnp.asarray(x, jnp.float32), 20) for x in (rows, nearly))
+    assert_close(one @ one.T, other @ other.T, 1e-4)
+    assert_close(rows @ np.asarray(one @ one.T), rows, 1e-2)
