@@ -6,8 +6,6 @@ from jaxtyping import Array, Float
 
 from fastrecon_jax.core import neighbours
 
-_FLOOR = 1e-12  # smallest squared distance: a logarithm is taken of it
-
 
 def gain(images: Float[Array, "k n c"], copies: Float[Array, "k m c"]) -> Float[Array, ""]:
     """How much nearer held-out images come to the other images by changed copies of these.
@@ -32,8 +30,7 @@ def gain(images: Float[Array, "k n c"], copies: Float[Array, "k m c"]) -> Float[
     def of_image(i):
         alone = neighbours.nearest(images[i], pool, allowed=owner != i).squared[:, 0]
         together = jnp.minimum(alone, neighbours.nearest(images[i], more, allowed=owner_of_more != i).squared[:, 0])
-        # log d = log(d²) / 2
-        before, after = (jnp.median(jnp.log(jnp.maximum(squared, _FLOOR))) / 2 for squared in (alone, together))
+        before, after = (jnp.median(neighbours.log_distance(squared)) for squared in (alone, together))
         return before - after
 
     # One image after the other: memory is that of one.

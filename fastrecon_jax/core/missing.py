@@ -5,8 +5,6 @@ from jaxtyping import Array, Float
 
 from fastrecon_jax.core import neighbours
 
-FLOOR = 1e-12  # smallest squared distance: a logarithm is taken of it
-
 
 def spread(features: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "n c"]:
     """Every so many features of an image, so that about height x width are left, from each part of the image.
@@ -36,9 +34,7 @@ def log_distances(views: Float[Array, "k n c"], query: Float[Array, "q c"]) -> F
         log min_q ||v - q||, (k, n).
     """
     k, n, c = views.shape
-    squared = neighbours.smallest(views.reshape(k * n, c), query)
-    # log d = log(d²) / 2, without the root, whose derivative at 0 is infinite.
-    return (jnp.log(jnp.maximum(squared, FLOOR)) / 2).reshape(k, n)
+    return neighbours.log_distance(neighbours.smallest(views.reshape(k * n, c), query)).reshape(k, n)
 
 
 def of_likest(distances: Float[Array, "k n"]) -> Float[Array, " n"]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fastrecon_jax.core import linalg
 
 BLOCK = 1024  # rows of the bank compared at a time
+FLOOR = 1e-12  # smallest squared distance of which a logarithm is taken
 _GROUP = 16  # rows of which the smallest distance is computed first: a minimum is vectorised, an argmin is not
 _WORTH = 4  # groups pay while the numbers in a group, _GROUP * c, are at most this many times the rows of the bank
 
@@ -150,6 +151,18 @@ def smallest(queries: Float[Array, "n c"], bank: Float[Array, "m c"], *, block: 
         parts.append(jax.lax.scan(lambda best, x: (jnp.minimum(best, compare(*x)), None), first, blocks)[0])
     nearest = functools.reduce(jnp.minimum, parts)
     return jnp.maximum(jnp.sum(jnp.square(queries), axis=1) + nearest, 0)
+
+
+def log_distance(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Logarithm of distances from their squares, without the root, whose derivative at 0 is infinite.
+
+    Args:
+        squared: squared distances, at least 0; those below 1e-12 count as 1e-12.
+
+    Returns:
+        log d = log(d²) / 2, of the same shape.
+    """
+    return jnp.log(jnp.maximum(squared, FLOOR)) / 2
 
 
 def _search(

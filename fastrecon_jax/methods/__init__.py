@@ -6,9 +6,18 @@ A method is one file, in this folder or a user's own, that registers itself.
 import importlib
 import pkgutil
 
-from fastrecon_jax.methods.registry import COPIES, Method, create, names, register, registration, with_copies
+from fastrecon_jax.methods.registry import (
+    COPIES,
+    Method,
+    create,
+    names,
+    number_of_copies,
+    register,
+    registration,
+    with_copies,
+)
 
-__all__ = ["COPIES", "Method", "create", "names", "register", "registration", "with_copies"]
+__all__ = ["COPIES", "Method", "create", "names", "number_of_copies", "register", "registration", "with_copies"]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")  # the file registers its method

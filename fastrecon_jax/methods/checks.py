@@ -16,7 +16,7 @@ import safetensors.numpy
 from jaxtyping import Array, Float
 
 from fastrecon_jax.core import scoring
-from fastrecon_jax.methods.registry import COPIES, Method, registration
+from fastrecon_jax.methods.registry import Method, number_of_copies, registration
 
 Stages = tuple[Float[Array, "..."], ...]
 _SHAPES = ((6, 6, 6), (3, 3, 10), (2, 2, 12))  # shapes of the stages, the finest first
@@ -44,7 +44,7 @@ def fit_method(method: Method, support: Stages) -> Any:
     if not method.copies:
         return method.fit(features, _key())
     # Copy j is stronger by 10 % for each step, and has one foreign feature in a corner.
-    count = sum(COPIES[kind] for kind in method.copies)
+    count = number_of_copies(method.copies)
     copies = jax.tree.map(
         lambda x: jnp.stack([((1 + 0.1 * j) * x).at[:, 0, 0].add(3.0) for j in range(count)], axis=1).astype(x.dtype),
         support,
@@ -189,7 +189,7 @@ def check_state_in_a_file(method: Method) -> None:
 def check_rows(method: Method) -> None:
     """`rows` returns None, or the number of rows that are kept of the pool and the copies that the method asks for."""
     for pool in (1, 36, 1000):
-        rows, most = method.rows(pool), pool * (1 + sum(COPIES[kind] for kind in method.copies))
+        rows, most = method.rows(pool), pool * (1 + number_of_copies(method.copies))
         assert rows is None or 1 <= rows <= most, f"rows({pool}) is {rows}, expected None or a number from 1 to {most}"
 
 

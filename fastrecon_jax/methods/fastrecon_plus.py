@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from fastrecon_jax.command_line.fields import require, require_number, setting
 from fastrecon_jax.core import coreset, held_out, linalg, missing, neighbours, whitening
 from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
-from fastrecon_jax.methods.registry import COPIES, Method, note, register
+from fastrecon_jax.methods.registry import COPIES, Method, note, number_of_copies, register
 
 STRIDES = (4, 8, 16)  # strides of the encoder stages used by default, in pixels
 ROWS = 784  # rows kept of each stage: as many as one image of 224 pixels has positions at stride 8
@@ -21,7 +21,6 @@ VIEWS = 8  # most support images whose features are looked for in the query
 MARGIN = 0.03  # by how much, as a logarithm, a distance backward must exceed the rest to count
 HELP_OF_TURNS = 0.05  # turned copies stay where held-out images come this much nearer by them, as a logarithm
 TURNS = ("auto", "never")
-_FLOOR = missing.FLOOR  # smallest squared distance: a logarithm is taken of it
 
 _MOST = 1000.0  # largest value of a soft setting, far beyond the range in which it has an effect
 
@@ -149,7 +148,7 @@ def fit(
         docs/explanation/fastrecon-plus.md.
     """
     del key
-    count = sum(COPIES[kind] for kind in settings.copies)
+    count = number_of_copies(settings.copies)
     if [stage.shape[1] for stage in copies] != [count] * len(features) * (count > 0):
         raise ValueError(f"the settings ask for {count} copies of each support image")
     stages = [stage[:, None] for stage in features]  # (k, 1, h, w, c)
@@ -245,7 +244,7 @@ def rows(count: int, settings: Settings | None = None) -> int:
         ValueError: there are no rows.
     """
     settings = settings or Settings()
-    pool = count * (1 + sum(COPIES[kind] for kind in settings.copies))
+    pool = count * (1 + number_of_copies(settings.copies))
     if settings.coreset_ratio is None:
         return min(pool, settings.coreset_rows)
     return coreset.size(pool, settings.coreset_ratio)
@@ -285,8 +284,7 @@ def directions(state: State, features: Levels) -> Directions:
     for level, stage in zip(state.levels, features, strict=True):
         h, w, c = stage.shape
         query = whitening.apply(level.metric, stage.reshape(h * w, c))
-        # log d = log(d²) / 2, without the root, whose derivative at 0 is infinite.
-        logarithms = jnp.log(jnp.maximum(_squared(query, level), _FLOOR)) / 2
+        logarithms = neighbours.log_distance(_squared(query, level))
         forward.append(resize_nearest(logarithms.reshape(h, w, 1), height, width)[..., 0])
         if level.views is not None:
             backward.append(missing.log_distances(level.views, query))

@@ -17,6 +17,18 @@ Builder = TypeVar("Builder", bound=Callable[..., "Method"])
 COPIES = {"light": 2, "turns": 3, "defective": 4}
 
 
+def number_of_copies(kinds: Sequence[str]) -> int:
+    """How many copies of an image kinds of copies are together.
+
+    Args:
+        kinds: kinds of copies, of `COPIES`; each may be named once.
+
+    Returns:
+        The number of copies, at least 0.
+    """
+    return sum(COPIES[kind] for kind in kinds)
+
+
 def no_rows(pool: int) -> None:
     """The `rows` of a method whose state holds no rows of the support pool."""
     del pool
@@ -206,7 +218,7 @@ def with_copies(method: Method, kinds: Sequence[str]) -> Method:
         pool = jax.tree.map(lambda x, more: jnp.concatenate([x, more.reshape(-1, *x.shape[1:])]), features, copies)
         return method.fit(pool, key)
 
-    images = 1 + sum(COPIES[kind] for kind in kinds)
+    images = 1 + number_of_copies(kinds)
     return method._replace(
         fit=fit,
         rows=lambda pool: method.rows(images * pool),

@@ -168,7 +168,7 @@ def _expected(
     size = engine.recipe.crop_size
     pixels = jax.ShapeDtypeStruct((count, size, size, 3), jnp.uint8)
     stages = jax.eval_shape(engine.encode, engine.encoder, pixels)
-    number = sum(methods.COPIES[kind] for kind in engine.method.copies)
+    number = methods.number_of_copies(engine.method.copies)
     changed = tuple(jax.ShapeDtypeStruct((count, number, *stage.shape[1:]), stage.dtype) for stage in stages if number)
     state = jax.eval_shape(engine.fit, stages, jax.eval_shape(lambda: jax.random.key(0)), changed)
     return stages, state, pixels

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fastrecon_jax.core import missing
+from fastrecon_jax.core import missing, neighbours
 from tests import reference
 from tests.helpers import assert_close, correlated_features
 
@@ -40,7 +40,7 @@ def test_distances_to_the_query_against_numpy():
 def test_what_the_query_has_is_at_the_floor():
     query = jnp.asarray([[1.0, 0.0], [0.0, 2.0]])
     views = jnp.asarray([[[1.0, 0.0], [4.0, 0.0]]])
-    assert_close(missing.log_distances(views, query), [[np.log(missing.FLOOR) / 2, np.log(3.0)]])
+    assert_close(missing.log_distances(views, query), [[np.log(neighbours.FLOOR) / 2, np.log(3.0)]])
 
 
 def test_the_likest_image_is_that_with_the_smallest_maximum():
