@@ -190,7 +190,7 @@ def summary(tests: Maxima, defective: Bool[np.ndarray, " n"], empty: Maxima, nam
 
 def both_ways(maxima: Maxima) -> Float[np.ndarray, "d n"]:
     """The logarithm of the image score, see `fastrecon_plus.score`."""
-    return np.maximum(maxima.forward, maxima.backward - fastrecon_plus.MARGIN)
+    return np.maximum(maxima.forward, maxima.backward - fastrecon_plus.Settings.backward_margin)
 
 
 def _points(tests: Maxima, defective: Bool[np.ndarray, " n"], empty: Maxima) -> Mapping[str, list[list[float]]]:

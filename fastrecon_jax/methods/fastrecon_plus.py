@@ -16,11 +16,11 @@ from fastrecon_jax.methods.registry import COPIES, Method, note, number_of_copie
 
 STRIDES = (4, 8, 16)  # strides of the encoder stages used by default, in pixels
 ROWS = 784  # rows kept of each stage: as many as one image of 224 pixels has positions at stride 8
-COORDINATES = 128  # directions in which distances are taken, and in which the nearest row is chosen if all count
+SHORT = 128  # directions in which the nearest row of a wider bank is chosen
+BACKWARD_COORDINATES = 64  # directions in which distances backward are taken where a stage has over twice as many
 VIEWS = 8  # most support images whose features are looked for in the query
-MARGIN = 0.03  # by how much, as a logarithm, a distance backward must exceed the rest to count
 HELP_OF_TURNS = 0.05  # turned copies stay where held-out images come this much nearer by them, as a logarithm
-TURNS = ("auto", "never")
+TURNS = ("never", "auto")
 
 _MOST = 1000.0  # largest value of a soft setting, far beyond the range in which it has an effect
 
@@ -49,14 +49,22 @@ class Settings:
         None, "share of the support features to keep of each stage instead, above 0 and at most 1"
     )
     coordinates: int = setting(
-        COORDINATES, "leading directions of good features in which distances are taken, at least 1; 0 for all"
+        0, "leading directions of good features in which distances are taken, at least 1; 0 for all"
     )
     both_ways: bool = setting(True, "also look for the features of the good images in the query: for what is missing")
+    backward_coordinates: int = setting(
+        BACKWARD_COORDINATES,
+        "leading directions in which what is missing is looked for in stages with over twice as many, at least 1; "
+        "0 for all",
+    )
+    backward_margin: float = setting(
+        0.08, "by how much, as a logarithm, a distance backward must exceed all forward to count, 0 to 1000"
+    )
     light: bool = setting(True, "fit on darker and lighter copies of the good images, too")
     turns: str = setting(
-        "auto",
-        "auto: fit on copies turned by quarters, too, where held-out good images come nearer by them (from 2 images); "
-        "or never",
+        "never",
+        "never; or auto: fit on copies turned by quarters, too, where held-out good images come nearer by them (from 2 "
+        "images)",
     )
 
     def __post_init__(self):
@@ -66,6 +74,8 @@ class Settings:
         require_number(self, "coreset_rows", at_least=1)
         require_number(self, "coreset_ratio", above=0, at_most=1, also=(None,))
         require_number(self, "coordinates", at_least=0)
+        require_number(self, "backward_coordinates", at_least=0)
+        require_number(self, "backward_margin", at_least=0, at_most=_MOST)
         alone = self.coreset_ratio is None or self.coreset_rows == ROWS
         require(self, "coreset_rows", alone, "--coreset_ratio stands instead of it")
         require(self, "turns", self.turns in TURNS, f"it must be one of {', '.join(TURNS)}")
@@ -76,21 +86,35 @@ class Settings:
         return ("light",) * self.light + ("turns",) * (self.turns != "never")
 
 
+class Leading(NamedTuple):
+    """The few directions in which what is missing is looked for.
+
+    Attributes:
+        directions: orthonormal directions in which good features vary most, as columns, (c, r).
+        bank: the bank in these directions, (m, r).
+    """
+
+    directions: Float[Array, "c r"]
+    bank: Float[Array, "m r"]
+
+
 class Level(NamedTuple):
     """What is kept for one stage.
 
     Attributes:
         metric: soft metric of the stage's features.
         bank: support features in the coordinates of the metric, (m, c).
-        short: the bank in `COORDINATES` directions, for a faster search where more of them count; None otherwise.
+        short: the bank in `SHORT` directions, for a faster search where it has more; None otherwise.
         views: features of the support images at every other position of the coarsest stage, in the coordinates of the
-            metric, (k, n, c), k at most `VIEWS`; None without `both_ways`.
+            metric or, with `leading`, in its directions, (k, n, r), k at most `VIEWS`; None without `both_ways`.
+        leading: the directions of the search backward; None if it is in all, or with `both_ways` off.
     """
 
     metric: whitening.Whitening
     bank: Float[Array, "m c"]
     short: neighbours.Short | None
-    views: Float[Array, "k n c"] | None
+    views: Float[Array, "k n r"] | None
+    leading: Leading | None
 
 
 class State(NamedTuple):
@@ -126,7 +150,7 @@ def fit(
     key: PRNGKeyArray | None = None,
     copies: tuple[Float[Array, "k n _ _ _"], ...] = (),
     *,
-    settings: Settings = Settings(light=False, turns="never"),
+    settings: Settings = Settings(light=False),
 ) -> State:
     """Measure how good features vary, stage by stage, and keep those at the rim of what good parts do.
 
@@ -175,32 +199,32 @@ def _level(stage: Float[Array, "k v h w c"], settings: Settings, positions: tupl
     k, _, h, w, c = stage.shape
     metric = _metric(stage, settings)
     if 0 < settings.coordinates < c:
-        metric = _leading(metric, stage, settings.coordinates)
+        directions = _leading_directions(whitening.apply(metric, stage.reshape(-1, c)), settings.coordinates)
+        metric = metric._replace(matrix=linalg.matmul(metric.matrix, directions))
     # The bank is stored in the metric's coordinates, where distances are Euclidean. The images as they are come first.
     good = whitening.apply(metric, stage[:, 0].reshape(-1, c))
-    changed = whitening.apply(metric, stage[:, 1:].reshape(-1, c))
-    bank = jnp.concatenate([good, changed])
+    pool = jnp.concatenate([good, whitening.apply(metric, stage[:, 1:].reshape(-1, c))])
+    bank = pool
     m = rows(good.shape[0], settings)
-    if m < bank.shape[0]:
+    if m < pool.shape[0]:
         # The greedy choice begins with the row farthest from the mean, whatever the order of the images.
-        bank = bank[coreset.greedy_k_center(bank, m, coreset.total_distances(bank))]
-    short = neighbours.shorten(bank, COORDINATES) if bank.shape[1] > max(COORDINATES, settings.coordinates) else None
-    views = None
-    if settings.both_ways:
-        chosen = good.reshape(k, h, w, -1)[_spread(k)]
-        views = jax.vmap(lambda image: missing.spread(image, *positions))(chosen)
-    return Level(metric, bank, short, views)
+        bank = pool[coreset.greedy_k_center(pool, m, coreset.total_distances(pool))]
+    short = neighbours.shorten(bank, SHORT) if bank.shape[1] > max(SHORT, settings.coordinates) else None
+    if not settings.both_ways:
+        return Level(metric, bank, short, None, None)
+    leading = None
+    if 0 < 2 * settings.backward_coordinates < pool.shape[1]:
+        directions = _leading_directions(pool, settings.backward_coordinates)
+        leading = Leading(directions, linalg.matmul(bank, directions))
+        good = linalg.matmul(good, directions)
+    chosen = good.reshape(k, h, w, -1)[_spread(k)]
+    views = jax.vmap(lambda image: missing.spread(image, *positions))(chosen)
+    return Level(metric, bank, short, views, leading)
 
 
-def _leading(metric: whitening.Whitening, stage: Float[Array, "k v h w c"], count: int) -> whitening.Whitening:
-    """The metric in the leading directions of good features alone.
-
-    Wide stages have hundreds of directions in which good features hardly differ. Each adds noise to a distance, which
-    hides what a query lacks.
-    """
-    pool = whitening.apply(metric, stage.reshape(-1, stage.shape[-1]))
-    directions = linalg.leading_directions(jax.lax.stop_gradient(pool), count)  # (c, r)
-    return metric._replace(matrix=linalg.matmul(metric.matrix, directions))
+def _leading_directions(pool: Float[Array, "n c"], count: int) -> Float[Array, "c r"]:
+    """Directions in which features in the metric's coordinates are longest; the metric keeps the order of variances."""
+    return linalg.leading_directions(jax.lax.stop_gradient(pool), count)
 
 
 def _metric(stage: Float[Array, "k v h w c"], settings: Settings) -> whitening.Whitening:
@@ -272,6 +296,10 @@ def directions(state: State, features: Levels) -> Directions:
     the roles exchanged: from each feature of a good image to the nearest one of the query, for the good image of which
     the query lacks the least.
 
+    Wide stages have hundreds of directions in which good features hardly differ. Each adds noise to a distance, which
+    hides what a query lacks, so that distances backward are taken in few directions there. They are compared with
+    those forward in the same few, and raise the score by the factor by which they exceed their maximum.
+
     Args:
         state: what `fit` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
@@ -279,43 +307,55 @@ def directions(state: State, features: Levels) -> Directions:
     Returns:
         Logarithms of both, forward at the positions of the first stage.
     """
-    height, width, _ = features[0].shape
-    forward, backward = [], []
+    positions = features[0].shape[:2]
+    forward, alike, backward = [], [], []
     for level, stage in zip(state.levels, features, strict=True):
         h, w, c = stage.shape
         query = whitening.apply(level.metric, stage.reshape(h * w, c))
-        logarithms = neighbours.log_distance(_squared(query, level))
-        forward.append(resize_nearest(logarithms.reshape(h, w, 1), height, width)[..., 0])
-        if level.views is not None:
-            backward.append(missing.log_distances(level.views, query))
+        forward.append(_at(positions, _squared(query, level).reshape(h, w)))
+        if level.views is None:
+            continue
+        if level.leading is None:
+            alike.append(forward[-1])
+        else:
+            query = linalg.matmul(query, level.leading.directions)
+            alike.append(_at(positions, neighbours.smallest(query, level.leading.bank).reshape(h, w)))
+        backward.append(missing.log_distances(level.views, query))
     # The geometric mean is the exponential of the mean logarithm.
     near = jnp.stack(forward).mean(axis=0)
     if not backward:
         return Directions(near, None)
-    return Directions(
-        near, missing.of_likest(jnp.stack(backward).mean(axis=0)).reshape(_coarser(features[-1].shape[:2]))
-    )
+    # From the scale of the distances in few directions to that of all of them.
+    lacking = missing.of_likest(jnp.stack(backward).mean(axis=0)) + near.max() - jnp.stack(alike).mean(axis=0).max()
+    return Directions(near, lacking.reshape(_coarser(features[-1].shape[:2])))
 
 
-def score(state: State, features: Levels) -> Float[Array, "h w"]:
+def score(state: State, features: Levels, *, margin: float = Settings.backward_margin) -> Float[Array, "h w"]:
     """Patch scores of one query image: distances forward, and those backward that exceed them all, see `directions`.
 
     Their maximum is that of both, a Hausdorff distance. It needs no weight: on good images both directions have maxima
-    of about the same size, whatever the part, the encoder and the number of shots. Backward counts less by `MARGIN`.
+    of about the same size, whatever the part, the encoder and the number of shots. Backward counts less by the margin,
+    so that a good image which lies a little differently keeps the score that it has forward.
 
     Args:
         state: what `fit` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+        margin: by how much the logarithm of a distance backward must exceed all forward to count, at least 0.
 
     Returns:
         Patch scores at the positions of the first stage, (h, w), without unit.
     """
     forward, backward = directions(state, features)
     if backward is not None:
-        backward = resize_nearest(backward[..., None] - MARGIN, *forward.shape)[..., 0]
+        backward = resize_nearest(backward[..., None] - margin, *forward.shape)[..., 0]
         # A good image may lie a little differently, so small distances backward have no place in the map of the query.
         forward = jnp.where(backward > forward.max(), backward, forward)
     return jnp.exp(forward)
+
+
+def _at(positions: tuple[int, int], squared: Float[Array, "h w"]) -> Float[Array, "H W"]:
+    """Logarithm of the distances of one stage, at the positions of the first."""
+    return resize_nearest(neighbours.log_distance(squared)[..., None], *positions)[..., 0]
 
 
 def _squared(query: Float[Array, "n c"], level: Level) -> Float[Array, " n"]:
@@ -331,6 +371,17 @@ def _coarser(positions: Sequence[int]) -> tuple[int, int]:
     return max(height // 2, 1), max(width // 2, 1)
 
 
+def _backward(settings: Settings) -> str:
+    """What differs from the default in the search backward."""
+    if not settings.both_ways:
+        return "one way"
+    few, margin = settings.backward_coordinates, settings.backward_margin
+    return ", ".join(
+        [f"backward in {few or 'all'} coordinates"] * (few != BACKWARD_COORDINATES)
+        + [f"margin {margin:g}"] * (margin != Settings.backward_margin)
+    )
+
+
 @register("fastrecon+", settings=Settings, source="this project; generalises Fang et al., FastRecon, ICCV 2023")
 def method(settings: Settings, *, map_size: int) -> Method:
     """Nearest good feature in a soft metric, both ways, stage by stage, the stages multiplied; the default of `fit`."""
@@ -341,16 +392,16 @@ def method(settings: Settings, *, map_size: int) -> Method:
         settings=settings,
         embed=embed,
         fit=functools.partial(fit, settings=settings),
-        score=score,
+        score=functools.partial(score, margin=settings.backward_margin),
         rows=functools.partial(rows, settings=settings),
         note=note(
             f"length {length:g}",
             f"spectrum {spectrum:g}",
             f"coreset {ratio:g}" if ratio else f"{settings.coreset_rows} rows",
-            "" if settings.coordinates == COORDINATES else f"{settings.coordinates or 'all'} coordinates",
-            "" if settings.both_ways else "one way",
+            f"{settings.coordinates} coordinates" if settings.coordinates else "",
+            _backward(settings),
             "" if settings.light else "without light",
-            "" if settings.turns == "auto" else "without turns",
+            "turns" if settings.turns == "auto" else "",
         ),
         strides=STRIDES,
         copies=settings.copies,

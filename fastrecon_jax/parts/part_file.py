@@ -22,7 +22,7 @@ from fastrecon_jax.parts.part import GoodPhoto, Part
 from fastrecon_jax.parts.records import MalformedError, build
 from fastrecon_jax.version import __version__
 
-FORMAT = 4
+FORMAT = 5
 SUFFIX = ".safetensors"
 _KEY, _STATE, _STAGES, _PIXELS = "fastrecon_jax", "state", "stages", "pixels"
 _DTYPES = ("F32", "I32", "U8")

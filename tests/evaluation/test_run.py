@@ -281,7 +281,7 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--copies=defective", "--copies=defective is not allowed: each must be one of light, turns"),
         ("--copies=light,light", "--copies=light,light is not allowed: each must be one of light, turns"),
         ("--method=fastrecon+ --coreset_rows=0", "--coreset_rows=0 is not allowed: it must be a number at least 1"),
-        ("--method=fastrecon+ --turns=always", "--turns=always is not allowed: it must be one of auto, never"),
+        ("--method=fastrecon+ --turns=always", "--turns=always is not allowed: it must be one of never, auto"),
         (
             "--method=nearest --light=false",
             "--light=False is not allowed: it is a setting of fastrecon+, not of nearest",

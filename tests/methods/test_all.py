@@ -16,7 +16,7 @@ VARIANTS = {
         {"approximate": False, "reweighting": 9, "neighbours": 3, "coreset_ratio": 0.2},
     ),
     "fastrecon+, coreset": ("fastrecon+", {"coreset_ratio": 0.2}),
-    "fastrecon+, one way": ("fastrecon+", {"both_ways": False, "light": False, "turns": "never"}),
+    "fastrecon+, one way": ("fastrecon+", {"both_ways": False, "light": False}),
 }
 METHODS = {name: methods.create(name) for name in methods.names()} | {
     name: methods.create(*arguments) for name, arguments in VARIANTS.items()

@@ -10,9 +10,10 @@ from fastrecon_jax.methods import fastrecon_plus as plus
 from tests import reference
 from tests.helpers import assert_close, correlated_features
 
-ALL = plus.Settings()
-PLAIN = plus.Settings(light=False, turns="never")
-ONE_WAY = plus.Settings(light=False, turns="never", both_ways=False, coreset_rows=8192, coordinates=0)
+ALL = plus.Settings(turns="auto")
+PLAIN = plus.Settings(light=False)
+ONE_WAY = plus.Settings(light=False, both_ways=False, coreset_rows=8192)
+MARGIN = plus.Settings.backward_margin
 LIGHT, TURNS = methods.COPIES["light"], methods.COPIES["turns"]
 
 
@@ -38,27 +39,29 @@ def copies_of(settings):
 def by_definition(support, copies, query, settings, *, turned):
     """Patch scores in float64, from features, by the equations in the docstrings; `turned` copies are kept or not."""
     soft = {"soft_length": settings.soft_length, "soft_spectrum": settings.soft_spectrum}
-    forward, backward = [], []
+    forward, alike, backward = [], [], []
     (height, width), coarsest = query[0].shape[:2], query[-1].shape[:2]
     lit = LIGHT if settings.light else 0
     for j, known in enumerate(support):
         (k, h, w, c), one = known.shape, query[j]
         changed = copies[j][:, : lit + turned * TURNS].reshape(-1, c) if copies else np.zeros((0, c))
         pool = np.concatenate([np.asarray(known).reshape(-1, c), changed])
-        rows, own = (reference.soft_coordinates(np.asarray(x).reshape(-1, c), pool, **soft) for x in (pool, one))
-        if 0 < settings.coordinates < c:
-            found = leading(pool, settings.coordinates, soft)
-            rows, own = rows @ found, own @ found
-        bank = rows
+        whole = [reference.soft_coordinates(np.asarray(x).reshape(-1, c), pool, **soft) for x in (pool, one)]
+        few = (settings.coordinates,) if 0 < settings.coordinates < c else ()
+        rows, own = (x @ leading(pool, few, soft) for x in whole)
         m = min(len(rows), settings.coreset_rows)
         if settings.coreset_ratio is not None:
             m = int(settings.coreset_ratio * len(rows))
+        chosen = np.arange(len(rows))
         if m < len(rows):
             from_mean = np.linalg.norm(rows - rows.mean(0), axis=1)
-            bank = rows[reference.greedy_k_center_from(rows, m, from_mean + 1e9)]
-        near = np.log(reference.distances(own, bank).min(1)).reshape(*one.shape[:2], 1)
-        forward.append(resized(near, height, width)[..., 0])
+            chosen = reference.greedy_k_center_from(rows, m, from_mean + 1e9)
+        forward.append(log_distances(own, rows[chosen], one.shape[:2], (height, width)))
         if settings.both_ways:
+            if 0 < 2 * settings.backward_coordinates < rows.shape[1]:
+                few += (settings.backward_coordinates,)
+                rows, own = (x @ leading(pool, few, soft) for x in whole)
+            alike.append(log_distances(own, rows[chosen], one.shape[:2], (height, width)))
             # The middles of each second position of the coarsest stage, in every stage.
             at_rows, at_columns = (
                 np.floor((np.arange(n // 2) + 0.5) * size / (n // 2)).astype(int)
@@ -69,21 +72,33 @@ def by_definition(support, copies, query, settings, *, turned):
     total = np.mean(forward, axis=0)
     if settings.both_ways:
         lacking = np.mean(backward, axis=0)  # (k, n)
-        likest = lacking[lacking.max(1).argmin()] - plus.MARGIN
+        likest = lacking[lacking.max(1).argmin()] - settings.backward_margin
+        likest += total.max() - np.mean(alike, axis=0).max()
         likest = likest.reshape(coarsest[0] // 2, coarsest[1] // 2, 1)
         likest = resized(likest, height, width)[..., 0]
         total = np.where(likest > total.max(), likest, total)
     return np.exp(total)
 
 
-def leading(pool, count, soft):
-    """The directions that the power iteration finds, which is only nearly the best, in the reference's coordinates."""
+def log_distances(own, bank, shape, first):
+    near = np.log(reference.distances(own, bank).min(1)).reshape(*shape, 1)
+    return resized(near, *first)[..., 0]
+
+
+def leading(pool, counts, soft):
+    """The directions that the power iteration finds, which is only nearly the best, in the reference's coordinates.
+
+    First so many of all, then so many of those.
+    """
     metric = whitening.fit(jnp.asarray(pool, jnp.float32), **soft)
     probe = np.random.default_rng(0).standard_normal((3 * pool.shape[1], pool.shape[1])).astype(np.float32)
     ours, known = reference.soft_coordinates(probe, pool, **soft), whitening.apply(metric, jnp.asarray(probe))
     turn = np.linalg.lstsq(ours, np.asarray(known, np.float64))[0]
-    directions = linalg.leading_directions(whitening.apply(metric, jnp.asarray(pool, jnp.float32)), count)
-    return turn @ np.asarray(directions, np.float64)
+    rows = whitening.apply(metric, jnp.asarray(pool, jnp.float32))
+    for count in counts:
+        directions = linalg.leading_directions(rows, count)
+        rows, turn = rows @ directions, turn @ np.asarray(directions, np.float64)
+    return turn
 
 
 def resized(field, height, width):
@@ -95,13 +110,18 @@ def resized(field, height, width):
 SETTINGS = {
     "one way, the plain formula": ONE_WAY,
     "both ways": PLAIN,
-    "few rows": plus.Settings(light=False, turns="never", coreset_rows=9),
-    "a share": plus.Settings(light=False, turns="never", coreset_ratio=0.4),
-    "few coordinates": plus.Settings(light=False, turns="never", coordinates=3),
-    "light": plus.Settings(turns="never"),
-    "turns": plus.Settings(light=False),
+    "few rows": plus.Settings(light=False, coreset_rows=9),
+    "a share": plus.Settings(light=False, coreset_ratio=0.4),
+    "few coordinates": plus.Settings(light=False, coordinates=3),
+    "few backward": plus.Settings(light=False, backward_coordinates=2),
+    "another margin": plus.Settings(light=False, backward_margin=0.0),
+    "as many backward as forward": plus.Settings(light=False, backward_coordinates=0),
+    "light": plus.Settings(),
+    "turns": plus.Settings(light=False, turns="auto"),
     "all": ALL,
-    "all, few rows and coordinates": plus.Settings(coreset_rows=20, coordinates=4, soft_length=0.3, soft_spectrum=3.0),
+    "all, few rows and coordinates": plus.Settings(
+        turns="auto", coreset_rows=20, coordinates=6, backward_coordinates=2, soft_length=0.3, soft_spectrum=3.0
+    ),
 }
 
 
@@ -125,7 +145,7 @@ def test_scores_are_the_formula(name, kept, monkeypatch):
     state, turned = plus.fit(embed(support), None, copies, settings=settings), kept and settings.turns != "never"
     for query in (stages(1, sides=sides), first_half_twice(support, 3)):
         expected = by_definition(embed(support), copies, plus.embed(query), settings, turned=turned)
-        assert_close(plus.score(state, plus.embed(query)), expected, 1e-4)
+        assert_close(plus.score(state, plus.embed(query), margin=settings.backward_margin), expected, 1e-4)
 
 
 def test_the_score_is_forward_but_for_what_exceeds_it_all_backward():
@@ -134,7 +154,7 @@ def test_the_score_is_forward_but_for_what_exceeds_it_all_backward():
     for query, expected in ((stages(1, sides=(16, 8, 4)), False), (first_half_twice(support, 3), True)):
         forward, backward = plus.directions(state, plus.embed(query))
         assert (forward.shape, backward.shape) == ((8, 8), (2, 2))
-        lacking = np.asarray(backward - plus.MARGIN).repeat(4, 0).repeat(4, 1)
+        lacking = np.asarray(backward - MARGIN).repeat(4, 0).repeat(4, 1)
         more = lacking > forward.max()
         assert more.any() == expected and not more.all()
         assert_close(plus.score(state, plus.embed(query)), np.exp(np.where(more, lacking, forward)))
@@ -179,27 +199,31 @@ def test_a_known_image_scores_nothing_and_a_changed_patch_the_most():
     assert np.unravel_index(patches.argmax(), patches.shape)[1] <= 1
 
 
-def test_distances_of_long_features_are_taken_in_few_directions():
-    """They are those of all directions less what lies outside."""
-    support, query = (stages(seed, *lead, sides=(8,), channels=(300,)) for seed, lead in ((8, (4,)), (9, ())))
-    few, every = (plus.fit(embed(support), settings=settings) for settings in (PLAIN, ONE_WAY))
-    (level,) = few.levels
-    assert (level.bank.shape, level.short) == ((256, plus.COORDINATES), None)
-    assert_close(
-        plus.score(few, plus.embed(query)),
-        by_definition(embed(support), (), plus.embed(query), PLAIN, turned=False),
-        1e-3,
-    )
-    forward, exact = (plus.directions(state, plus.embed(query)).forward for state in (few, every))
-    assert (np.exp(forward) <= np.exp(exact) * (1 + 2e-2)).all()
+def test_long_features_are_looked_for_in_few_directions_and_missed_by_the_scale_of_all():
+    """The search forward is in all directions, that backward in few: the score is right where either of them wins."""
+    support = stages(8, 4, sides=(8,), channels=(200,))
+    state = plus.fit(embed(support), settings=PLAIN)
+    (level,) = state.levels
+    assert level.bank.shape == (256, 200)
+    assert level.views.shape == (4, 16, plus.BACKWARD_COORDINATES)
+    assert level.leading.bank.shape == (256, plus.BACKWARD_COORDINATES)
+    for query in (stages(9, sides=(8,), channels=(200,)), first_half_twice(support, 3)):
+        expected = by_definition(embed(support), (), plus.embed(query), PLAIN, turned=False)
+        assert_close(plus.score(state._replace(levels=(level._replace(short=None),)), plus.embed(query)), expected, 1e-3)
 
 
-def test_long_features_are_searched_for_in_few_coordinates_where_all_count():
+def test_stages_that_are_not_wide_are_looked_for_in_all_directions():
+    for channels, expected in ((2 * plus.BACKWARD_COORDINATES, None), (2 * plus.BACKWARD_COORDINATES + 1, 64)):
+        (level,) = plus.fit(embed(stages(8, 2, sides=(8,), channels=(channels,)))).levels
+        assert (level.leading and level.leading.directions.shape[1]) == expected
+
+
+def test_long_features_are_searched_for_in_few_coordinates():
     """Where they hold nearly all of the length the rows found are as near as the nearest, to a hundredth."""
     support, query = (stages(seed, *lead, sides=(8,), channels=(300,)) for seed, lead in ((8, (4,)), (9, ())))
-    state = plus.fit(embed(support), settings=plus.Settings(light=False, turns="never", coordinates=0))
+    state = plus.fit(embed(support))
     assert state.levels[0].bank.shape == (256, 300)
-    assert state.levels[0].short.coordinates.shape == (256, plus.COORDINATES)
+    assert state.levels[0].short.coordinates.shape == (256, plus.SHORT)
     whole = state._replace(levels=tuple(level._replace(short=None) for level in state.levels))
     quick, exact = (np.asarray(plus.score(one, plus.embed(query))) for one in (state, whole))
     assert (quick >= exact * (1 - 1e-5)).all()
@@ -212,9 +236,9 @@ def test_long_features_are_searched_for_in_few_coordinates_where_all_count():
         (100, PLAIN, 100),
         (100 * plus.ROWS, PLAIN, plus.ROWS),
         (10_000, ONE_WAY, 8192),
-        (100, plus.Settings(light=False, turns="never", coreset_ratio=0.25), 25),
-        (100, plus.Settings(coreset_ratio=0.25), 25 * (1 + LIGHT + TURNS)),
-        (100, plus.Settings(turns="never", coreset_rows=1000), 100 * (1 + LIGHT)),
+        (100, plus.Settings(light=False, coreset_ratio=0.25), 25),
+        (100, plus.Settings(turns="auto", coreset_ratio=0.25), 25 * (1 + LIGHT + TURNS)),
+        (100, plus.Settings(coreset_rows=1000), 100 * (1 + LIGHT)),
         (100 * plus.ROWS, None, plus.ROWS),
     ],
 )
@@ -224,7 +248,7 @@ def test_rows(count, settings, kept):
 
 def test_a_coreset_keeps_rows_of_the_bank():
     features = embed(stages(10, 3))
-    thinned = plus.Settings(light=False, turns="never", coreset_ratio=0.25)
+    thinned = plus.Settings(light=False, coreset_ratio=0.25)
     whole, part = plus.fit(features), plus.fit(features, settings=thinned)
     for all_of, some in zip(whole.levels, part.levels, strict=True):
         assert some.bank.shape[0] == all_of.bank.shape[0] // 4
@@ -238,7 +262,7 @@ def test_a_coreset_keeps_rows_of_the_bank():
     [
         ({"coreset_rows": 0}, "--coreset_rows=0 is not allowed: it must be a number at least 1"),
         ({"coreset_rows": 5, "coreset_ratio": 0.5}, "--coreset_rows=5 is not allowed: --coreset_ratio stands instead"),
-        ({"turns": "always"}, "--turns=always is not allowed: it must be one of auto, never"),
+        ({"turns": "always"}, "--turns=always is not allowed: it must be one of never, auto"),
     ],
 )
 def test_settings_that_cannot_be(values, message):
@@ -308,7 +332,7 @@ def holds(level, features):
 
 
 def test_turned_copies_stay_where_images_come_in_every_direction():
-    settings = plus.Settings(light=False)
+    settings = plus.Settings(light=False, turns="auto")
     support, copies = in_directions(0, [0, 1, 2])
     state = plus.fit(support, None, copies, settings=settings)
     for level, images, turned in zip(state.levels, support, copies, strict=True):
@@ -323,7 +347,7 @@ def test_turned_copies_stay_where_images_come_in_every_direction():
 def test_turned_copies_are_left_out_where_images_lie_in_one_direction(directions):
     """And of one image nobody knows. The images stand in for them: the fit is the one without."""
     support, copies = in_directions(2, directions)
-    state = plus.fit(support, None, copies, settings=plus.Settings(light=False))
+    state = plus.fit(support, None, copies, settings=plus.Settings(light=False, turns="auto"))
     without = plus.fit(support, settings=PLAIN)
     for level, plain, images, turned in zip(state.levels, without.levels, support, copies, strict=True):
         assert holds(level, images).all() and not holds(level, turned).any()
@@ -338,15 +362,15 @@ def test_turned_copies_that_are_left_out_leave_the_lit_ones():
     lit = tuple(1.2 * stage[:, :LIGHT] for stage in in_directions(5, [0, 0, 0])[1])
     copies = tuple(jnp.concatenate(pair, axis=1) for pair in zip(lit, turned, strict=True))
     few = {"coreset_rows": 30}
-    state = plus.fit(support, None, copies, settings=plus.Settings(**few))
-    expected = plus.fit(support, None, lit, settings=plus.Settings(turns="never", **few))
+    state = plus.fit(support, None, copies, settings=plus.Settings(turns="auto", **few))
+    expected = plus.fit(support, None, lit, settings=plus.Settings(**few))
     query = tuple(stage[0] for stage in in_directions(6, [0])[0])
     assert_close(plus.score(state, query), plus.score(expected, query), 1e-4)
 
 
 def test_lit_copies_are_in_the_metric_and_the_bank():
     support, copies = embed(stages(11, 2)), embed_copies(stages(12, 2, LIGHT))
-    lit, plain = plus.fit(support, None, copies, settings=plus.Settings(turns="never")), plus.fit(support)
+    lit, plain = plus.fit(support, None, copies, settings=plus.Settings()), plus.fit(support)
     for level, other, images, changed in zip(lit.levels, plain.levels, support, copies, strict=True):
         assert level.bank.shape[0] == (1 + LIGHT) * other.bank.shape[0]
         assert holds(level, images).all() and holds(level, changed).all()
@@ -375,7 +399,7 @@ def test_at_most_so_many_images_are_looked_for():
 
 @pytest.mark.parametrize(
     ("settings", "given", "asked"),
-    [(ALL, LIGHT, LIGHT + TURNS), (ALL, 0, LIGHT + TURNS), (PLAIN, LIGHT, 0), (plus.Settings(turns="never"), 1, LIGHT)],
+    [(ALL, LIGHT, LIGHT + TURNS), (ALL, 0, LIGHT + TURNS), (PLAIN, LIGHT, 0), (plus.Settings(), 1, LIGHT)],
 )
 def test_another_number_of_copies_is_refused(settings, given, asked):
     copies = embed_copies(stages(18, 2, given)) if given else ()

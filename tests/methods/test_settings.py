@@ -22,6 +22,8 @@ from fastrecon_jax.methods import fastrecon, fastrecon_plus, nearest, padim, pat
         (fastrecon_plus, "soft_spectrum", 0.0),
         (fastrecon_plus, "coreset_rows", 0),
         (fastrecon_plus, "coordinates", -1),
+        (fastrecon_plus, "backward_coordinates", -1),
+        (fastrecon_plus, "backward_margin", -0.1),
         (fastrecon_plus, "coreset_ratio", 0.0),
         (fastrecon_plus, "coreset_ratio", 2.0),
         (nearest, "coreset_ratio", 0.0),
@@ -97,7 +99,7 @@ NOTES = {
             "coordinates": 64,
             "both_ways": False,
             "light": False,
-            "turns": "never",
+            "turns": "auto",
         },
         f"length 0.7, spectrum 1, {fastrecon_plus.ROWS} rows",
     ),
@@ -118,7 +120,7 @@ NOTES = {
 }
 CHANGED = {
     "fastrecon": "lam 0.5, coreset 0.25, projection 16",
-    "fastrecon+": "length 0, spectrum 3, coreset 0.25, 64 coordinates, one way, without light, without turns",
+    "fastrecon+": "length 0, spectrum 3, coreset 0.25, 64 coordinates, one way, without light, turns",
     "patchcore": "coreset 0.25, exact, projection 16, mean of 5, re-weighted by 3",
     "padim": "7 channels",
     "spade": "5 images",
@@ -139,9 +141,12 @@ def test_what_is_chosen_is_named():
     assert chosen.note == "lam auto, coreset auto"
     assert chosen.choose is not None
     assert methods.create("fastrecon", {"coreset_rows": 7}).note == "lam 2, coreset 7 rows"
-    assert methods.create("fastrecon+", {"coreset_rows": 7, "coordinates": 0}).note == (
-        "length 0.7, spectrum 1, 7 rows, all coordinates"
-    )
+    for given, expected in (
+        ({"backward_coordinates": 32}, "backward in 32 coordinates"),
+        ({"backward_coordinates": 0, "backward_margin": 0.5}, "backward in all coordinates, margin 0.5"),
+    ):
+        chosen = methods.create("fastrecon+", {"coreset_rows": 7, **given})
+        assert chosen.note == f"length 0.7, spectrum 1, 7 rows, {expected}"
 
 
 def test_settings_are_those_of_the_method():

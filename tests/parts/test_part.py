@@ -9,8 +9,9 @@ from fastrecon_jax import methods
 from fastrecon_jax.data import copies
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import calibration, fitting, inspector, limits, photos
+from fastrecon_jax.parts.engine import open_engine
 from tests.helpers import assert_close
-from tests.parts.helpers import SIZES, engine, photo, picture
+from tests.parts.helpers import SIZES, engine, photo, picture, recipe, settings
 
 GOOD = [photo(seed) for seed in range(5)]
 each_method = pytest.mark.parametrize("method", methods.names())
@@ -50,7 +51,7 @@ def test_a_part_of_one_image_with_copies_is_extended_to_that_of_all():
 
 
 def test_copies_are_those_of_each_image_kind_by_kind():
-    known = engine("fastrecon+")
+    known = open_engine(recipe("fastrecon+", settings=settings("fastrecon+", turns="auto")))
     assert known.method.copies == ("light", "turns")
     pixels = np.stack([photo.pixels for photo in GOOD[:2]])
     changed = np.stack([np.concatenate([copies.make(one, (kind,)) for kind in ("light", "turns")]) for one in pixels])

@@ -25,7 +25,17 @@ SHARED_SETTINGS = {  # what format 2 held, whatever the method
 }
 LATER_THAN_FORMAT_1 = ("soft_length", "soft_spectrum", "coreset_rows")
 # Where a method has got settings since, those at which it does what it did then.
-BEFORE = {"fastrecon+": {"coreset_rows": 8192, "coordinates": 0, "both_ways": False, "light": False, "turns": "never"}}
+BEFORE = {
+    "fastrecon+": {
+        "coreset_rows": 8192,
+        "coordinates": 0,
+        "both_ways": False,
+        "backward_coordinates": 0,
+        "backward_margin": 0.03,
+        "light": False,
+        "turns": "never",
+    }
+}
 WITHOUT_ROWS = {key: value for key, value in BEFORE["fastrecon+"].items() if key != "coreset_rows"}
 
 
@@ -82,6 +92,12 @@ def test_fastrecon_plus_of_format_3_does_what_it_did(ratio):
     assert part_settings.read("fastrecon+", given, 3) == settings("fastrecon+", **given, **before)
     with pytest.raises(MalformedError, match="magic missing or unknown"):
         part_settings.read("fastrecon+", given | {"magic": 1}, 3)
+
+
+def test_fastrecon_plus_of_format_4_looks_backward_in_the_directions_of_the_search_forward():
+    given = {"coordinates": 128, "both_ways": True, "light": True, "turns": "auto"}
+    expected = settings("fastrecon+", **given, backward_coordinates=0, backward_margin=0.03)
+    assert part_settings.read("fastrecon+", given, 4) == expected
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -46,7 +46,7 @@ def test_frames_without_the_part(script):
 
 def test_a_record_by_hand(script):
     """Two draws, two good images and a defective one, three empty frames."""
-    margin = fastrecon_plus.MARGIN
+    margin = fastrecon_plus.Settings.backward_margin
     forward = np.array([[-1.0, -2.0, 0.0], [-1.0, -1.0, -3.0]])
     tests = script.Maxima(forward, forward + np.array([0.1, 0.3, 0.0]))
     empty = script.Maxima(
@@ -67,7 +67,7 @@ def test_a_record_by_hand(script):
 def test_both_ways_is_the_score_of_the_method(script):
     """The script's maxima give the image score that the method itself gives."""
     keys = jax.random.split(jax.random.key(0), 2)
-    method = methods.create("fastrecon+", fastrecon_plus.Settings(light=False, turns="never"))
+    method = methods.create("fastrecon+", fastrecon_plus.Settings(light=False))
     support, query = (
         tuple(jax.random.normal(key, (*count, side, side, 8)) for side in (16, 8, 4))
         for key, count in zip(keys, ((2,), ()), strict=True)
