@@ -307,7 +307,7 @@ def directions(state: State, features: Levels) -> Directions:
     Returns:
         Logarithms of both, forward at the positions of the first stage.
     """
-    positions = features[0].shape[:2]
+    positions = features[0].shape[0], features[0].shape[1]
     forward, alike, backward = [], [], []
     for level, stage in zip(state.levels, features, strict=True):
         h, w, c = stage.shape

@@ -209,7 +209,9 @@ def test_long_features_are_looked_for_in_few_directions_and_missed_by_the_scale_
     assert level.leading.bank.shape == (256, plus.BACKWARD_COORDINATES)
     for query in (stages(9, sides=(8,), channels=(200,)), first_half_twice(support, 3)):
         expected = by_definition(embed(support), (), plus.embed(query), PLAIN, turned=False)
-        assert_close(plus.score(state._replace(levels=(level._replace(short=None),)), plus.embed(query)), expected, 1e-3)
+        assert_close(
+            plus.score(state._replace(levels=(level._replace(short=None),)), plus.embed(query)), expected, 1e-3
+        )
 
 
 def test_stages_that_are_not_wide_are_looked_for_in_all_directions():
