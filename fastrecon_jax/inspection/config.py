@@ -62,7 +62,9 @@ class FitConfig:
     image_score: str = setting(
         "", "max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's"
     )
-    extendable: bool = setting(True, "keep the images' features, and pixels where copies of them are made, so that more images can be added")
+    extendable: bool = setting(
+        True, "keep the images' features, and pixels where copies of them are made, so that more images can be added"
+    )
     max_images: int = setting(100, "at most this many images")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
     settings: Mapping[str, Any] = method_settings.field()
