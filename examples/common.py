@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from fastrecon_jax import encoders, files, methods
 from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.data import datasets, loader, samples
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.detector import Detector
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError

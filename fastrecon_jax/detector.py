@@ -138,7 +138,7 @@ class Detector:
     def inspect_photographs(
         self, encoder: Encoder, state: Any, photographs: UInt8[Array, "b height width 3"], *, image_size: int
     ) -> Inspection:
-        """Image scores and anomaly maps from photographs of equal size, preprocessed as by `data.images.preprocess`.
+        """Image scores and anomaly maps from photographs of equal size, preprocessed as by `data.geometry.preprocess`.
 
         Args:
             encoder: encoder with frozen weights, the one that the support was encoded with.

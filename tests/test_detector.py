@@ -8,7 +8,7 @@ from PIL import Image
 
 from fastrecon_jax import detector, encoders, methods
 from fastrecon_jax.core import features, scoring
-from fastrecon_jax.data import images
+from fastrecon_jax.data import geometry
 from fastrecon_jax.detector import Detector
 from fastrecon_jax.evaluation import programs as compiled
 from tests.helpers import assert_close, encoded_copies
@@ -154,8 +154,8 @@ def photographs(seed, count):
 
 
 def preprocessed(photos):
-    sizes = images.Preprocessing(image_size=72, crop_size=64)
-    return jnp.stack([jnp.asarray(images.preprocess(Image.fromarray(photo), sizes)) for photo in photos])
+    sizes = geometry.Preprocessing(image_size=72, crop_size=64)
+    return jnp.stack([jnp.asarray(geometry.preprocess(Image.fromarray(photo), sizes)) for photo in photos])
 
 
 @pytest.mark.parametrize("kind", ["", "max"])

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from fastrecon_jax import detector, encoders, methods
 from fastrecon_jax.data import folder, loader
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.evaluation import encoding, programs, run
 from fastrecon_jax.evaluation.config import EvalConfig
 

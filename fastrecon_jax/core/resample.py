@@ -29,7 +29,7 @@ class Taps(NamedTuple):
 def resize_and_crop(
     images: UInt8[Array, "b H W 3"], *, image_size: int, crop_size: int
 ) -> UInt8[Array, "b crop_size crop_size 3"]:
-    """Resize to a square with Lanczos' filter and cut out the centre: `data.images.preprocess` without Pillow.
+    """Resize to a square with Lanczos' filter and cut out the centre: `data.geometry.preprocess` without Pillow.
 
     The width is filtered first and rounded to 8 bits, then the height, both with integer weights. A side that keeps its
     size is not filtered. Only the pixels that the crop needs are computed.
@@ -50,7 +50,7 @@ def resize_and_crop(
     """
     if not 1 <= crop_size <= image_size:
         raise ValueError(f"a crop of {crop_size} is not possible: it must be from 1 to the image size {image_size}")
-    # Rounds halves to even, as `data.images.preprocess` does.
+    # Rounds halves to even, as `data.geometry.preprocess` does.
     start = round((image_size - crop_size) / 2)
     rows, columns = (lanczos_taps(n, image_size)[start : start + crop_size] for n in images.shape[1:3])
     # Input rows that no pixel of the crop reads are cut off before the width is filtered.

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from fastrecon_jax.data import feature_cache, samples
 from fastrecon_jax.data.feature_cache import Entry, FeatureCache, Stages
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.prefetch import prefetch
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from fastrecon_jax import files
-from fastrecon_jax.data import images
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data import geometry, images
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.errors import InputError
 
 GOOD = "good"
@@ -108,7 +108,7 @@ def read(sample: Sample) -> bytes:
 def load_image(sample: Sample, data: bytes, preprocessing: Preprocessing) -> Picture:
     """Decode and preprocess a photograph whose encoded file was read; InputError where it cannot be decoded."""
     image = images.decode(data, sample.path, max_pixels=preprocessing.max_pixels)
-    return Picture(images.preprocess(image, preprocessing), image.size)
+    return Picture(geometry.preprocess(image, preprocessing), image.size)
 
 
 def load_mask(
@@ -124,7 +124,7 @@ def load_mask(
     mask = images.decode_mask(_bytes(sample.read_mask, name), name, max_pixels=preprocessing.max_pixels)
     if mask.size != size:
         raise InputError(f"{name} is {mask.width}x{mask.height}, it must be of the image's size, {size[0]}x{size[1]}")
-    return images.preprocess_mask(mask, preprocessing)
+    return geometry.preprocess_mask(mask, preprocessing)
 
 
 def _bytes(read: Callable[[], bytes], name: str) -> bytes:

@@ -8,7 +8,8 @@ from fastrecon_jax import encoders, files, methods
 from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import check_list, require, setting
 from fastrecon_jax.core.scoring import IMAGE_SCORES
-from fastrecon_jax.data.images import MAX_PIXELS, Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
+from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.data.support import FIRST, RANDOM
 from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.runtime import devices

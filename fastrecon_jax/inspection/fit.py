@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastrecon_jax import files
 from fastrecon_jax.command_line.console import count
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import reading, summary
 from fastrecon_jax.inspection.config import FitConfig

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from fastrecon_jax import files
 from fastrecon_jax.data import images
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.prefetch import prefetch
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection.routing import Choice

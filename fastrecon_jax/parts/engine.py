@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key, UInt8
 
 from fastrecon_jax import encoders, methods
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.detector import Detector, Inspection, Stages
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.runtime import compiler

@@ -10,8 +10,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from fastrecon_jax import files
-from fastrecon_jax.data import images
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data import geometry, images
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.errors import InputError
 
 
@@ -64,7 +64,7 @@ def load(source: Source, preprocessing: Preprocessing, *, name: str = "") -> Pho
 
 def prepare(image: Image.Image, preprocessing: Preprocessing, *, name: str) -> Photo:
     """Preprocess a photograph that is decoded, see `decode`."""
-    pixels = images.preprocess(image, preprocessing)
+    pixels = geometry.preprocess(image, preprocessing)
     return Photo(name, hashlib.sha256(pixels.tobytes()).hexdigest(), *image.size, pixels)
 
 

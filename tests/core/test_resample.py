@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from fastrecon_jax.core import resample
-from fastrecon_jax.data import images
+from fastrecon_jax.data import geometry
 
 
 def pillow(pixels, image_size, crop_size):
-    return images.preprocess(Image.fromarray(pixels), images.Preprocessing(image_size, crop_size))
+    return geometry.preprocess(Image.fromarray(pixels), geometry.Preprocessing(image_size, crop_size))
 
 
 def ours(pixels, image_size, crop_size):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from fastrecon_jax.data import datasets, folder, samples
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.errors import InputError
 from tests.data.parts import forbid, write_category
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from fastrecon_jax.data import feature_cache, folder, loader, samples
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from tests.data.parts import write_category
 
 SIZES = Preprocessing(48, 40)

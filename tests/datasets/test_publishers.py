@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastrecon_jax.data import datasets, demo, publishers, samples
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.publishers import PUBLISHERS, archives
 from fastrecon_jax.errors import InputError
 from tests.data.parts import forbid, write_category

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fastrecon_jax import methods
-from fastrecon_jax.data.images import Preprocessing
+from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.parts import photos
 from fastrecon_jax.parts.engine import Recipe, open_engine
 
