@@ -40,6 +40,7 @@ from fastrecon_jax.evaluation import category as scoring  # noqa: E402
 from fastrecon_jax.evaluation import setup  # noqa: E402
 from fastrecon_jax.evaluation.config import EvalConfig  # noqa: E402
 from fastrecon_jax.methods import fastrecon_plus  # noqa: E402
+from fastrecon_jax.parts import empty_frames  # noqa: E402
 from fastrecon_jax.runtime import compiler, devices  # noqa: E402
 
 _DATASET = flags.DEFINE_string("dataset", "", "as for the evaluation; by default folder with --data_dir, else demo")
@@ -60,6 +61,7 @@ _OUTPUT_DIR = flags.DEFINE_string("output_dir", "", "where figures/ and paper/ a
 
 ALL = "all parts"
 DRAWS = 5  # random draws behind each deviation of methods.json
+FRAMES = ("white", "black", "grey", "mean colour", "border")  # without the part, of those of `empty_frames`
 KINDS = {"good": "tab:blue", "defective": "tab:orange", "empty": "tab:green"}
 Record = dict[str, Any]
 
@@ -97,18 +99,6 @@ def config() -> EvalConfig:
     )
 
 
-def empty_frames(support: UInt8[np.ndarray, "k H W 3"]) -> dict[str, UInt8[np.ndarray, "H W 3"]]:
-    """Frames without the part: plain ones, the support's mean colour, and its upper left corner repeated."""
-    _, height, width, _ = support.shape
-    plain = {"white": 255, "black": 0, "grey": 128, "mean colour": np.rint(support.mean(axis=(0, 1, 2)))}
-    frames = {
-        name: np.broadcast_to(np.asarray(colour), (height, width, 3)).astype(np.uint8) for name, colour in plain.items()
-    }
-    side = max(height // 8, 1)
-    repeats = (-(-height // side), -(-width // side), 1)
-    return frames | {"border": np.tile(support[0, :side, :side], repeats)[:height, :width]}
-
-
 def measure(opened: setup.Setup, category: samples.Category) -> list[Record]:
     """One record for each number of shots of a part."""
     config, (compiled,) = opened.config, opened.programs.methods
@@ -120,7 +110,8 @@ def measure(opened: setup.Setup, category: samples.Category) -> list[Record]:
     drawn = [_pixels(opened, [category.train[i] for i in draw.indices]) for draw in opened.draws[category.name][most]]
     supports = [_encoded(opened, pixels) for pixels in drawn]
     changed = [_encoded_copies(opened, pixels, compiled.method.copies) for pixels in drawn]
-    frames = [empty_frames(pixels) for pixels in drawn]  # those of the draw with the most shots, for all shots
+    # Frames of the draw with the most shots, for all shots.
+    frames = [{name: frame for name, frame in empty_frames.make(x).items() if name in FRAMES} for x in drawn]
     of_frames = [_encoded(opened, np.stack(list(of_draw.values()))) for of_draw in frames]
 
     def maxima(state: Any, stages: Stages) -> tuple[Array, Array]:

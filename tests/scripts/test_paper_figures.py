@@ -33,17 +33,6 @@ def points(script):
     return {kind: [[-1.0, -1.1], [-0.5, -0.8]] for kind in script.KINDS}
 
 
-def test_frames_without_the_part(script):
-    support = np.random.default_rng(0).integers(0, 255, (2, 36, 36, 3), dtype=np.uint8)
-    frames = script.empty_frames(support)
-    assert list(frames) == ["white", "black", "grey", "mean colour", "border"]
-    assert all((frame.shape, frame.dtype) == ((36, 36, 3), np.uint8) for frame in frames.values())
-    for name in ("white", "black", "grey", "mean colour"):
-        assert len(np.unique(frames[name].reshape(-1, 3), axis=0)) == 1
-    np.testing.assert_array_equal(frames["mean colour"][0, 0], np.rint(support.mean(axis=(0, 1, 2))))
-    np.testing.assert_array_equal(frames["border"][4:8, 32:], support[0, :4, :4])
-
-
 def test_a_record_by_hand(script):
     """Two draws, two good images and a defective one, three empty frames."""
     margin = fastrecon_plus.Settings.backward_margin
