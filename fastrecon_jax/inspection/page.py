@@ -60,7 +60,7 @@ def html(directory: Path, parts: Sequence[Part], rows: Sequence[Row]) -> str:
 <h1>{console.count(len(rows), "image")}: {Counts(rows)}</h1>
 <div>written {now}. A click opens an image, the keys left and right go on, Escape closes it.</div>
 {_facts(parts)}
-{_form(parts, rows)}
+{_drift(rows)}{_form(parts, rows)}
 <ul class="rows">
 {cards}
 </ul>
@@ -115,6 +115,13 @@ def _scale(part: Part) -> str:
     )
 
 
+def _drift(rows: Sequence[Row]) -> str:
+    """What was said of drift; a part's name stands before it where there are several."""
+    several = len({row.part for row in rows if row.part}) > 1
+    said = [f"{row.part}: {row.note}" if several else row.note for row in rows if row.note]
+    return "".join(f'<p class="drift"><strong>drift</strong> {escape(text)}</p>\n' for text in said)
+
+
 def _form(parts: Sequence[Part], rows: Sequence[Row]) -> str:
     counts = Counts(rows)
     boxes = "".join(
@@ -162,6 +169,7 @@ def _more(row: Row) -> str:
         f"largest value of the map {row.peak:.4g}",
         f"{row.milliseconds:.0f} ms, {row.time}, {_PICKED[row.picked]}",
     )
+    facts += (f"drift: {row.note}",) if row.note else ()
     return "".join(f"<p>{escape(fact)}</p>" for fact in facts) + _regions(row.regions)
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from fastrecon_jax.inspection import reading, routing
+from fastrecon_jax.inspection import drift, reading, routing
 from fastrecon_jax.inspection.config import ALL, NONE
 from fastrecon_jax.inspection.ledger import Ledger
 from fastrecon_jax.inspection.models import Model
@@ -67,6 +67,7 @@ class Pipeline:
         self._undecided: list[ReadImage] = []
         self._queues: list[list[_Waiting]] = [[] for _ in models]
         self._compiled: set[tuple[int, int]] = set()
+        self._drift = [drift.Monitor(model.inspector.part) for model in models]
         self._painters = ThreadPoolExecutor(os.cpu_count() or 1)
         self._writer = ThreadPoolExecutor(1)  # of its own, so that Ctrl-C never comes between two files of a row
         self._rows: collections.deque[Future[None]] = collections.deque()
@@ -160,7 +161,8 @@ class Pipeline:
 
     def _report(self, waiting: _Waiting, finding: Finding, seconds: float) -> None:
         image, part = waiting.image, self._models[waiting.choice.index].inspector.part
-        wanted = self._out.overlays == ALL or (self._out.overlays != NONE and finding.verdict != GOOD)
+        passed = finding.verdict == GOOD
+        wanted = self._out.overlays == ALL or (self._out.overlays != NONE and not passed)
         overlay = f"{OVERLAYS}/{picture_name(image.job.path)}.{self._out.picture}" if wanted else ""
         row = _blank(image)._replace(
             part=part.name,
@@ -173,6 +175,7 @@ class Pipeline:
             regions=finding.regions,
             milliseconds=round(1000 * seconds, 2),
             overlay=overlay,
+            note=self._drift[waiting.choice.index].add(finding.score, image.photo.pixels) if passed else "",
         )
         self._record(row, self._painters.submit(self._paint, row, waiting, finding) if overlay else None)
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from fastrecon_jax import files
 from fastrecon_jax.command_line import console
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection import ledger, models, page, reading, routing, summary, watching
+from fastrecon_jax.inspection import drift, ledger, models, page, reading, routing, summary, watching
 from fastrecon_jax.inspection.config import NONE, PredictConfig
 from fastrecon_jax.inspection.ledger import Ledger
 from fastrecon_jax.inspection.models import Model
@@ -45,19 +45,24 @@ class _Progress:
     Attributes:
         counts: of the images that this call is about, those that were inspected before included.
         done: number of images that this call has inspected.
+        drift: what was said of drift, each with its part if there are several.
     """
 
     def __init__(self, task: _Task, resumed: Iterable[Row], bar: tqdm, watcher: Watcher | None):
         self.counts, self.done = Counts(resumed), 0
+        self.drift: list[str] = []
         self._task, self._bar, self._watcher = task, bar, watcher
 
     def __call__(self, row: Row) -> None:
         self.counts.add(row)
         self.done += 1
         self._bar.update()
+        several = len(self._task.models) > 1
+        if row.note:
+            self.drift.append(f"drift: {row.part}: {row.note}\n" if several else f"drift: {row.note}\n")
         if self._watcher is not None:
             self._watcher.finish(row.path, (row.size, row.modified))
-            self._task.tell(_verdict(row, several=len(self._task.models) > 1))
+            self._task.tell(_verdict(row, several=several) + (self.drift[-1] if row.note else ""))
 
 
 def predict(config: PredictConfig, *, tell: Tell) -> int:
@@ -229,9 +234,10 @@ def _introduction(task: _Task, new: int, resumed: int) -> str:
 
 def _threshold(model: Model) -> str:
     part = model.inspector.part
+    unknown = "" if part.appearance else f"\npart {part.name}: {drift.UNKNOWN}"
     return (
         f"part {part.name}: threshold {part.limits.threshold:.4g} for {100 * part.limits.rate:g} % false positives, "
-        f"from {len(part.good)} good images, {model.file}"
+        f"from {len(part.good)} good images, {model.file}{unknown}"
     )
 
 
@@ -243,4 +249,4 @@ def _summary(task: _Task, progress: _Progress, seconds: float, preparation: floa
         else ""
     )
     places = f"results are in {task.directory / ledger.TABLE} and {task.directory / page.NAME}\n"
-    return f"{rate}{progress.counts}\n{places}"
+    return f"{rate}{progress.counts}\n{''.join(progress.drift)}{places}"

@@ -16,7 +16,7 @@ _BOX = ("x", "y", "width", "height", "area")
 COLUMNS = (
     *("path", "part", "picked", "verdict", "score", "threshold", "p_value", "peak", "regions"),
     *(f"region_{name}" for name in (*_BOX, "peak")),
-    *("milliseconds", "overlay", "time", "error"),
+    *("milliseconds", "overlay", "time", "error", "note"),
 )
 
 
@@ -39,6 +39,7 @@ class Row(NamedTuple):
         size: size of the file, in bytes.
         modified: when the file was last written, in nanoseconds.
         error: why there is no verdict; empty if there is one.
+        note: drift that this image was the last to show, see `drift`; mostly empty.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Row(NamedTuple):
     size: int
     modified: int
     error: str
+    note: str = ""
 
 
 def kind(row: Row) -> str:

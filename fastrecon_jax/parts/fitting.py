@@ -12,7 +12,8 @@ from jaxtyping import Float, PyTree, UInt8
 from fastrecon_jax.data import copies
 from fastrecon_jax.detector import Stages
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import augment, calibration, limits, warnings
+from fastrecon_jax.parts import appearance, augment, calibration, limits, warnings
+from fastrecon_jax.parts.appearance import Appearance
 from fastrecon_jax.parts.calibration import Calibration
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.part import GoodPhoto, Part
@@ -44,6 +45,7 @@ class _Good(NamedTuple):
     pixels: UInt8[np.ndarray, "n H W 3"]
     stages: tuple[Float[np.ndarray, "k _ _ _"], ...]
     copies: tuple[Float[np.ndarray, "k n _ _ _"], ...]
+    appearance: tuple[Appearance, ...] | None
 
 
 class _HeldOut(NamedTuple):
@@ -72,7 +74,8 @@ def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float) -> F
     """
     chosen = distinct(photos)
     pixels = np.stack([photo.pixels for photo in chosen])
-    good = _Good(chosen, pixels, encode(engine, pixels), encode_copies(engine, pixels))
+    looks = appearance.measure_all(pixels)
+    good = _Good(chosen, pixels, encode(engine, pixels), encode_copies(engine, pixels), looks)
     return _fit(engine, good, name, rate, surplus=len(photos) - len(chosen), given=len(photos))
 
 
@@ -97,10 +100,11 @@ def extend(engine: Engine, part: Part, photos: Sequence[Photo]) -> Fitted:
     if not chosen:
         raise InputError(f"part {part.name} knows all of these images already: there is nothing to add")
     pixels = np.stack([photo.pixels for photo in chosen])
+    looks = _looks(part, pixels)
     stages = tuple(np.concatenate(pair) for pair in zip(part.stages, encode(engine, pixels), strict=True))
     if part.pixels is not None:
         pixels = np.concatenate([part.pixels, pixels])
-    good = _Good((*part.good, *chosen), pixels, stages, encode_copies(engine, pixels))
+    good = _Good((*part.good, *chosen), pixels, stages, encode_copies(engine, pixels), looks)
     surplus = len(photos) - len(chosen)
     return _fit(engine, good, part.name, part.limits.rate, surplus=surplus, given=len(photos))
 
@@ -145,7 +149,14 @@ def _fit(engine: Engine, good: _Good, name: str, rate: float, *, surplus: int, g
     part_limits = limits.from_held_out(rate, held_out.of_scores, held_out.of_peaks, held_out.maps)
     said = _warnings(scored, good.stages, rate, held_out.of_scores, surplus=surplus, given=given)
     pixels = good.pixels if engine.method.copies else None
-    return Fitted(Part(name, engine.recipe, state, good.stages, pixels, scored, part_limits), said)
+    part = Part(name, engine.recipe, state, good.stages, pixels, scored, part_limits, good.appearance)
+    return Fitted(part, said)
+
+
+def _looks(part: Part, more: UInt8[np.ndarray, "n H W 3"]) -> tuple[Appearance, ...] | None:
+    """Of a part's photographs and of more; None where an older part has neither their appearance nor their pixels."""
+    known = part.appearance or (None if part.pixels is None else appearance.measure_all(part.pixels))
+    return None if known is None else (*known, *appearance.measure_all(more))
 
 
 def _leave_one_out(engine: Engine, support: Stages, changed: Stages) -> _HeldOut:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, PyTree, UInt8
 
+from fastrecon_jax.parts.appearance import Appearance
 from fastrecon_jax.parts.engine import Recipe
 from fastrecon_jax.parts.limits import Limits
 
@@ -39,6 +40,7 @@ class Part(NamedTuple):
             extension makes again; None otherwise, or if left out.
         good: the k photographs.
         limits: thresholds and calibration, from their held-out scores.
+        appearance: how each of them looks; None in parts of files before format 6.
     """
 
     name: str
@@ -48,3 +50,4 @@ class Part(NamedTuple):
     pixels: UInt8[np.ndarray, "k H W 3"] | None
     good: tuple[GoodPhoto, ...]
     limits: Limits
+    appearance: tuple[Appearance, ...] | None = None

@@ -16,13 +16,14 @@ from jaxtyping import PyTree, Shaped
 from fastrecon_jax import files, methods
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import part_settings
+from fastrecon_jax.parts.appearance import Appearance
 from fastrecon_jax.parts.engine import Engine, Recipe
 from fastrecon_jax.parts.limits import Limits
 from fastrecon_jax.parts.part import GoodPhoto, Part
 from fastrecon_jax.parts.records import MalformedError, build
 from fastrecon_jax.version import __version__
 
-FORMAT = 5
+FORMAT = 6
 SUFFIX = ".safetensors"
 _KEY, _STATE, _STAGES, _PIXELS = "fastrecon_jax", "state", "stages", "pixels"
 _DTYPES = ("F32", "I32", "U8")
@@ -40,7 +41,8 @@ class Header:
         good: the good photographs.
         limits: calibration and thresholds.
         versions: versions of the packages that wrote the file.
-        sha256: hash of all of the above and of the arrays.
+        sha256: hash of all of the other fields and of the arrays.
+        appearance: how each good photograph looks; None before format 6.
     """
 
     format: int
@@ -50,6 +52,7 @@ class Header:
     limits: Limits
     versions: dict[str, str]
     sha256: str
+    appearance: tuple[Appearance, ...] | None = None
 
 
 def save(part: Part, file: Path) -> None:
@@ -65,6 +68,7 @@ def save(part: Part, file: Path) -> None:
         "good": [photo._asdict() for photo in part.good],
         "limits": part.limits._asdict() | {key: getattr(part.limits, key)._asdict() for key in ("scores", "peaks")},
         "versions": versions,
+        "appearance": part.appearance and [one._asdict() for one in part.appearance],
     }
     header = contents | {"sha256": _digest(contents, arrays)}
     files.write_arrays(file, arrays, {_KEY: json.dumps(header, allow_nan=False)})
@@ -119,6 +123,8 @@ def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, 
         header = dataclasses.replace(header, recipe=dataclasses.replace(recipe, settings=settings))
     except (InputError, MalformedError, OverflowError) as error:
         raise InputError(f"{file} is damaged: {error}") from None
+    if header.appearance is not None and len(header.appearance) != len(header.good):
+        raise InputError(f"{file} is damaged: appearance of {len(header.appearance)} of {len(header.good)} images")
     recipe = header.recipe
     if not _SIZES[0] <= recipe.crop_size <= recipe.image_size <= _SIZES[1] or not header.good or not recipe.stages:
         raise InputError(
@@ -158,6 +164,7 @@ def _part(file: Path, header: Header, engine: Engine, arrays: Mapping[str, np.nd
         pixels=arrays.get(_PIXELS),
         good=header.good,
         limits=header.limits,
+        appearance=header.appearance,
     )
 
 

@@ -54,7 +54,7 @@ _hints = functools.cache(get_type_hints)  # it takes longer than all the rest
 def _optional(kind: Any) -> set[str]:
     """Fields with a default: an older program did not know them."""
     if not dataclasses.is_dataclass(kind):
-        return set()
+        return set(kind._field_defaults)
     return {field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING}
 
 
