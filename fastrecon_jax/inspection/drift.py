@@ -1,4 +1,4 @@
-"""Drift: whether what passes as good has come to look or score otherwise than the good photographs of the part.
+"""Drift: whether images that pass (good or borderline) have come to look or score otherwise than the part's good ones.
 
 For each of four quantities (score, brightness, contrast, sharpness) the logarithms of the last 20, 50 and 200 images
 that passed are compared with those of the good photographs by Student's t for two samples: with few good photographs it
@@ -7,7 +7,7 @@ run of any length: test number j of a window takes 1 / (j (j + 1)) of its window
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,23 +47,21 @@ class Reference(NamedTuple):
 
 
 class Monitor:
-    """Hears of each image that passed as good, in a memory that does not grow; says each kind of drift once.
+    """Hears of each image that passed, in a memory that does not grow; says each kind of drift once.
 
-    Attributes:
-        quantities: names of the quantities that are compared; those that the part does not know are missing.
+    It compares the quantities of which the part knows something, see `references`.
     """
 
-    def __init__(self, part: Part, *, rate: float = RATE):
-        self._rate, self._references = rate, references(part)
-        self.quantities = tuple(self._references)
-        self._share = rate / max(1, len(self._references) * len(WINDOWS))
-        self._windows = {name: [_Window(size) for size in WINDOWS] for name in self._references}
+    def __init__(self, known: Mapping[str, Reference], *, rate: float = RATE):
+        self._rate, self._references = rate, known
+        self._share = rate / max(1, len(known) * len(WINDOWS))
+        self._windows = {name: [_Window(size) for size in WINDOWS] for name in known}
 
     def add(self, score: float, pixels: UInt8[np.ndarray, "H W 3"]) -> str:
         """Take an image that passed, its score and its preprocessed pixels; what is to be said, mostly nothing."""
         return self.take({"score": score} | appearance.measure(pixels)._asdict())
 
-    def take(self, values: dict[str, float]) -> str:
+    def take(self, values: Mapping[str, float]) -> str:
         """The same for quantities by name."""
         said = []
         for name in list(self._windows):

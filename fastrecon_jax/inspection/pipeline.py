@@ -23,7 +23,7 @@ from fastrecon_jax.inspection.reading import ReadImage
 from fastrecon_jax.inspection.routing import Choice, Router
 from fastrecon_jax.inspection.rows import Row
 from fastrecon_jax.parts import inspector, pictures
-from fastrecon_jax.parts.inspector import GOOD, Finding
+from fastrecon_jax.parts.inspector import DEFECTIVE, GOOD, Finding
 
 OVERLAYS = "overlays"
 _UNWRITTEN = 64  # rows that may wait for their pictures
@@ -67,7 +67,7 @@ class Pipeline:
         self._undecided: list[ReadImage] = []
         self._queues: list[list[_Waiting]] = [[] for _ in models]
         self._compiled: set[tuple[int, int]] = set()
-        self._drift = [drift.Monitor(model.inspector.part) for model in models]
+        self._drift = [drift.Monitor(drift.references(model.inspector.part)) for model in models]
         self._painters = ThreadPoolExecutor(os.cpu_count() or 1)
         self._writer = ThreadPoolExecutor(1)  # of its own, so that Ctrl-C never comes between two files of a row
         self._rows: collections.deque[Future[None]] = collections.deque()
@@ -161,8 +161,7 @@ class Pipeline:
 
     def _report(self, waiting: _Waiting, finding: Finding, seconds: float) -> None:
         image, part = waiting.image, self._models[waiting.choice.index].inspector.part
-        passed = finding.verdict == GOOD
-        wanted = self._out.overlays == ALL or (self._out.overlays != NONE and not passed)
+        wanted = self._out.overlays == ALL or (self._out.overlays != NONE and finding.verdict != GOOD)
         overlay = f"{OVERLAYS}/{picture_name(image.job.path)}.{self._out.picture}" if wanted else ""
         row = _blank(image)._replace(
             part=part.name,
@@ -175,9 +174,14 @@ class Pipeline:
             regions=finding.regions,
             milliseconds=round(1000 * seconds, 2),
             overlay=overlay,
-            note=self._drift[waiting.choice.index].add(finding.score, image.photo.pixels) if passed else "",
+            note=self._note(waiting, finding),
         )
         self._record(row, self._painters.submit(self._paint, row, waiting, finding) if overlay else None)
+
+    def _note(self, waiting: _Waiting, finding: Finding) -> str:
+        if finding.verdict == DEFECTIVE:
+            return ""
+        return self._drift[waiting.choice.index].add(finding.score, waiting.image.photo.pixels)
 
     def _fail(self, image: ReadImage, error: str) -> None:
         choice = image.job.choice

@@ -138,10 +138,10 @@ def test_the_header_is_json_and_nothing_is_pickled(tmp_path):
     _, file = saved(tmp_path)
     with safetensors.safe_open(file, framework="numpy") as opened:
         header = json.loads(opened.metadata()["fastrecon_jax"])
-    assert header["format"] == part_file.FORMAT == 5
+    assert header["format"] == part_file.FORMAT == 6
     assert header["recipe"]["encoder"] == "resnet18"
     assert header["recipe"]["weights_sha256"] == ""
-    assert header.keys() == {"format", "name", "recipe", "good", "limits", "versions", "sha256"}
+    assert header.keys() == {"format", "name", "recipe", "good", "limits", "versions", "appearance", "sha256"}
 
 
 def test_mutated_bytes_are_refused(tmp_path):
@@ -178,7 +178,7 @@ def test_mutated_bytes_are_refused(tmp_path):
         (safetensors.numpy.save({"a": np.zeros(2)}), "no header of fastrecon_jax"),
         (safetensors.numpy.save({}, {"fastrecon_jax": "[" * 100_000}), "its header is no JSON"),
         (safetensors.numpy.save({}, {"fastrecon_jax": "[]"}), "expected a dict"),
-        (safetensors.numpy.save({}, {"fastrecon_jax": '{"format": 6}'}), "has format 6, this version reads up to 5"),
+        (safetensors.numpy.save({}, {"fastrecon_jax": '{"format": 7}'}), "has format 7, this version reads up to 6"),
     ],
 )
 def test_what_is_no_part(tmp_path, data, message):
@@ -198,7 +198,7 @@ def test_no_file_and_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda header: header.update(format=6), "has format 6"),
+        (lambda header: header.update(format=7), "has format 7"),
         (lambda header: header.pop("limits"), "limits missing or unknown"),
         (lambda header: header["limits"].update(threshold=None), r"header.limits.threshold is 'None', expected float"),
         (lambda header: header["limits"].update(threshold="1"), "threshold is '1', expected float"),
@@ -206,7 +206,9 @@ def test_no_file_and_a_folder(tmp_path):
         (lambda header: header["recipe"].update(image_size=10**9, crop_size=10**9), "is damaged: sizes"),
         (lambda header: header["recipe"]["settings"].update(lam=-1.0), "--lam=-1.0 is not allowed"),
         (lambda header: header.update(good=[]), "0 images"),
-        (lambda header: header["good"].append(header["good"][0]), "of another shape"),
+        (lambda header: header["appearance"].pop(), "appearance of 2 of 3 images"),
+        (lambda header: header["appearance"][0].pop("contrast"), "header.appearance is"),
+        (lambda header: [header[name].append(header[name][0]) for name in ("good", "appearance")], "of another shape"),
     ],
 )
 def test_headers_that_cannot_be(tmp_path, change, message):
