@@ -28,6 +28,7 @@ COMMANDS = {
     "fit": Command("fastrecon_jax.fit", "fit and calibrate a part on 1 to 8 good photographs"),
     "predict": Command("fastrecon_jax.predict", "inspect photographs with a fitted part, once or as they arrive"),
     "extend": Command("fastrecon_jax.extend", "add good photographs to a part"),
+    "report": Command("fastrecon_jax.report", "a page on what a part finds and forgives, from good photographs"),
     "export": Command("fastrecon_jax.export", "write a part as ONNX or StableHLO"),
     "demo": Command("fastrecon_jax.demo", "a page to fit and inspect on, at http://127.0.0.1:7860"),
     "prepare": Command("fastrecon_jax.data.tfds.command", "prepare a published data set with TFDS"),

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy import special
 
 TYPICAL_SPREAD, TYPICAL_DEGREES = 0.1, 4
-_MEASURABLE = 4  # scores whose spread is taken as it is
+MEASURABLE = 4  # scores whose spread is taken as it is
 _MINIMUM = 1e-12  # a score of zero has no logarithm
 _DRAWS, _CONFIDENCE = 20_000, 0.9  # of the simulated interval
 _LARGEST = 700.0  # exp(709.8) is the largest double
@@ -47,7 +47,7 @@ def fit(scores: Sequence[float]) -> Calibration:
         raise ValueError(f"a calibration needs at least 2 scores, got {len(logs)}")
     # s^2 = sum (x - mean)^2 / (n - 1); for few scores pooled with the typical spread, by degrees of freedom.
     degrees, squares = len(logs) - 1, float(np.sum(np.square(logs - logs.mean())))
-    if len(logs) < _MEASURABLE:
+    if len(logs) < MEASURABLE:
         degrees += TYPICAL_DEGREES
         squares += TYPICAL_DEGREES * TYPICAL_SPREAD**2
     return Calibration(float(logs.mean()), math.sqrt(squares / degrees), degrees, len(logs))
