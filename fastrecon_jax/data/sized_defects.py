@@ -73,7 +73,7 @@ def _missing(image: Colours, size: float, place: tuple[int, int], rng: np.random
     """A piece that is not there: the colour of the picture's rim shows, or black where that is no different."""
     strength = _outline(image, size, place, rng)[..., None]
     rim = _rim(image)
-    ground = np.sqrt(np.mean(np.square(_under(image, strength) - rim))) > _DIFFERENT
+    ground = np.sqrt(np.mean(np.square(_under(image, strength) - rim))) > _DIFFERENT / 2  # it may cover ground, too
     return image * (1 - strength) + (rim if ground else np.zeros(3, np.float32)) * strength
 
 

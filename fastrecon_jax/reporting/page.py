@@ -170,12 +170,12 @@ def _defects(study: Study) -> str:
         top=100.0,
         unit="size in % of the shorter side; found in %",
     )
-    head = ("kind", "smallest found", *(f"{size.pixels:.3g} px" for size in sizes))
+    head = ("kind", "smallest found", *(f"{size.pixels:.3g}\N{NO-BREAK SPACE}px" for size in sizes))
     rows = [
         (
             defect.kind,
-            f"{defect.smallest.pixels:.3g} px" if defect.smallest else "none",
-            *(f"{100 * size.found:.0f} %" for size in defect.sizes),
+            f"{defect.smallest.pixels:.3g}\N{NO-BREAK SPACE}px" if defect.smallest else "none",
+            *(f"{100 * size.found:.0f}\N{NO-BREAK SPACE}%" for size in defect.sizes),
         )
         for defect in study.defects
     ]
