@@ -7,6 +7,7 @@ from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.inspection.config import DECODED, MODEL, WEIGHTS, check_model
+from fastrecon_jax.serving import access
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +16,11 @@ class DemoConfig:
 
     host: str = setting("127.0.0.1", "address to listen on; with another one, everyone who reaches it can use the demo")
     port: int = setting(7860, "port to listen on; 0 for any that is free")
+    allowed_hosts: tuple[str, ...] = setting(
+        (),
+        "more names by which the demo may be called, with commas, beside localhost, --host and this computer's IP "
+        "addresses where it listens on them; * for any, by which pages of other sites may reach it too",
+    )
     model: str = setting("", f"{MODEL}, to open with; by default a part of the built-in data is fitted")
     method: str = setting(
         "fastrecon+", lambda: f"method for parts that are fitted here, one of {', '.join(methods.names())}"
@@ -26,6 +32,7 @@ class DemoConfig:
     crop_size: int = setting(224, "side in pixels of the centre that is inspected")
     max_images: int = setting(32, "at most this many good images")
     max_upload_mb: int = setting(50, "size in MB of an upload")
+    max_stored_mb: int = setting(4000, "size in MB of all uploads and parts kept at a time, each for an hour")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
     open_browser: bool = setting(False, "open the page in the browser")
     plugin: tuple[str, ...] = setting((), plugins.HELP)
@@ -34,6 +41,8 @@ class DemoConfig:
         """Refuse values out of their range, naming the flag."""
         plugins.load_all(self.plugin)
         require(self, "host", bool(self.host), "pass an address, such as 127.0.0.1")
+        known = all(map(access.is_name, self.allowed_hosts))
+        require(self, "allowed_hosts", known, "pass names such as demo.example, without http:// and without a port")
         require(self, "port", 0 <= self.port < 2**16, "it must be from 0 (any that is free) to 65535")
         if self.model:
             check_model(self)
@@ -42,5 +51,5 @@ class DemoConfig:
         require(self, "image_size", 32 <= self.image_size <= 4096, "it must be from 32 to 4096")
         allowed = 32 <= self.crop_size <= self.image_size
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
-        for name in ("max_images", "max_upload_mb", "max_pixels"):
+        for name in ("max_images", "max_upload_mb", "max_stored_mb", "max_pixels"):
             require(self, name, getattr(self, name) >= 1, "it must be at least 1")

@@ -22,6 +22,10 @@ WAITING = (
     '<div class="verdict waiting"><span class="sign">→</span><div><strong>Ready</strong>'
     "<p>Drop a photograph of the part above, and its verdict appears here.</p></div></div>"
 )
+UPLOADING = (
+    '<div class="verdict waiting" id="uploading" role="status"><span class="sign">→</span><div>'
+    "<strong>Uploading</strong><p>There is no verdict before all of it has arrived.</p></div></div>"
+)
 
 
 class Content(NamedTuple):
@@ -83,6 +87,15 @@ def verdict(workspace: Workspace, image: InspectedImage, finding: Finding, thres
         f"<div><dt>p-value</dt><dd>{_probability(finding.p_value)}</dd></div></dl></div>"
         f"{_scale(workspace, image, threshold)}"
         f'<p class="meaning">{chance(finding.p_value)}</p>'
+    )
+
+
+def failed(title: str, reason: str) -> str:
+    """Instead of a verdict: that there is none, and why."""
+    sentence = reason.strip().rstrip(".")
+    return (
+        '<div class="verdict failed" role="alert"><span class="sign">!</span>'
+        f"<div><strong>{_safe(title)}</strong><p>{_safe(sentence)}.</p></div></div>"
     )
 
 

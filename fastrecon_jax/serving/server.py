@@ -1,7 +1,6 @@
 """The demo's web server: this computer alone by default, nothing fetched from elsewhere, nothing left behind."""
 
 import errno
-import ipaddress
 import logging
 import os
 import signal
@@ -9,16 +8,16 @@ import socket
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts.engine import open_engine
-from fastrecon_jax.serving import engines, workspaces
+from fastrecon_jax.serving import access, engines, gate, workspaces
 from fastrecon_jax.serving.config import DemoConfig
+from fastrecon_jax.serving.gate import Application
 from fastrecon_jax.serving.uploads import Accepted
 from fastrecon_jax.serving.workspaces import Service, Workspace
 
@@ -32,16 +31,6 @@ _QUIET = {
     "GRADIO_RUN_HISTORY": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
-    "frame-ancestors 'none'; form-action 'self'; base-uri 'self'"
-)
-_HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-)
 _SHUTDOWN = 1  # seconds for open connections at the end
 
 
@@ -52,7 +41,8 @@ def serve(config: DemoConfig, *, tell: Tell) -> None:
     """
     with bound(config.host, config.port) as listening, _directory() as directory:
         os.environ.update(_QUIET, GRADIO_TEMP_DIR=str(directory))
-        _require_gradio()
+        with _without_proxies():
+            _require_gradio()
         tell("getting ready: the encoder is loaded and an example fitted, a few seconds\n")
         engine = open_engine(engines.recipe(config))
         service = Service(
@@ -62,7 +52,7 @@ def serve(config: DemoConfig, *, tell: Tell) -> None:
             rate=config.target_fpr,
             directory=directory / "parts",
         )
-        _serve(config, listening, service, _first(config, service), tell)
+        _serve(config, listening, _application(config, service, directory), tell)
 
 
 def _first(config: DemoConfig, service: Service) -> Workspace:
@@ -117,7 +107,17 @@ def _require_gradio() -> None:
         raise InputError(f"{_MISSING} ({error.name} is missing)") from None
 
 
-def _serve(config: DemoConfig, listening: socket.socket, service: Service, first: Workspace, tell: Tell) -> None:
+@contextmanager
+def _without_proxies() -> Iterator[None]:
+    """Gradio opens HTTP clients as it is imported, which it never needs here and cannot have with some proxies."""
+    set_aside = {name: os.environ.pop(name) for name in list(os.environ) if name.lower().endswith("_proxy")}
+    try:
+        yield
+    finally:
+        os.environ.update(set_aside)
+
+
+def _serve(config: DemoConfig, listening: socket.socket, application: Application, tell: Tell) -> None:
     import uvicorn
 
     url = _url(config.host, listening.getsockname()[1])
@@ -127,11 +127,8 @@ def _serve(config: DemoConfig, listening: socket.socket, service: Service, first
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            if not _is_loopback(config.host):
-                tell(
-                    f"warning: --host={config.host}: everyone who reaches this port can use the demo; there is no "
-                    "password and no encryption\n"
-                )
+            for sentence in _who_may_reach(config):
+                tell(f"warning: {sentence}\n")
             tell(f"the demo is on {url} (Ctrl-C ends it)\n")
             if config.open_browser:
                 threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
@@ -141,7 +138,7 @@ def _serve(config: DemoConfig, listening: socket.socket, service: Service, first
             await super().shutdown(sockets)
 
     settings = uvicorn.Config(
-        _Guarded(_application(config, service, first)),
+        application,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_SHUTDOWN,
@@ -153,7 +150,19 @@ def _serve(config: DemoConfig, listening: socket.socket, service: Service, first
         tell("the demo has ended\n")
 
 
-def _application(config: DemoConfig, service: Service, first: Workspace) -> Callable[..., Any]:
+def _application(config: DemoConfig, service: Service, directory: Path) -> Application:
+    limits = access.Limits(
+        names=access.names(config.host, config.allowed_hosts),
+        directory=directory,
+        # All photographs at once, and what stands around them.
+        upload=config.max_images * config.max_upload_mb * 10**6 + 10**6,
+    )
+    first = _first(config, service)
+    with _without_proxies():
+        return gate.Gate(_gradio(config, service, first), limits, config.max_stored_mb * 10**6)
+
+
+def _gradio(config: DemoConfig, service: Service, first: Workspace) -> Application:
     import fastapi
     import gradio
 
@@ -164,6 +173,7 @@ def _application(config: DemoConfig, service: Service, first: Workspace) -> Call
         page.build(service, first),
         path="/",
         footer_links=["api"],
+        show_error=False,  # but a user's mistakes are
         run_history=False,
         max_file_size=config.max_upload_mb * 10**6,
         ssr_mode=False,
@@ -171,29 +181,19 @@ def _application(config: DemoConfig, service: Service, first: Workspace) -> Call
         enable_monitoring=False,
         theme=page.theme(),
         css_paths=[page.STYLE],
+        head=f"<script>{page.SCRIPT.read_text(encoding='utf-8')}</script>",
     )
 
 
-class _Guarded:
-    """Adds the headers by which browsers load nothing from elsewhere, whatever a page asks for."""
-
-    def __init__(self, application: Callable[..., Any]):
-        self._application = application
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Callable, send: Callable) -> None:
-        async def guarded(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
-            await send(message)
-
-        await self._application(scope, receive, guarded)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _who_may_reach(config: DemoConfig) -> Iterator[str]:
+    if not access.is_loopback(config.host):
+        named = ", ".join([access.local_names(config.host), *config.allowed_hosts])
+        yield (
+            f"--host={config.host}: everyone who reaches this port can use the demo; there is no password and no "
+            f"encryption. It answers to {named}; to other names with --allowed_hosts"
+        )
+    if access.ANY in config.allowed_hosts:
+        yield "--allowed_hosts=*: pages of other sites may use the demo through the browsers of all who can reach it"
 
 
 def _url(host: str, port: int) -> str:

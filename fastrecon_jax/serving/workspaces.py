@@ -1,5 +1,7 @@
 """What visitors of the demo do: fit or open a part, inspect a photograph, judge it by any threshold, draw it."""
 
+import contextlib
+import math
 import re
 import secrets
 from collections.abc import Sequence
@@ -137,8 +139,17 @@ def judge(workspace: Workspace, threshold: float | None = None) -> Finding:
     if image is None:
         raise InputError("there is no photograph to inspect")
     if threshold is not None:
-        part = part._replace(limits=limits.at_threshold(part.limits, threshold))
+        part = part._replace(limits=limits.at_threshold(part.limits, checked(threshold)))
     return inspector.judge(part, image.name, image.score, image.map, image.size)
+
+
+def checked(threshold: object) -> float:
+    """A threshold that a visitor gives; InputError if it is no finite number."""
+    with contextlib.suppress(OverflowError):  # a whole number beyond all floats
+        if isinstance(threshold, int | float) and not isinstance(threshold, bool) and math.isfinite(threshold):
+            return float(threshold)
+    shown = repr(threshold) if isinstance(threshold, str) else str(threshold)
+    raise InputError(f"the threshold must be a finite number, not {shown[:_NAME]}")
 
 
 def draw(workspace: Workspace, finding: Finding) -> Image.Image:

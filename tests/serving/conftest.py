@@ -61,10 +61,10 @@ class Demo:
         connections: a log of what the process looked up and connected to.
     """
 
-    def __init__(self, directory, *flags):
+    def __init__(self, directory, *flags, **variables):
         self.temporary, self.connections = directory / "tmp", directory / "connections"
         self.temporary.mkdir()
-        environment = os.environ | {"TMPDIR": str(self.temporary)}
+        environment = os.environ | {"TMPDIR": str(self.temporary)} | variables
         command = [sys.executable, "-c", _WATCHED, str(self.connections), "--port=0", *flags]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

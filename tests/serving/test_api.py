@@ -1,5 +1,6 @@
 """The HTTP API of the demo, against a real process."""
 
+import json
 import pathlib
 import shutil
 import signal
@@ -111,11 +112,124 @@ def test_a_large_upload_is_refused_by_the_server_too(running, tmp_path):
 def test_other_files_of_the_server_cannot_be_had(running, file):
     assert httpx.get(f"{running.url}/gradio_api/file={file}").status_code == 403
     data = [{"path": str(file), "meta": {"_type": "gradio.FileData"}}, None]
-    calls = f"{running.url}/gradio_api/call/inspect"
-    event = httpx.post(calls, json={"data": data}).json()["event_id"]
-    answer = httpx.get(f"{calls}/{event}", timeout=60).text
-    assert "event: error" in answer and "verdict" not in answer
+    answer = httpx.post(f"{running.url}/gradio_api/call/inspect", json={"data": data})
+    assert answer.status_code == 400 and "is not an uploaded file" in answer.json()["detail"]
     assert not list(running.temporary.rglob(file.name))
+
+
+def test_a_name_that_leads_here_is_refused(running):
+    for path in ("/", "/config", "/gradio_api/info", "/assets/x.js"):
+        answer = httpx.get(running.url + path, headers={"Host": "evil.example"})
+        assert answer.status_code == 400 and "--allowed_hosts=NAME" in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_pages_elsewhere_upload_and_call_nothing(running, boards, headers):
+    api, before = f"{running.url}/gradio_api", stored(running)
+    with boards[0].open("rb") as opened:
+        assert httpx.post(f"{api}/upload", files={"files": opened}, headers=headers).status_code == 403
+    for path in ("call/inspect", "queue/join", "call/v2/inspect"):
+        # As a form of another page can send it, without asking before.
+        sent = headers | {"Content-Type": "text/plain"}
+        assert httpx.post(f"{api}/{path}", content=b'{"data": []}', headers=sent).status_code == 403
+    for path in ("queue/data?session_hash=a", "heartbeat/a", "info"):
+        assert httpx.get(f"{api}/{path}", headers=headers).status_code == 403
+    assert stored(running) == before
+    own = {"Origin": running.url, "Sec-Fetch-Site": "same-origin"}
+    with boards[0].open("rb") as opened:
+        assert httpx.post(f"{api}/upload", files={"files": opened}, headers=own).status_code == 200
+
+
+def stored(running):
+    return sorted(file for file in running.temporary.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc", "/gradio_api/openapi.json", "/gradio_api/runs"])
+def test_nothing_describes_the_server_to_others(running, path):
+    assert httpx.get(running.url + path).status_code == 404
+
+
+def test_no_websocket(running):
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "a"}
+    for path in ("/", "/gradio_api/queue/join", "/queue/join"):
+        assert httpx.get(running.url + path, headers=upgrade).status_code in (200, 404)  # no 101
+
+
+def uploaded(running, file):
+    """The path of an upload on the server."""
+    files = {"files": ("x.png", file.read_bytes())}
+    return httpx.post(f"{running.url}/gradio_api/upload", files=files, timeout=60, trust_env=False).json()[0]
+
+
+def called(running, name, body):
+    """What a call by its name answers, the body given as text."""
+    calls = f"{running.url}/gradio_api/call/{name}"
+    sent = {"content": body, "headers": {"Content-Type": "application/json"}, "timeout": 60, "trust_env": False}
+    answer = httpx.post(calls, **sent)
+    if answer.status_code != 200:
+        return answer.text
+    return httpx.get(f"{calls}/{answer.json()['event_id']}", timeout=120, trust_env=False).text
+
+
+def test_the_server_fetches_nothing_that_a_caller_names(running, boards):
+    own = uploaded(running, boards[3])
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(1)
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/x.png"
+        for url in (address, "http://fetch-me.example/x.png"):
+            for file in ({"path": url}, {"url": url}, {"path": url, "meta": {"_type": "gradio.FileData"}}):
+                for path, body in calls_with(file):
+                    answer = httpx.post(f"{running.url}/gradio_api/{path}", json=body, timeout=60)
+                    assert answer.status_code == 400 and "is not an uploaded file" in answer.json()["detail"]
+            assert "event: error" in called(running, "inspect", json.dumps({"data": [url, None]}))
+            for path in ("gradio_api/proxy=", "gradio_api/file=", "file=", "gradio_api/file/"):
+                assert httpx.get(f"{running.url}/{path}{url}").status_code in (403, 404)
+            # An address beside the path of an upload, as Gradio's clients send it, is left alone.
+            assert "verdict" in called(running, "inspect", json.dumps({"data": [{"path": own, "url": url}, None]}))
+        with pytest.raises(TimeoutError):
+            listening.accept()
+    assert "fetch-me.example" not in running.connections.read_text()
+
+
+def calls_with(file):
+    """Each way to each endpoint, private ones included."""
+    for name, data in (("inspect", [file, None]), ("fit", [[file], "x"]), ("load", [file])):
+        yield f"call/{name}", {"data": data}
+        yield f"call/v2/{name}", {"param_0": data[0]}
+    for index in range(9):
+        yield "queue/join", {"data": [file], "fn_index": index, "session_hash": "q"}
+
+
+@pytest.mark.parametrize("threshold", ["NaN", "Infinity", "-Infinity", "1e999", '"0.5"', '"nan"', "[1]", "true", "{}"])
+def test_a_threshold_is_a_finite_number(running, boards, threshold):
+    body = f'{{"data": [{{"path": "{uploaded(running, boards[3])}"}}, {threshold}]}}'
+    answer = called(running, "inspect", body)
+    assert "event: error" in answer and "the threshold must be a finite number, not" in answer
+    assert "verdict" not in answer and "not supported between" not in answer
+
+
+def test_what_is_stored_is_limited_and_proxies_are_not_asked(tmp_path, boards):
+    # No proxy answers, and Gradio's clients cannot even be made with some of them.
+    demo = Demo(tmp_path, "--max_stored_mb=10", **PROXIES)
+    try:
+        large = {"files": ("x.png", bytes(10_000_000))}
+        answer = httpx.post(f"{demo.url}/gradio_api/upload", files=large, trust_env=False, timeout=60)
+        assert answer.status_code == 507 and "--max_stored_mb" in answer.text
+        assert httpx.get(demo.url, trust_env=False, timeout=60).status_code == 200
+        own = uploaded(demo, boards[3])
+        assert "verdict" in called(demo, "inspect", json.dumps({"data": [{"path": own}, None]}))
+    finally:
+        demo.end()
+
+
+PROXIES = {
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "all_proxy": "socks5h://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "https://127.0.0.1:9",
+}
 
 
 def test_it_ends_on_sigterm_and_leaves_nothing(tmp_path, boards):
@@ -166,9 +280,13 @@ def test_a_missing_part_and_an_unknown_address(tmp_path):
 
 def test_another_address_is_warned_of_and_a_part_of_ones_own_opens(tmp_path, boards):
     FastRecon.fit(boards[:2], name="mine").save(tmp_path / "mine.safetensors")
-    demo = Demo(tmp_path, "--host=0.0.0.0", f"--model={tmp_path}/mine.safetensors")
+    demo = Demo(tmp_path, "--host=0.0.0.0", "--allowed_hosts=line3.example", f"--model={tmp_path}/mine.safetensors")
     try:
         assert "everyone who reaches this port can use the demo" in demo.said
+        assert "answers to localhost, 127.0.0.1, ::1 and this computer's IP addresses, line3.example;" in demo.said
+        port = demo.url.rpartition(":")[2]
+        for host, code in (("localhost", 200), ("127.0.0.1", 200), ("line3.example", 200), ("evil.example", 400)):
+            assert httpx.get(f"{demo.url}/config", headers={"Host": f"{host}:{port}"}).status_code == code
         client = gradio_client.Client(demo.url, verbose=False, download_files=False, analytics_enabled=False)
         assert client.predict(*files(boards[3:]), None, api_name="/inspect")[0]["part"] == "mine"
         client.close()

@@ -98,7 +98,54 @@ def test_a_bad_upload_is_a_message_and_the_page_goes_on(page, boards, bad_files)
     page.upload("#query input[type=file]", bad_files["text"])
     page.wait("document.body.innerText.includes('text.png is not an image')")
     assert json.dumps("Traceback") not in page.evaluate("document.body.innerText")
-    page.click("#query button[aria-label='Clear'], #query button[aria-label='Remove file'], #query .icon-button")
-    page.wait("!!document.querySelector('#query input[type=file]')")
+    clear(page)
     page.upload("#query input[type=file]", boards[3])
     page.wait(f"{SHOWN}.includes('misprint')")
+
+
+def clear(page):
+    page.click("#query button[aria-label='Clear'], #query button[aria-label='Remove file'], #query .icon-button")
+    page.wait("!!document.querySelector('#query input[type=file]')")
+
+
+def has_no_verdict(page, title):
+    """No verdict of a photograph before is seen, nor its pictures; what failed is said where it was."""
+    page.wait(f"document.querySelector('#verdict')?.innerText.includes({title!r})")
+    page.wait("!document.querySelector('.pictures') && !document.querySelector('table.regions')")
+    assert page.evaluate(VERDICT) is None
+    assert page.evaluate("document.querySelector('#verdict [role=alert]').checkVisibility()")
+    move(page, 0.5)  # nothing of it comes back
+    page.wait("!document.querySelector('#verdict')?.innerText.includes('Score')")
+    assert page.evaluate(VERDICT) is None
+
+
+def test_after_an_upload_that_cannot_be_read_there_is_no_verdict(page, boards, bad_files):
+    page.upload("#query input[type=file]", boards[3])
+    page.wait(f"{SHOWN}.includes('misprint')")
+    clear(page)
+    page.wait(f"{VERDICT} === undefined")  # nothing is under inspection
+    page.upload("#query input[type=file]", bad_files["cut"])
+    has_no_verdict(page, "cut.png is damaged")
+
+
+@pytest.mark.parametrize("where", ["query", "good"])
+def test_after_an_upload_that_never_arrives_there_is_no_verdict(page, tmp_path, where):
+    assert page.evaluate(VERDICT) == "defective"  # of the example
+    file = tmp_path / "large.png"
+    file.write_bytes(b"\x89PNG" + bytes(3_100_000))
+    page.upload(f"#{where} input[type=file]", file)
+    has_no_verdict(page, "The upload failed")
+
+
+def test_an_upload_under_way_hides_the_verdict_before(page, boards):
+    page.evaluate("window.fetch = () => new Promise(() => {})")  # the network hangs
+    page.upload("#query input[type=file]", boards[3])
+    page.wait("document.querySelector('#uploading').checkVisibility()")
+    assert not page.evaluate("document.querySelector('#verdict .verdict').checkVisibility()")
+    assert not page.evaluate("document.querySelector('.pictures').checkVisibility()")
+
+
+def test_good_photographs_that_cannot_be_used_leave_the_part_and_no_verdict(page, boards, bad_files):
+    page.upload("#good input[type=file]", boards[0], bad_files["text"])
+    has_no_verdict(page, "The part in use is still gear (example)")
+    assert "gear (example)" in page.text(".part")
