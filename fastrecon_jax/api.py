@@ -14,7 +14,7 @@ from PIL import Image
 
 from fastrecon_jax import files, methods
 from fastrecon_jax.inspection import reading
-from fastrecon_jax.parts import auto_settings, fitting, inspector, part_file, photos, pictures
+from fastrecon_jax.parts import auto_settings, fitting, inspector, part_file, photos, pictures, warnings
 from fastrecon_jax.parts.engine import Recipe, open_engine
 from fastrecon_jax.parts.inspector import PartInspector
 from fastrecon_jax.parts.part import Part
@@ -36,6 +36,8 @@ class Finding:
         threshold: score above which a photograph of this part is defective.
         p_value: probability that a good photograph scores at least as high, by the part's calibration, 0 to 1.
         regions: defect regions in pixels of the photograph, the highest peak first.
+        warnings: what is odd about the photograph, each `KIND: text`: pages not looked at, values above white, a
+            picture that is nearly black, another shape than the good ones.
         map: anomaly map of the inspected centre, (crop_size, crop_size), float32, in the unit of the patch scores.
         source: the photograph as it was given.
     """
@@ -46,6 +48,7 @@ class Finding:
     threshold: float
     p_value: float
     regions: tuple[Region, ...]
+    warnings: tuple[str, ...]
     map: Float[np.ndarray, "H W"] = dataclasses.field(repr=False)
     source: Source = dataclasses.field(repr=False)
     _part: Part = dataclasses.field(repr=False)
@@ -65,7 +68,7 @@ class Finding:
         """
         if side < 1:
             raise ValueError(f"side is {side}, expected at least 1 pixel")
-        photograph = photos.decode(self.source, self.name)
+        photograph = photos.decode(self.source, self.name, depth=self._part.recipe.bit_depth)
         small = photograph.copy()
         small.thumbnail((side, side), Image.Resampling.BILINEAR)
         limits = self._part.limits
@@ -110,6 +113,7 @@ class Inspector:
         image_size: int = 256,
         crop_size: int = 224,
         image_score: str = "",
+        bit_depth: int | str = "auto",
     ) -> "Inspector":
         """Fit and calibrate a part.
 
@@ -129,6 +133,8 @@ class Inspector:
             image_size: side in pixels of the square to which photographs are resized, 32 to 4096.
             crop_size: side in pixels of its centre, which is inspected, 32 to image_size.
             image_score: `max` or `top1p`, how patch scores become one number; the method's own by default.
+            bit_depth: bits that the camera fills of pixels with more than 8: 8, 10, 12, 14 or 16; `auto` takes the
+                fewest that hold all values of the photographs. It holds for all photographs of the part.
 
         Returns:
             The part, ready to inspect.
@@ -138,6 +144,7 @@ class Inspector:
         """
         if isinstance(method, methods.Method):
             settings, method = method.settings, method.name
+        sources = _sources(images, reading.FIT)
         recipe = Recipe(
             encoder=encoder,
             stages=tuple(stages),
@@ -149,8 +156,9 @@ class Inspector:
             method=method,
             settings=methods.create(method, settings).settings,
             image_score=image_score,
+            bit_depth=photos.find_bit_depth(sources, bit_depth),
         )
-        good = _load(images, recipe, reading.FIT)
+        good = _load(sources, recipe)
         engine = auto_settings.resolve(open_engine(recipe), good)
         fitted = fitting.fit(engine, good, name=name, rate=target_fpr)
         return cls(inspector.create(fitted.part, engine), fitted.warnings)
@@ -196,7 +204,7 @@ class Inspector:
             InputError: a photograph cannot be used, or none is new.
         """
         engine = self._inspector.engine
-        more = _load(images, self.part.recipe, reading.EXTEND, first=len(self.part.good))
+        more = _load(_sources(images, reading.EXTEND), self.part.recipe, first=len(self.part.good))
         fitted = fitting.extend(engine, self.part, more)
         return type(self)(inspector.create(fitted.part, engine), fitted.warnings)
 
@@ -218,7 +226,7 @@ class Inspector:
             batch = sources[start : start + _BATCH]
             read = [_photo(source, self.part.recipe, start + i) for i, source in enumerate(batch)]
             inspected = inspector.inspect(self._inspector, read, batch_size=min(_BATCH, len(sources)))
-            findings += [self._finding(*pair) for pair in zip(inspected, batch, strict=True)]
+            findings += [self._finding(*each) for each in zip(inspected, read, batch, strict=True)]
         return findings
 
     inspect = predict  # an older name
@@ -237,7 +245,7 @@ class Inspector:
         """
         return np.array([finding.score for finding in self.predict(images)], np.float32)
 
-    def _finding(self, found: inspector.Finding, source: Source) -> Finding:
+    def _finding(self, found: inspector.Finding, photo: photos.Photo, source: Source) -> Finding:
         return Finding(
             name=found.name,
             verdict=found.verdict,
@@ -245,6 +253,7 @@ class Inspector:
             threshold=self.threshold,
             p_value=found.p_value,
             regions=found.regions,
+            warnings=warnings.about_photo(photo, self.part.good),
             map=found.map,
             source=source,
             _part=self.part,
@@ -283,8 +292,8 @@ def _sources(images: Images, purpose: str) -> list[Source]:
     return [source for entry in images for source in _sources(entry, purpose)]
 
 
-def _load(images: Images, recipe: Recipe, purpose: str, *, first: int = 0) -> list[photos.Photo]:
-    return [_photo(source, recipe, first + i) for i, source in enumerate(_sources(images, purpose))]
+def _load(sources: Sequence[Source], recipe: Recipe, *, first: int = 0) -> list[photos.Photo]:
+    return [_photo(source, recipe, first + i) for i, source in enumerate(sources)]
 
 
 def _photo(source: Source, recipe: Recipe, number: int) -> photos.Photo:

@@ -19,7 +19,15 @@ from fastrecon_jax.errors import InputError
 _ENDING = ".fastrecon_draft"  # the name of what is being written ends so, and nothing else's does
 DRAFTS = f".*{_ENDING}"
 _STALE = 24 * 3600  # seconds after which a draft must have been left by a process that was killed
-_SERVICE_FOLDERS = ("__MACOSX",)  # macOS puts it into archives
+# What archives, file servers and systems put beside a user's files; names with a dot in front are hidden anyway.
+_SERVICE_NAMES = frozenset(
+    name.casefold()
+    for name in (
+        *("__MACOSX", "Network Trash Folder", "Temporary Items", "Icon\r"),
+        *("$RECYCLE.BIN", "RECYCLER", "System Volume Information", "Thumbs.db", "ehthumbs.db", "desktop.ini"),
+        *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "lost+found", "__pycache__"),
+    )
+)
 
 
 def reason(error: OSError) -> str:
@@ -69,8 +77,8 @@ def false_if_unreadable(question: Callable[..., bool], *arguments: Any) -> bool:
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a program put a file or folder there rather than the user: `.cache`, `__MACOSX` and the like."""
-    return path.name.startswith(".") or path.name in _SERVICE_FOLDERS
+    """Whether a program put a file or folder there rather than the user: `.cache`, `__MACOSX`, `@eaDir` and others."""
+    return path.name.startswith(".") or path.name.casefold() in _SERVICE_NAMES
 
 
 def children(directory: Path) -> list[Path]:

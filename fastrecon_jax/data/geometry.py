@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from fastrecon_jax.data.bit_depth import CONTAINER
 from fastrecon_jax.data.images import MAX_PIXELS
 
 
@@ -16,11 +17,13 @@ class Preprocessing(NamedTuple):
         image_size: side of the square to which it is resized, in pixels.
         crop_size: side of the centre that is kept, at most `image_size`.
         max_pixels: width times height up to which a file is decoded; a small file may claim any size.
+        bit_depth: bits that are filled of pixels with more than 8.
     """
 
     image_size: int
     crop_size: int
     max_pixels: int = MAX_PIXELS
+    bit_depth: int = CONTAINER
 
 
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> UInt8[np.ndarray, "crop_size crop_size 3"]:
@@ -37,7 +40,7 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> UInt8[np.nda
 
 
 def preprocess_mask(mask: Image.Image, preprocessing: Preprocessing) -> Bool[np.ndarray, "crop_size crop_size"]:
-    """The same for a mask from `decode_mask`, with the nearest neighbour; true for defective pixels."""
+    """The same for a mask from `masks.decode`, with the nearest neighbour; true for defective pixels."""
     side = preprocessing.image_size
     resized = mask.resize((side, side), Image.Resampling.NEAREST)
     return np.asarray(_crop(resized, preprocessing.crop_size)) > 0

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from fastrecon_jax import files
-from fastrecon_jax.data import geometry, images
+from fastrecon_jax.data import geometry, images, masks
 from fastrecon_jax.data.geometry import Preprocessing
+from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.errors import InputError
 
 GOOD = "good"
@@ -26,6 +27,7 @@ class Sample(NamedTuple):
         read: gives the encoded file.
         read_mask: gives the encoded mask; None for good images and where the data set has no masks.
         files: those that hold the image and its mask.
+        is_file: whether the image is the first of these files, and not in a record of it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Sample(NamedTuple):
     read: Callable[[], bytes]
     read_mask: Callable[[], bytes] | None = None
     files: tuple[Path, ...] = ()
+    is_file: bool = False
 
 
 class Category(NamedTuple):
@@ -46,6 +49,7 @@ class Category(NamedTuple):
         test: good and defective images, sorted by name.
         has_masks: whether every defective test image has a mask.
         partial: whether it is known to lack something of what was published.
+        skipped: what lies beside its images and is not looked at.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Category(NamedTuple):
     test: tuple[Sample, ...]
     has_masks: bool
     partial: bool = False
+    skipped: Skipped = Skipped()
 
 
 class Picture(NamedTuple):
@@ -79,6 +84,7 @@ def from_file(root: Path, path: Path, *, defect: str = GOOD, mask: Path | None =
         read=path.read_bytes,
         read_mask=mask.read_bytes if mask else None,
         files=(path, mask) if mask else (path,),
+        is_file=True,
     )
 
 
@@ -107,7 +113,7 @@ def read(sample: Sample) -> bytes:
 
 def load_image(sample: Sample, data: bytes, preprocessing: Preprocessing) -> Picture:
     """Decode and preprocess a photograph whose encoded file was read; InputError where it cannot be decoded."""
-    image = images.decode(data, sample.path, max_pixels=preprocessing.max_pixels)
+    image = images.decode(data, sample.path, max_pixels=preprocessing.max_pixels, depth=preprocessing.bit_depth)
     return Picture(geometry.preprocess(image, preprocessing), image.size)
 
 
@@ -121,10 +127,29 @@ def load_mask(
     if sample.read_mask is None:
         return np.zeros((preprocessing.crop_size, preprocessing.crop_size), bool)
     name = f"the mask of {sample.path}"
-    mask = images.decode_mask(_bytes(sample.read_mask, name), name, max_pixels=preprocessing.max_pixels)
+    mask = masks.decode(_bytes(sample.read_mask, name), name, max_pixels=preprocessing.max_pixels)
     if mask.size != size:
         raise InputError(f"{name} is {mask.width}x{mask.height}, it must be of the image's size, {size[0]}x{size[1]}")
     return geometry.preprocess_mask(mask, preprocessing)
+
+
+def marked_share(sample: Sample, max_pixels: int) -> float:
+    """The share of the whole picture that the mask of a defective photograph marks, 0 to 1; see `load_mask`."""
+    name = f"the mask of {sample.path}"
+    return masks.share(masks.decode(_bytes(sample.read_mask or bytes, name), name, max_pixels=max_pixels))
+
+
+def peak(sample: Sample, max_pixels: int) -> int | None:
+    """The largest value of a photograph of more than 8 bits; None for others, of whose files only the head is read.
+
+    Photographs in records, which hold published sets, count as those of 8 bits that they are.
+    """
+    if not sample.is_file:
+        return None
+    try:
+        return images.peak(sample.files[0], sample.path, max_pixels=max_pixels)
+    except InputError:  # which is said when the photograph is used
+        return None
 
 
 def _bytes(read: Callable[[], bytes], name: str) -> bytes:

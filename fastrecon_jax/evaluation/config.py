@@ -8,6 +8,7 @@ from fastrecon_jax import encoders, files, methods
 from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import check_list, require, setting
 from fastrecon_jax.core.scoring import IMAGE_SCORES
+from fastrecon_jax.data.bit_depth import AUTO, CHOICES, CONTAINER
 from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.data.support import FIRST, RANDOM
@@ -64,6 +65,10 @@ class EvalConfig:
     )
     batch_size: int = setting(8, "images in a batch of the encoder")
     max_pixels: int = setting(MAX_PIXELS, "width times height of an image up to which it is decoded")
+    bit_depth: str = setting(
+        AUTO,
+        "bits that are filled of pixels with more than 8: 8, 10, 12, 14, 16; auto: by each category's training images",
+    )
     dtype: str = setting("float32", "type in which the encoder computes: float32, tfloat32 (TF32 on GPUs) or bfloat16")
     feature_cache: str = setting("", "directory that keeps features, so that another method or setting encodes nothing")
     output_dir: str = setting("", "where results go; by default results/DATASET_ENCODER_ID, the ID from the settings")
@@ -107,6 +112,7 @@ class EvalConfig:
         allowed = self.image_score in ("", *IMAGE_SCORES)
         require(self, "image_score", allowed, f"it must be one of {', '.join(IMAGE_SCORES)}")
         require(self, "max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
+        require(self, "bit_depth", self.bit_depth in CHOICES, f"it must be one of {', '.join(CHOICES)}")
         require(self, "mesh", self.mesh in devices.CHOICES, f"it must be one of {', '.join(devices.CHOICES)}")
         self._check_processes()
         support = self.support or (RANDOM if self.seeds else FIRST)
@@ -133,8 +139,9 @@ class EvalConfig:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How images are resized and cropped for the encoder."""
-        return Preprocessing(self.image_size, self.crop_size, self.max_pixels)
+        """How images are decoded, resized and cropped for the encoder; `setup.of_category` says what `auto` means."""
+        depth = CONTAINER if self.bit_depth == AUTO else int(self.bit_depth)
+        return Preprocessing(self.image_size, self.crop_size, self.max_pixels, bit_depth=depth)
 
     def method_names(self) -> tuple[str, ...]:
         """The methods to run."""

@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float
 from fastrecon_jax import metrics, overlay
 from fastrecon_jax.data import samples
 from fastrecon_jax.evaluation import category as scoring
-from fastrecon_jax.evaluation import tables
+from fastrecon_jax.evaluation import mask_checks, tables
 from fastrecon_jax.evaluation.category import Key, Scored, Share
-from fastrecon_jax.evaluation.setup import Setup
+from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.evaluation.setup import Setup, of_category
 from fastrecon_jax.evaluation.tables import Row
 from fastrecon_jax.runtime import devices
 
@@ -26,11 +27,13 @@ class Measured(NamedTuple):
         rows: the metrics, one row for each method, number of shots and draw.
         scores: the image scores, one row for each of those and each test image.
         sheets: contact sheets, PNG, by the name of their file.
+        doubts: lines on masks that may not mean what they should; empty if there are none.
     """
 
     rows: list[Row]
     scores: list[Row]
     sheets: dict[str, bytes]
+    doubts: str = ""
 
 
 def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
@@ -38,8 +41,9 @@ def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
 
     InputError where an image for the contact sheets cannot be read again.
     """
-    measured = Measured([], [], {})
     queries = scoring.queries(category, setup.config)
+    config, _ = of_category(setup, category)
+    measured = Measured([], [], {}, mask_checks.doubts(category.name, queries, share.masks, config.max_pixels))
     labels = np.array([sample.defective for sample in queries])
     for key in scoring.keys(setup.programs, setup.draws[category.name]):
         scored = share.scored[key]
@@ -56,7 +60,7 @@ def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
             )
             if setup.config.save_maps and i == 0:  # the sheets show the first draw
                 name = f"{category.name}_{key.shots}shot_{key.method}.png"
-                measured.sheets[name] = _sheet(setup, queries, share.masks, maps, scored.images[i])
+                measured.sheets[name] = _sheet(config, queries, share.masks, maps, scored.images[i])
     return measured
 
 
@@ -87,7 +91,7 @@ def _facts(setup: Setup, key: Key, scored: Scored) -> Row:
 
 
 def _sheet(
-    setup: Setup,
+    config: EvalConfig,
     queries: Sequence[samples.Sample],
     masks: Bool[np.ndarray, "n H W"],
     maps: Maps,
@@ -96,7 +100,7 @@ def _sheet(
     """A contact sheet of a few images of each kind of defect, as PNG."""
     tiles = [
         overlay.Tile(
-            image=samples.load_image(queries[i], samples.read(queries[i]), setup.config.preprocessing).pixels,
+            image=samples.load_image(queries[i], samples.read(queries[i]), config.preprocessing).pixels,
             mask=masks[i],
             map=maps[i],
             caption=f"{queries[i].name.removeprefix('test/')}  {scores[i]:.3g}",

@@ -65,7 +65,8 @@ def unfinished(opened: Setup, finished: Results) -> list[samples.Category]:
 def score(opened: Setup, category: samples.Category, part: slice = slice(None), *, progress: bool = True) -> Share:
     """The scores of the test images of a category, or of a part of them."""
     draws = opened.draws[category.name]
-    return scoring.score(opened.programs, category, draws, opened.config, opened.cache, part=part, progress=progress)
+    config, cache = setup.of_category(opened, category)
+    return scoring.score(opened.programs, category, draws, config, cache, part=part, progress=progress)
 
 
 def record(directory: Path, finished: Results, measured: Measured, tell: Tell) -> Results:
@@ -73,7 +74,7 @@ def record(directory: Path, finished: Results, measured: Measured, tell: Tell) -
     save_sheets(directory, measured)
     finished = results.add(finished, measured.rows, measured.scores)
     results.write(directory, finished)
-    tell(figures.lines(measured.rows))
+    tell(figures.lines(measured.rows) + measured.doubts)
     return finished
 
 

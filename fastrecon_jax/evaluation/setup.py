@@ -1,6 +1,7 @@
 """An evaluation before its first image: everything opened and checked, and what it says of itself."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -10,8 +11,10 @@ import jax
 
 from fastrecon_jax import detector, encoders, methods
 from fastrecon_jax.command_line.console import count
-from fastrecon_jax.data import datasets, feature_cache, samples
+from fastrecon_jax.data import bit_depth, datasets, feature_cache, samples
 from fastrecon_jax.data.feature_cache import FeatureCache
+from fastrecon_jax.data.picture_files import Skipped
+from fastrecon_jax.data.prefetch import prefetch
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import programs
 from fastrecon_jax.evaluation.category import Draws
@@ -23,6 +26,7 @@ from fastrecon_jax.version import __version__
 
 # Fields of EvalConfig that do not decide a figure.
 _PLACES = ("output_dir", "feature_cache", "mesh", "distributed", "coordinator_address", "num_processes", "process_id")
+_AHEAD = 16  # training images whose bit depth is looked at in advance
 _LOCAL = ("data_dir", "files_sha256", "weights", "description", "plugin")  # may differ from host to host
 
 
@@ -37,6 +41,7 @@ class Setup(NamedTuple):
         encoder: with its weights.
         programs: encoder and methods, to be compiled at their first use.
         cache: features that are kept on disk, or None.
+        bit_depths: of each category, by its name.
     """
 
     config: EvalConfig
@@ -46,6 +51,7 @@ class Setup(NamedTuple):
     encoder: encoders.Encoder
     programs: Programs
     cache: FeatureCache | None
+    bit_depths: dict[str, int]
 
 
 def open_setup(config: EvalConfig) -> Setup:
@@ -73,7 +79,24 @@ def open_setup(config: EvalConfig) -> Setup:
         mesh=devices.mesh(config.mesh),
     )
     cache = _open_cache(config, encoder) if config.feature_cache else None
-    return Setup(config, dataset, categories, draws, encoder, compiled, cache)
+    depths = {category.name: _bit_depth(category, config) for category in categories}
+    return Setup(config, dataset, categories, draws, encoder, compiled, cache, depths)
+
+
+def _bit_depth(category: samples.Category, config: EvalConfig) -> int:
+    """That of the flag, or the fewest bits that hold all values of the training images, whichever are the support."""
+    if config.bit_depth != bit_depth.AUTO:
+        return int(config.bit_depth)
+    peak = functools.partial(samples.peak, max_pixels=config.max_pixels)
+    return bit_depth.choose(prefetch(peak, category.train, buffer_size=_AHEAD))
+
+
+def of_category(setup: Setup, category: samples.Category) -> tuple[EvalConfig, FeatureCache | None]:
+    """The settings and the cache for one category, whose bit depth is a number."""
+    depth, cache = setup.bit_depths[category.name], setup.cache
+    if cache is not None and depth != bit_depth.CONTAINER:
+        cache = cache._replace(identity=cache.identity + f" bit_depth={depth}".encode())
+    return dataclasses.replace(setup.config, bit_depth=str(depth)), cache
 
 
 def _on_its_stages(method: methods.Method, encoder: encoders.Encoder) -> methods.Method:
@@ -116,6 +139,7 @@ def settings(setup: Setup) -> Row:
         "method": [method.name for method in used],
         "settings": {method.name: dataclasses.asdict(method.settings) for method in used},
         "description": description(setup),
+        "bit_depth": setup.bit_depths,
     }
     return json.loads(json.dumps({name: value for name, value in values.items() if name not in _PLACES}))
 
@@ -170,7 +194,7 @@ def introduction(setup: Setup, directory: Path, *, processes: int = 1) -> str:
         f"{jax.local_devices()[0].device_kind}{among}\n"
         f"{description(setup)}\n"
         f"{count(len(queries), 'category', 'categories')}, {count(sum(map(len, queries)), 'test image')} "
-        f"in {setup.dataset.directory}\n{_partial(setup)}"
+        f"in {setup.dataset.directory}\n{_partial(setup)}{_skipped(setup)}{_described_depths(setup)}"
         f"results go to {directory}\n{_warning(setup)}\n"
     )
 
@@ -178,6 +202,17 @@ def introduction(setup: Setup, directory: Path, *, processes: int = 1) -> str:
 def _partial(setup: Setup) -> str:
     names = [category.name for category in setup.categories if category.partial]
     return f"not complete: {', '.join(names)}; the figures are not those of the published set\n" if names else ""
+
+
+def _skipped(setup: Setup) -> str:
+    return str(sum((category.skipped for category in setup.categories), Skipped()))
+
+
+def _described_depths(setup: Setup) -> str:
+    """A line on the categories whose pixels do not fill 16 bits, if there are any."""
+    listed = [f"{depth} in {name}" for name, depth in setup.bit_depths.items() if depth != bit_depth.CONTAINER]
+    by = "by the training images" if setup.config.bit_depth == bit_depth.AUTO else "as asked for"
+    return f"bit depth of pixels with more than 8 bits, {by}: {', '.join(listed)}\n" if listed else ""
 
 
 def _warning(setup: Setup) -> str:

@@ -9,6 +9,7 @@ from fastrecon_jax import encoders, methods
 from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import require, setting
 from fastrecon_jax.core.scoring import IMAGE_SCORES
+from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import settings as method_settings
@@ -22,6 +23,9 @@ OTHER_WEIGHTS = "where the encoder's weights are, if not where they were at the 
 WEIGHTS = (
     "a .safetensors or .pth file, package://NAME, hf://OWNER/REPOSITORY, or random (tests); "
     "by default the encoder's pretrained ones"
+)
+BIT_DEPTH = (
+    "bits that the camera fills of pixels with more than 8: 8, 10, 12, 14 or 16; auto finds them from the good images"
 )
 DECODED = "width times height of an image up to which it is decoded"
 ALL, SUSPICIOUS, NONE = OVERLAYS = ("all", "suspicious", "none")
@@ -65,6 +69,7 @@ class FitConfig:
     extendable: bool = setting(
         True, "keep the images' features, and pixels where copies of them are made, so that more images can be added"
     )
+    bit_depth: str = setting(bit_depth.AUTO, BIT_DEPTH)
     max_images: int = setting(100, "at most this many images")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
     settings: Mapping[str, Any] = method_settings.field()
@@ -83,6 +88,8 @@ class FitConfig:
         allowed = 32 <= self.crop_size <= self.image_size
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
         require(self, "image_score", self.image_score in ("", *IMAGE_SCORES), f"allowed are {', '.join(IMAGE_SCORES)}")
+        allowed = self.bit_depth in bit_depth.CHOICES
+        require(self, "bit_depth", allowed, f"allowed are {', '.join(bit_depth.CHOICES)}")
         for name in ("max_images", "max_pixels"):
             require(self, name, getattr(self, name) >= 1, "it must be at least 1")
 

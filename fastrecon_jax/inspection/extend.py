@@ -23,6 +23,7 @@ def extend(config: ExtendConfig, *, tell: Callable[[str], object]) -> Part:
     fit.check_number(len(paths), limit=config.max_images, before=len(old.good))
     tell(summary.introduction(engine))
     tell(f"part {old.name}, {count(len(old.good), 'image')} and {len(paths)} more\n")
+    tell(str(reading.skipped(config.images)))
     photos = reading.read_all(paths, engine.recipe.preprocessing._replace(max_pixels=config.max_pixels))
     fitted = fitting.extend(engine, old, photos)
     part_file.save(fitted.part, file)

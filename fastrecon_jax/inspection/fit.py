@@ -5,11 +5,10 @@ from pathlib import Path
 
 from fastrecon_jax import files
 from fastrecon_jax.command_line.console import count
-from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import reading, summary
 from fastrecon_jax.inspection.config import FitConfig
-from fastrecon_jax.parts import auto_settings, fitting, part_file
+from fastrecon_jax.parts import auto_settings, fitting, part_file, photos
 from fastrecon_jax.parts.engine import Recipe, open_engine
 from fastrecon_jax.parts.part import Part
 
@@ -22,14 +21,16 @@ def fit(config: FitConfig, *, tell: Callable[[str], object]) -> Part:
     file = target(config.model)
     paths = reading.find(config.images, purpose=reading.FIT)
     check_number(len(paths), limit=config.max_images)
-    engine = open_engine(_recipe(config))
+    depth = photos.find_bit_depth(paths, config.bit_depth, config.max_pixels)
+    engine = open_engine(_recipe(config, depth))
     tell(summary.introduction(engine))
     tell(f"part {config.name or file.stem}, {count(len(paths), 'image')}\n")
-    photos = reading.read_all(paths, Preprocessing(config.image_size, config.crop_size, config.max_pixels))
-    resolved = auto_settings.resolve(engine, photos)
+    tell(f"{reading.skipped(config.images)}{summary.describe_bit_depth(depth, config.bit_depth)}")
+    good = reading.read_all(paths, engine.recipe.preprocessing._replace(max_pixels=config.max_pixels))
+    resolved = auto_settings.resolve(engine, good)
     if resolved is not engine:
         tell(f"chosen from these images alone: {resolved.method.note}\n")
-    fitted = fitting.fit(resolved, photos, name=config.name or file.stem, rate=config.target_fpr)
+    fitted = fitting.fit(resolved, good, name=config.name or file.stem, rate=config.target_fpr)
     part = fitted.part if config.extendable else fitted.part._replace(stages=(), pixels=None)
     part_file.save(part, file)
     tell(summary.describe_fit(fitted))
@@ -57,7 +58,7 @@ def check_number(images: int, *, limit: int, before: int = 0) -> None:
         )
 
 
-def _recipe(config: FitConfig) -> Recipe:
+def _recipe(config: FitConfig, depth: int) -> Recipe:
     return Recipe(
         encoder=config.encoder,
         stages=config.stages,
@@ -69,4 +70,5 @@ def _recipe(config: FitConfig) -> Recipe:
         method=config.method,
         settings=config.method_settings(),
         image_score=config.image_score,
+        bit_depth=depth,
     )

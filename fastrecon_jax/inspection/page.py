@@ -168,6 +168,7 @@ def _more(row: Row) -> str:
         f"score {row.score:.5g}, threshold {row.threshold:.5g}, p-value {row.p_value:.3g}",
         f"largest value of the map {row.peak:.4g}",
         f"{row.milliseconds:.0f} ms, {row.time}, {_PICKED[row.picked]}",
+        *filter(None, [row.warning]),
     )
     facts += (f"drift: {row.note}",) if row.note else ()
     return "".join(f"<p>{escape(fact)}</p>" for fact in facts) + _regions(row.regions)

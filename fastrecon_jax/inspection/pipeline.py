@@ -22,7 +22,7 @@ from fastrecon_jax.inspection.models import Model
 from fastrecon_jax.inspection.reading import ReadImage
 from fastrecon_jax.inspection.routing import Choice, Router
 from fastrecon_jax.inspection.rows import Row
-from fastrecon_jax.parts import inspector, pictures
+from fastrecon_jax.parts import inspector, pictures, warnings
 from fastrecon_jax.parts.inspector import DEFECTIVE, GOOD, Finding
 
 OVERLAYS = "overlays"
@@ -175,6 +175,7 @@ class Pipeline:
             milliseconds=round(1000 * seconds, 2),
             overlay=overlay,
             note=self._note(waiting, finding),
+            warning="; ".join(warnings.about_photo(image.photo, part.good)),
         )
         self._record(row, self._painters.submit(self._paint, row, waiting, finding) if overlay else None)
 

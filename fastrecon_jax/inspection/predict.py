@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from fastrecon_jax import files
 from fastrecon_jax.command_line import console
+from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import drift, ledger, models, page, reading, routing, summary, watching
 from fastrecon_jax.inspection.config import NONE, PredictConfig
@@ -45,13 +46,21 @@ class _Progress:
     Attributes:
         counts: of the images that this call is about, those that were inspected before included.
         done: number of images that this call has inspected.
+        skipped: what lies beside them and is not looked at.
         drift: what was said of drift, each with its part if there are several.
     """
 
     def __init__(self, task: _Task, resumed: Iterable[Row], bar: tqdm, watcher: Watcher | None):
-        self.counts, self.done = Counts(resumed), 0
+        self.counts, self.done, self.skipped = Counts(resumed), 0, Skipped()
         self.drift: list[str] = []
         self._task, self._bar, self._watcher = task, bar, watcher
+        self.look_beside()
+
+    def look_beside(self) -> None:
+        """Look what lies beside the images, and tell it where it has changed."""
+        before, self.skipped = self.skipped, reading.skipped(self._task.config.images, results=self._task.directory)
+        if self.skipped != before:
+            self._task.tell(str(self.skipped))
 
     def __call__(self, row: Row) -> None:
         self.counts.add(row)
@@ -66,7 +75,7 @@ class _Progress:
 
 
 def predict(config: PredictConfig, *, tell: Tell) -> int:
-    """Inspect images, and give the exit code: 0, or 3 if some could not be read.
+    """Inspect images, and give the exit code: 0, or 3 if some could not be read or are of formats that are not.
 
     `tell` takes lines for people. InputError if something that the user gave cannot be used, or if results cannot be
     written any more; the rows that were written are complete. KeyboardInterrupt after Ctrl-C, without --watch; what was
@@ -128,10 +137,11 @@ def _inspect(task: _Task, paths: Sequence[Path]) -> int:
             raise _give_up(task, pipeline, error) from None
     seconds = time.perf_counter() - start - pipeline.preparation
     write_page(task)
+    progress.look_beside()
     task.tell(_summary(task, progress, seconds, pipeline.preparation))
     if interrupt and not config.watch:
         raise interrupt
-    return SOME_UNREADABLE if progress.counts[UNREADABLE] else 0
+    return SOME_UNREADABLE if progress.counts[UNREADABLE] or progress.skipped.number else 0
 
 
 def _until_interrupted(
@@ -188,9 +198,13 @@ def _watch(task: _Task, pipeline: Pipeline, progress: _Progress, watcher: Watche
     pipeline.warm_up(batch_size=1)
     task.tell(f"watching {task.config.images}; Ctrl-C ends it\n")
     on_page, due = 0, time.monotonic() + _PAGE_EVERY
+    looked = time.monotonic()
     while True:
         for path in watcher.look():
             _arrived(task, pipeline, watcher, path)
+        if time.monotonic() > looked + _PAGE_EVERY:
+            progress.look_beside()
+            looked = time.monotonic()
         if progress.done > on_page and time.monotonic() > due:
             on_page, start = progress.done, time.monotonic()
             write_page(task)
@@ -249,4 +263,5 @@ def _summary(task: _Task, progress: _Progress, seconds: float, preparation: floa
         else ""
     )
     places = f"results are in {task.directory / ledger.TABLE} and {task.directory / page.NAME}\n"
-    return f"{rate}{progress.counts}\n{''.join(progress.drift)}{places}"
+    told = f"{progress.counts.warnings()}{progress.skipped}{''.join(progress.drift)}"
+    return f"{rate}{progress.counts}\n{told}{places}"

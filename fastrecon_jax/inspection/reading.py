@@ -1,5 +1,6 @@
 """From what a user writes as --images to photographs: files are found, read and decoded by threads."""
 
+import contextlib
 import functools
 import glob
 import os
@@ -12,8 +13,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from fastrecon_jax import files
-from fastrecon_jax.data import images
+from fastrecon_jax.data import picture_files
 from fastrecon_jax.data.geometry import Preprocessing
+from fastrecon_jax.data.picture_files import Skipped, is_image
 from fastrecon_jax.data.prefetch import prefetch
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection.routing import Choice
@@ -100,14 +102,26 @@ def _matches(pattern: str, *, flag: str, purpose: str) -> list[Path]:
         return _not_empty([child for child in files.children(path) if is_image(child)], pattern, flag)
     if files.exists(path):
         return [path]
-    matched = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 (it may be absolute)
+    matched = _globbed(str(path))
     return _not_empty([path for path in matched if not files.is_dir(path)], pattern, flag)
+
+
+def _globbed(pattern: str) -> list[Path]:
+    """Sorted paths that match a pattern, without what systems put into folders, unless the pattern names it."""
+    matched = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 (it may be absolute)
+    named = Path(pattern).parts
+    return sorted(
+        path for path in matched if not any(files.is_hidden(Path(part)) for part in set(path.parts) - set(named))
+    )
 
 
 def _not_empty(paths: list[Path], pattern: str, flag: str) -> list[Path]:
     if not paths:
-        allowed = ", ".join(images.ENDINGS)
-        raise InputError(f"--{flag}={pattern} matches no image: allowed are files that end in {allowed}")
+        allowed = ", ".join(picture_files.ENDINGS)
+        there = "; ".join(str(skipped(pattern)).splitlines())
+        raise InputError(
+            f"--{flag}={pattern} matches no image: allowed are files that end in {allowed}{there and f'; {there}'}"
+        )
     return paths
 
 
@@ -140,12 +154,26 @@ def listed(patterns: str) -> Iterator[Path]:
         except NotADirectoryError:
             yield Path(path)
         except (OSError, ValueError):
-            yield from sorted(map(Path, glob.glob(path, recursive=True)))  # noqa: PTH207 (it may be absolute)
+            yield from _globbed(path)
 
 
-def is_image(path: Path) -> bool:
-    """Whether a file is an image by the ending of its name; hidden files are not."""
-    return path.suffix.lower() in images.ENDINGS and not path.name.startswith(".")
+def skipped(patterns: str, *, results: Path | None = None) -> Skipped:
+    """What lies in the folders that are meant, see `find`, and is not looked at; the results do not count."""
+    whole = files.false_if_unreadable(files.exists, files.expanded(patterns))
+    own = os.path.realpath(results) if results else ""
+    total = Skipped()
+    for pattern in dict.fromkeys([patterns] if whole else patterns.split(",")):
+        path = files.expanded(pattern)
+        if pattern.strip() and not pattern.startswith(DEMO) and files.false_if_unreadable(files.is_dir, path):
+            with contextlib.suppress(OSError):  # it may vanish while it is watched
+                children = list(path.iterdir())
+                total += picture_files.skipped(child for child in children if not _leads_to(child, own))
+    return total
+
+
+def _leads_to(folder: Path, place: str) -> bool:
+    """Whether a place is a folder or lies in it."""
+    return bool(place) and f"{place}{os.sep}".startswith(f"{os.path.realpath(folder)}{os.sep}")
 
 
 def path_text(path: Path) -> str:
@@ -170,12 +198,15 @@ def read(job: Job, *, small: bool = True) -> ReadImage:
     size, modified = stamp(job.path)
     start = time.perf_counter()
     try:
-        image = photos.decode(job.path, str(job.path), job.preprocessing.max_pixels)
-        photo = photos.prepare(image, job.preprocessing, name=str(job.path))
+        decoded = photos.read(job.path, str(job.path), job.preprocessing.max_pixels, job.preprocessing.bit_depth)
+        photo = photos.prepare(decoded.image, job.preprocessing, name=str(job.path), notes=decoded.notes)
+        seconds = time.perf_counter() - start
+        return ReadImage(job, size, modified, photo, pictures.shrink(decoded.image) if small else None, seconds, "")
     except InputError as error:
-        return ReadImage(job, size, modified, None, None, time.perf_counter() - start, str(error))
-    seconds = time.perf_counter() - start
-    return ReadImage(job, size, modified, photo, pictures.shrink(image) if small else None, seconds, "")
+        reason = str(error)
+    except Exception as error:  # noqa: BLE001 (whatever one image brings about, the line goes on)
+        reason = f"{job.path} cannot be read: {error!r}"
+    return ReadImage(job, size, modified, None, None, time.perf_counter() - start, reason)
 
 
 def stream(jobs: Iterable[Job], *, small: bool, buffer_size: int) -> Iterator[ReadImage]:

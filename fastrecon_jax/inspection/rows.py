@@ -7,16 +7,26 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from fastrecon_jax.command_line import console
+from fastrecon_jax.data import images
 from fastrecon_jax.parts.inspector import VERDICTS
 from fastrecon_jax.parts.regions import Region
+from fastrecon_jax.parts.warnings import SHAPE
 
 UNREADABLE = "unreadable"
+_SHAPES = 100  # sizes of images that are told apart in the counts
+_TOLD = {
+    images.PAGES: "more than one page or frame, of which the first alone was inspected",
+    images.CLIPPED: "values above the white of the part's bit depth, which became white",
+    images.DARK: "less than an eighth of the range of their values in use",
+    SHAPE: "of another shape than the good ones",
+}
 RECENT = 20_000  # images that are remembered by their paths
 _BOX = ("x", "y", "width", "height", "area")
 COLUMNS = (
     *("path", "part", "picked", "verdict", "score", "threshold", "p_value", "peak", "regions"),
     *(f"region_{name}" for name in (*_BOX, "peak")),
-    *("milliseconds", "overlay", "time", "error", "note"),
+    *("milliseconds", "overlay", "time", "error", "note", "warning"),
 )
 
 
@@ -40,6 +50,7 @@ class Row(NamedTuple):
         modified: when the file was last written, in nanoseconds.
         error: why there is no verdict; empty if there is one.
         note: drift that this image was the last to show, see `drift`; mostly empty.
+        warning: what is odd about the image, each `KIND: text`, with semicolons between them; empty if nothing is.
     """
 
     path: str
@@ -58,6 +69,7 @@ class Row(NamedTuple):
     modified: int
     error: str
     note: str = ""
+    warning: str = ""
 
 
 def kind(row: Row) -> str:
@@ -72,17 +84,16 @@ class Counts:
     """
 
     def __init__(self, rows: Iterable[Row] = ()):
-        self._kinds: collections.OrderedDict[str, str] = collections.OrderedDict()
+        self._kinds: collections.OrderedDict[str, tuple[str, ...]] = collections.OrderedDict()
         self._numbers: collections.Counter[str] = collections.Counter()
         for row in rows:
             self.add(row)
 
     def add(self, row: Row) -> None:
         """Count an image."""
-        if (before := self._kinds.pop(row.path, None)) is not None:
-            self._numbers[before] -= 1
-        self._kinds[row.path] = kind(row)
-        self._numbers[kind(row)] += 1
+        self._numbers.subtract(self._kinds.pop(row.path, ()))
+        self._kinds[row.path] = (kind(row), *map(self._note, filter(None, row.warning.split("; "))))
+        self._numbers.update(self._kinds[row.path])
         if len(self._kinds) > RECENT:
             self._kinds.popitem(last=False)
 
@@ -91,6 +102,20 @@ class Counts:
 
     def __str__(self) -> str:
         return ", ".join(f"{self[kind]} {kind}" for kind in (*VERDICTS, UNREADABLE))
+
+    def _note(self, warning: str) -> str:
+        """What a warning counts as: its kind, and of a shape the sizes, unless there are too many of them."""
+        name, _, text = warning.partition(": ")
+        shape = name == SHAPE and (text in self._numbers or len(self._numbers) < _SHAPES)
+        return text if shape else name
+
+    def warnings(self) -> str:
+        """A line for each kind of warning, with the number of images; empty if there is none."""
+        known = dict.fromkeys((*VERDICTS, UNREADABLE), 0)
+        noted = [(name, number) for name, number in self._numbers.items() if number and name not in known]
+        return "".join(
+            f"warning: {console.count(number, 'image')}: {_TOLD.get(name, name)}\n" for name, number in noted
+        )
 
 
 def line(row: Row) -> str:

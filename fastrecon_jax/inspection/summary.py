@@ -3,6 +3,7 @@
 import jax
 
 from fastrecon_jax.command_line.console import percent
+from fastrecon_jax.data import bit_depth
 from fastrecon_jax.parts import calibration
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.fitting import Fitted
@@ -20,6 +21,14 @@ def introduction(engine: Engine) -> str:
         f"{engine.method.name}{note}, encoder {encoder.name} {'+'.join(encoder.stages)} "
         f"({encoder.dtype}, {encoder.weights}).{random}\n"
     )
+
+
+def describe_bit_depth(depth: int, wanted: str) -> str:
+    """A line on the bit depth of a part or a data set; empty where all values of 8 or 16 bits are used, as usual."""
+    if depth == bit_depth.CONTAINER and wanted == bit_depth.AUTO:
+        return ""
+    by = "by the largest value of the good images" if wanted == bit_depth.AUTO else "as asked for"
+    return f"pixels with more than 8 bits have {depth}, {by}: {bit_depth.white(depth)} is white (--bit_depth={depth})\n"
 
 
 def describe_fit(fitted: Fitted) -> str:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key, UInt8
 
 from fastrecon_jax import encoders, methods
+from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.detector import Detector, Inspection, Stages
 from fastrecon_jax.errors import InputError
@@ -30,6 +31,7 @@ class Recipe:
         method: name of a registered method.
         settings: instance of the method's settings.
         image_score: how patch scores become one number; empty for the method's own.
+        bit_depth: bits that are filled of pixels with more than 8.
     """
 
     encoder: str
@@ -42,11 +44,12 @@ class Recipe:
     method: str
     settings: Any
     image_score: str
+    bit_depth: int = bit_depth.CONTAINER
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How a photograph becomes the encoder's image."""
-        return Preprocessing(self.image_size, self.crop_size)
+        return Preprocessing(self.image_size, self.crop_size, bit_depth=self.bit_depth)
 
 
 class Engine(NamedTuple):

@@ -147,7 +147,8 @@ def _fit(engine: Engine, good: _Good, name: str, rate: float, *, surplus: int, g
         for photo, score in zip(good.photos, held_out.scores, strict=True)
     )
     part_limits = limits.from_held_out(rate, held_out.of_scores, held_out.of_peaks, held_out.maps)
-    said = _warnings(scored, good.stages, rate, held_out.of_scores, surplus=surplus, given=given)
+    said = warnings.about_notes([photo for photo in good.photos if isinstance(photo, Photo)])
+    said += _warnings(scored, good.stages, rate, held_out.of_scores, surplus=surplus, given=given)
     pixels = good.pixels if engine.method.copies else None
     part = Part(name, engine.recipe, state, good.stages, pixels, scored, part_limits, good.appearance)
     return Fitted(part, said)

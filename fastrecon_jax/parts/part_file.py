@@ -14,6 +14,7 @@ import safetensors
 from jaxtyping import PyTree, Shaped
 
 from fastrecon_jax import files, methods
+from fastrecon_jax.data import bit_depth
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import part_settings
 from fastrecon_jax.parts.appearance import Appearance
@@ -126,6 +127,8 @@ def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, 
     if header.appearance is not None and len(header.appearance) != len(header.good):
         raise InputError(f"{file} is damaged: appearance of {len(header.appearance)} of {len(header.good)} images")
     recipe = header.recipe
+    if recipe.bit_depth not in bit_depth.DEPTHS:
+        raise InputError(f"{file} is damaged: pixels of {recipe.bit_depth} bits")
     if not _SIZES[0] <= recipe.crop_size <= recipe.image_size <= _SIZES[1] or not header.good or not recipe.stages:
         raise InputError(
             f"{file} is damaged: sizes {recipe.crop_size} and {recipe.image_size}, {len(header.good)} images"

@@ -1,18 +1,24 @@
 """What the good photographs of a part leave in doubt, in sentences for people."""
 
+import collections
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
+from fastrecon_jax.data import images
 from fastrecon_jax.parts import calibration
 from fastrecon_jax.parts.calibration import Calibration
+from fastrecon_jax.parts.part import GoodPhoto
+from fastrecon_jax.parts.photos import Photo
 
 _UNLIKELY = 0.005  # p-value below which an image does not look like the others
 _LIKE = 0.5  # share of the median distance between two images below which they are nearly the same
 _ALIKE = 0.1  # distance relative to the features themselves, likewise
 _LISTED = 3  # names in a sentence
+SHAPE = "shape"  # the kind of a note
+_SAME_SHAPE = 0.02  # difference of proportions that rounding and cutting bring about
 _PAIRS = 32  # images of which all pairs are compared
 
 
@@ -21,6 +27,34 @@ def about_copies(surplus: int, given: int) -> list[str]:
     if not surplus:
         return []
     return [f"{surplus} of {given} images are copies of others or known already, and do not count"]
+
+
+_NOTES = {
+    images.PAGES: "more than one page or frame, of which the first alone is used",
+    images.CLIPPED: "values above the white of their bit depth, which became white; pass --bit_depth",
+    images.DARK: "less than an eighth of the range of their values in use: is the light on, and --bit_depth right?",
+}
+
+
+def about_notes(photos: Sequence[Photo]) -> tuple[str, ...]:
+    """What is odd about single photographs, with the number of those that it concerns."""
+    named: dict[str, list[str]] = {}
+    for photo in photos:
+        for note in photo.notes:
+            kind, _, text = note.partition(": ")
+            named.setdefault(kind, []).append(f"{photo.name} ({text})")
+    return tuple(
+        f"{len(names)} of {len(photos)} images have {_NOTES[kind]}: {_names(names)}" for kind, names in named.items()
+    )
+
+
+def about_photo(photo: Photo, good: Sequence[GoodPhoto]) -> tuple[str, ...]:
+    """What is odd about a photograph, each `KIND: text`: its notes, and another shape than all good ones."""
+    same = _SAME_SHAPE * photo.height
+    if any(abs(photo.width * other.height - photo.height * other.width) <= same * other.width for other in good):
+        return photo.notes
+    (width, height), _ = collections.Counter((other.width, other.height) for other in good).most_common(1)[0]
+    return (*photo.notes, f"{SHAPE}: {photo.width}x{photo.height}, the good ones are {width}x{height}")
 
 
 def about_sizes(photos: Sequence[tuple[str, int, int]]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from fastrecon_jax.data.images import ENDINGS
+from fastrecon_jax.data.picture_files import ENDINGS
 from fastrecon_jax.parts import part_file
 from fastrecon_jax.serving import html
 from fastrecon_jax.serving.calls import Calls, fresh, slider

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from fastrecon_jax.data.bit_depth import CONTAINER
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import photos
 
@@ -30,19 +31,21 @@ class Upload(NamedTuple):
     Attributes:
         name: name of its file, without the server's directory.
         image: the photograph, RGB.
+        notes: what is odd about it, see `images.Decoded`.
     """
 
     name: str
     image: Image.Image
+    notes: tuple[str, ...] = ()
 
 
-def read(path: str | Path, accepted: Accepted) -> Upload:
-    """Decode an uploaded photograph; InputError if it cannot be used."""
+def read(path: str | Path, accepted: Accepted, *, depth: int = CONTAINER) -> Upload:
+    """Decode an uploaded photograph, whose pixels with more than 8 bits fill `depth`; InputError if it is unusable."""
     name = Path(path).name
-    return Upload(name, photos.decode(path, name, accepted.pixels))
+    return Upload(name, *photos.read(path, name, accepted.pixels, depth))
 
 
-def read_all(paths: Sequence[str | Path], accepted: Accepted) -> list[Upload]:
+def read_all(paths: Sequence[str | Path], accepted: Accepted, *, depth: int = CONTAINER) -> list[Upload]:
     """Decode uploaded photographs; InputError if there are none or too many, or naming those that cannot be used."""
     if not paths:
         raise InputError("there is no image: pass at least one good one")
@@ -51,7 +54,7 @@ def read_all(paths: Sequence[str | Path], accepted: Accepted) -> list[Upload]:
     uploads, errors = [], []
     for path in paths:
         try:
-            uploads.append(read(path, accepted))
+            uploads.append(read(path, accepted, depth=depth))
         except InputError as error:
             errors.append(str(error))
     if errors:

@@ -1,6 +1,7 @@
 """What visitors of the demo do: fit or open a part, inspect a photograph, judge it by any threshold, draw it."""
 
 import contextlib
+import dataclasses
 import math
 import re
 import secrets
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from fastrecon_jax.data import demo
+from fastrecon_jax.data import bit_depth, demo
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import auto_settings, fitting, inspector, limits, part_file, photos, pictures
 from fastrecon_jax.parts.engine import Engine
@@ -106,7 +107,10 @@ def opened(service: Service, file: Path, open_engine: EngineOpener) -> Workspace
 
 def fit(service: Service, paths: Sequence[str | Path], *, name: str) -> Workspace:
     """A part from uploaded photographs, without a photograph under inspection; InputError if they cannot be used."""
-    good = uploads.read_all(paths, service.accepted)
+    depth = photos.find_bit_depth(paths, bit_depth.AUTO, service.accepted.pixels)
+    good = uploads.read_all(paths, service.accepted, depth=depth)
+    recipe = dataclasses.replace(service.engine.recipe, bit_depth=depth)
+    service = service._replace(engine=service.engine._replace(recipe=recipe))
     return _fit(service, good, name=name.strip()[:_NAME] or "part", token=secrets.token_hex(8))
 
 
@@ -130,7 +134,7 @@ def rename(service: Service, workspace: Workspace, name: str) -> Workspace:
 
 def inspect(service: Service, workspace: Workspace, path: str | Path) -> Workspace:
     """Put an uploaded photograph under inspection; InputError if it cannot be used."""
-    return _inspect(workspace, uploads.read(path, service.accepted))
+    return _inspect(workspace, uploads.read(path, service.accepted, depth=workspace.part.recipe.bit_depth))
 
 
 def judge(workspace: Workspace, threshold: float | None = None) -> Finding:
@@ -202,7 +206,7 @@ def finding_facts(workspace: Workspace, finding: Finding, threshold: float | Non
 
 def _fit(service: Service, good: Sequence[Upload], *, name: str, token: str) -> Workspace:
     preprocessing = service.engine.recipe.preprocessing
-    prepared = [photos.prepare(upload.image, preprocessing, name=upload.name) for upload in good]
+    prepared = [photos.prepare(upload.image, preprocessing, name=upload.name, notes=upload.notes) for upload in good]
     engine = auto_settings.resolve(service.engine, prepared)
     fitted = fitting.fit(engine, prepared, name=name, rate=service.rate)
     workspace = _workspace(service, inspector.create(fitted.part, engine), token=token)

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 
 import numpy as np
@@ -206,7 +207,7 @@ def test_places_that_cannot_be_looked_at(tmp_path, monkeypatch, name, place):
         datasets.open_dataset(name, str(tmp_path / place))
 
 
-@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", "__MACOSX"])
+@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "#recycle"])
 @pytest.mark.parametrize("masks", [True, False])
 def test_hidden_folders_are_no_defects(tmp_path, hidden, masks):
     root = write_category(tmp_path, masks=masks) / "part"
@@ -218,8 +219,37 @@ def test_hidden_folders_are_no_defects(tmp_path, hidden, masks):
     assert len(category.train) == 4
 
 
-@pytest.mark.parametrize("hidden", [".cache", "__MACOSX"])
+@pytest.mark.parametrize("hidden", [".cache", "__MACOSX", "@eaDir", "System Volume Information", "lost+found"])
 def test_hidden_folders_are_no_categories(tmp_path, hidden):
     write_category(tmp_path, "bolt")
     shutil.copytree(tmp_path / "bolt", tmp_path / hidden)
     assert datasets.open_dataset("", str(tmp_path)).categories == ("bolt",)
+
+
+@pytest.mark.parametrize("name", ["OK", "Good", "ok", "normal", "pass", "GOOD", "non-defective", "i.O."])
+def test_names_that_say_good_in_another_way_ask_for_a_decision(tmp_path, name):
+    root = write_category(tmp_path, "bolt") / "bolt"
+    (root / "test/good").rename(root / "test" / name)
+    message = rf"test/{re.escape(name)} sounds like good images, .* rename it to good, or, if .* defective, to another"
+    with pytest.raises(InputError, match=message):
+        folder.open_category(tmp_path, "bolt")
+    (root / "test" / name).rename(root / "test/good")
+    (root / "train/good").rename(root / "train" / name)
+    with pytest.raises(InputError, match=rf"train/{re.escape(name)} sounds like good images"):
+        folder.categories(tmp_path)
+
+
+def test_a_name_that_a_publisher_uses_for_good_is_good(tmp_path):
+    root = write_category(tmp_path, "bolt") / "bolt"
+    for split in ("train", "test"):
+        (root / split / "good").rename(root / split / "ok")
+    category = folder.open_category(tmp_path, "bolt", good="ok")
+    assert {sample.defect for sample in category.test} == {"good", "scratch"}
+
+
+def test_what_is_no_image_of_a_format_that_is_read_is_counted(tmp_path):
+    root = write_category(tmp_path, "bolt") / "bolt"
+    for name in ("train/good/a.heic", "test/scratch/b.svg", "test/good/notes.txt"):
+        (root / name).touch()
+    assert folder.open_category(tmp_path, "bolt").skipped.endings == ((".heic", 1), (".svg", 1))
+    assert folder.open_category(tmp_path, "bolt").skipped.folders == 0

@@ -108,6 +108,17 @@ def test_a_part_of_an_older_format(tmp_path, version):
     jax.tree.map(np.testing.assert_array_equal, loaded.state, fitted.state)
 
 
+def test_a_part_from_before_the_bit_depth_has_that_of_its_files(tmp_path):
+    fitted, file = saved(tmp_path)
+    rewrite(file, lambda header: header["recipe"].pop("bit_depth"))
+    loaded, opened = load(file)
+    assert loaded.recipe.bit_depth == 16
+    assert opened.recipe.preprocessing == fitted.recipe.preprocessing
+    rewrite(file, lambda header: header["recipe"].update(bit_depth=11))
+    with pytest.raises(InputError, match="is damaged: pixels of 11 bits"):
+        load(file)
+
+
 def test_a_part_without_its_stages(tmp_path):
     fitted, file = saved(tmp_path)
     part_file.save(fitted._replace(stages=()), file)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastrecon_jax import files
-from fastrecon_jax.data import images
+from fastrecon_jax.data import masks
 from fastrecon_jax.data.publishers.publisher import Counts, Publisher, hold_out, matching
 from fastrecon_jax.data.samples import GOOD, Category, Sample, from_file
 from fastrecon_jax.errors import InputError
@@ -20,7 +20,7 @@ def _sample(root: Path, path: Path) -> Sample:
     """An image is defective where its mask, which every image has, marks anything."""
     mask = path.with_name(f"{path.stem}_label.bmp")
     try:
-        defective = images.decode_mask(mask.read_bytes(), str(mask)).getbbox() is not None
+        defective = masks.decode(mask.read_bytes(), str(mask)).getbbox() is not None
     except FileNotFoundError:
         raise InputError(f"image {path} has no mask: expected {mask}") from None
     except OSError as error:
