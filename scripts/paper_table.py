@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 
 from fastrecon_jax import files
-from fastrecon_jax.command_line import commands
+from fastrecon_jax.command_line import commands, console
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import results, run, tables
@@ -200,7 +200,7 @@ def evaluated() -> tuple[Path | None, list[Row], list[Row]]:
     config = command_line.read(EvalConfig, **unseeded)
     known = published(config.dataset)
     reference_of(config.method_names(), _REFERENCE.value)  # refused before hours of work
-    directory = run.run(config, tell=sys.stdout.write)
+    directory = run.run(config, tell=commands.tell)
     return directory, [] if directory is None else read([directory]), known
 
 
@@ -227,10 +227,10 @@ def main() -> None:
     if not rows:  # one of several processes, of which the first writes
         return
     plain, markdown = texts(rows, known, reference=_REFERENCE.value)
-    sys.stdout.write(f"\n{plain}")
+    commands.tell(f"\n{plain}")
     if directory is not None:
         files.write_text(directory / "paper_table.md", markdown)
-        sys.stdout.write(f"the table is in {directory / 'paper_table.md'}\n")
+        commands.tell(f"the table is in {console.shown(directory)}/paper_table.md\n")
 
 
 if __name__ == "__main__":

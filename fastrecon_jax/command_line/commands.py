@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-from fastrecon_jax.command_line import flags
+from fastrecon_jax.command_line import console, flags
 from fastrecon_jax.errors import InputError
 
 
@@ -72,6 +72,10 @@ def run(config: type, main: Callable[[], int | None]) -> None:
 
 
 def tell(text: str) -> None:
-    """Write text for people and flush it, into a log file too, so that what a long run does is seen while it runs."""
-    sys.stdout.write(text)
+    """Write text for people and flush it, into a log file too, so that what a long run does is seen while it runs.
+
+    Signs that a terminal would act upon are escaped, except the ends of lines: who puts a name into a line that may
+    hold such an end escapes the name, see `console.shown`.
+    """
+    sys.stdout.write(console.shown(text, keep="\n"))
     sys.stdout.flush()

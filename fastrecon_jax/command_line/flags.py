@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from absl import app, flags
 
-from fastrecon_jax.command_line import plugins
+from fastrecon_jax.command_line import console, plugins
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.runtime import compiler
 
@@ -25,6 +25,7 @@ def define(config: type, **defaults: Any) -> None:
     A field with `options` in its metadata, a mapping, gets one flag for each of them instead. Plugins that the command
     line names are imported first, so that their methods and encoders have flags and stand in the help.
     """
+    console.show_everything()
     try:
         plugins.load(sys.argv[1:])
     except InputError as error:
@@ -136,6 +137,7 @@ def run(main: Callable[[], int | None]) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
 
+    console.show_everything()
     compiler.keep_memory()
     compiler.keep_blas_to_one_thread()
     logging.getLogger("absl").setLevel(logging.WARNING)  # libraries tell their progress there
@@ -152,5 +154,5 @@ def _parse(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _complain(message: str) -> int:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"error: {console.shown(message.strip())}\n")
     return 2

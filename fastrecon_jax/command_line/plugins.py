@@ -75,4 +75,5 @@ def _imported(shown: str, load: Callable[[], object]) -> None:
     try:
         load()
     except Exception as error:
-        raise InputError(f"{shown} cannot be imported: {type(error).__name__}: {error}") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{shown} cannot be imported: {reason}") from error

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from fastrecon_jax import metrics, overlay
+from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.data import samples
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import mask_checks, tables
@@ -115,7 +116,7 @@ def _sheet(
 def lines(rows: Sequence[Row]) -> str:
     """A line for each method and number of shots of a category that has just ended."""
     groups = tables.grouped(rows, "category", "method", "shots")
-    return "".join(f"{' '.join(map(str, key))} shots: {_summary(group)}\n" for key, group in groups.items())
+    return "".join(f"{' '.join(map(shown, key))} shots: {_summary(group)}\n" for key, group in groups.items())
 
 
 def _summary(rows: Sequence[Row]) -> str:

@@ -81,8 +81,9 @@ def _joined(config: EvalConfig, tell: single.Tell) -> Iterator[None]:
     try:
         jax.distributed.initialize(**named, initialization_timeout=_START, heartbeat_timeout_seconds=_SILENCE)
     except (RuntimeError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
         ways = "pass --coordinator_address, --num_processes and --process_id, or --distributed=off for this one alone"
-        raise InputError(f"the processes cannot meet, {ways}: {error}") from None
+        raise InputError(f"the processes cannot meet, {ways}: {reason}") from None
     faulthandler.disable()  # where jax ends this process because another one died, its own message is long enough
     try:
         _check_devices()
@@ -143,7 +144,8 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        raise InputError(f"another process has died or cannot be reached: {error}") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"another process has died or cannot be reached: {reason}") from None
 
 
 def _begin(opened: Setup) -> tuple[Path, Results, str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastrecon_jax import files
+from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.data import samples
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import cluster, figures, plots, results, setup, tables
@@ -54,7 +55,7 @@ def introduce(opened: Setup, directory: Path, finished: Results, tell: Tell, *, 
     tell(setup.introduction(opened, directory, processes=processes))
     for category in opened.categories:
         if category.name in results.finished(finished):
-            tell(f"{category.name}: taken from {directory}\n")
+            tell(f"{shown(category.name)}: taken from {shown(directory)}\n")
 
 
 def unfinished(opened: Setup, finished: Results) -> list[samples.Category]:
@@ -90,7 +91,7 @@ def conclude(directory: Path, finished: Results, tell: Tell) -> Path:
     description = finished.config["description"]
     if len(finished.config["shots"]) > 1:
         plots.save(plots.shots(finished.rows, description.split(", encoder")[0]), directory / "shots.png")
-    tell(f"\n{_conclusion(finished.rows)}\n{description}\nresults are in {directory}\n")
+    tell(f"\n{_conclusion(finished.rows)}\n{shown(description)}\nresults are in {shown(directory)}\n")
     results.clear_shares(directory)
     return directory
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from fastrecon_jax import detector, encoders, methods
-from fastrecon_jax.command_line.console import count
+from fastrecon_jax.command_line.console import count, shown
 from fastrecon_jax.data import bit_depth, datasets, feature_cache, samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.picture_files import Skipped
@@ -192,16 +192,16 @@ def introduction(setup: Setup, directory: Path, *, processes: int = 1) -> str:
     return (
         f"fastrecon_jax {__version__}, jax {jax.__version__}, {devices.count(setup.programs.mesh)} x "
         f"{jax.local_devices()[0].device_kind}{among}\n"
-        f"{description(setup)}\n"
+        f"{shown(description(setup))}\n"
         f"{count(len(queries), 'category', 'categories')}, {count(sum(map(len, queries)), 'test image')} "
-        f"in {setup.dataset.directory}\n{_partial(setup)}{_skipped(setup)}{_described_depths(setup)}"
-        f"results go to {directory}\n{_warning(setup)}\n"
+        f"in {shown(setup.dataset.directory)}\n{_partial(setup)}{_skipped(setup)}{_described_depths(setup)}"
+        f"results go to {shown(directory)}\n{_warning(setup)}\n"
     )
 
 
 def _partial(setup: Setup) -> str:
     names = [category.name for category in setup.categories if category.partial]
-    return f"not complete: {', '.join(names)}; the figures are not those of the published set\n" if names else ""
+    return f"not complete: {shown(', '.join(names))}; the figures are not those of the published set\n" if names else ""
 
 
 def _skipped(setup: Setup) -> str:
@@ -210,7 +210,7 @@ def _skipped(setup: Setup) -> str:
 
 def _described_depths(setup: Setup) -> str:
     """A line on the categories whose pixels do not fill 16 bits, if there are any."""
-    listed = [f"{depth} in {name}" for name, depth in setup.bit_depths.items() if depth != bit_depth.CONTAINER]
+    listed = [f"{depth} in {shown(name)}" for name, depth in setup.bit_depths.items() if depth != bit_depth.CONTAINER]
     by = "by the training images" if setup.config.bit_depth == bit_depth.AUTO else "as asked for"
     return f"bit depth of pixels with more than 8 bits, {by}: {', '.join(listed)}\n" if listed else ""
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from fastrecon_jax.command_line.console import shown
+
 METRICS = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro")
 SUMMARY = {"image": "image_auroc", "pixel": "pixel_auroc", "AUPRO": "aupro"}
 _GROUP = ("dataset", "method", "shots", "support", "encoder", "weights")
@@ -126,6 +128,7 @@ def percent(value: float | None, deviation: float | None) -> str:
 
 def plain(lines: Sequence[Sequence[str]]) -> str:
     """A table in columns for a terminal; the first line of cells is the head."""
+    lines = [[shown(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(
         "  ".join(

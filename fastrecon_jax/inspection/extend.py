@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fastrecon_jax import files
-from fastrecon_jax.command_line.console import count
+from fastrecon_jax.command_line.console import count, shown
 from fastrecon_jax.inspection import fit, reading, summary
 from fastrecon_jax.inspection.config import ExtendConfig
 from fastrecon_jax.parts import fitting, part_file
@@ -22,12 +22,12 @@ def extend(config: ExtendConfig, *, tell: Callable[[str], object]) -> Part:
     paths = reading.find(config.images, purpose=reading.EXTEND)
     fit.check_number(len(paths), limit=config.max_images, before=len(old.good))
     tell(summary.introduction(engine))
-    tell(f"part {old.name}, {count(len(old.good), 'image')} and {len(paths)} more\n")
+    tell(f"part {shown(old.name)}, {count(len(old.good), 'image')} and {len(paths)} more\n")
     tell(str(reading.skipped(config.images)))
     photos = reading.read_all(paths, engine.recipe.preprocessing._replace(max_pixels=config.max_pixels))
     fitted = fitting.extend(engine, old, photos)
     part_file.save(fitted.part, file)
     tell(summary.describe_fit(fitted))
     tell(summary.describe_extension(old, fitted.part))
-    tell(f"the part is in {file} ({file.stat().st_size / 1e6:.1f} MB)\n")
+    tell(f"the part is in {shown(file)} ({file.stat().st_size / 1e6:.1f} MB)\n")
     return fitted.part

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastrecon_jax import files
-from fastrecon_jax.command_line.console import count
+from fastrecon_jax.command_line.console import count, shown
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import reading, summary
 from fastrecon_jax.inspection.config import FitConfig
@@ -24,7 +24,7 @@ def fit(config: FitConfig, *, tell: Callable[[str], object]) -> Part:
     depth = photos.find_bit_depth(paths, config.bit_depth, config.max_pixels)
     engine = open_engine(_recipe(config, depth))
     tell(summary.introduction(engine))
-    tell(f"part {config.name or file.stem}, {count(len(paths), 'image')}\n")
+    tell(f"part {shown(config.name or file.stem)}, {count(len(paths), 'image')}\n")
     tell(f"{reading.skipped(config.images)}{summary.describe_bit_depth(depth, config.bit_depth)}")
     good = reading.read_all(paths, engine.recipe.preprocessing._replace(max_pixels=config.max_pixels))
     resolved = auto_settings.resolve(engine, good)
@@ -34,7 +34,7 @@ def fit(config: FitConfig, *, tell: Callable[[str], object]) -> Part:
     part = fitted.part if config.extendable else fitted.part._replace(stages=(), pixels=None)
     part_file.save(part, file)
     tell(summary.describe_fit(fitted))
-    tell(f"the part is in {file} ({file.stat().st_size / 1e6:.1f} MB)\n")
+    tell(f"the part is in {shown(file)} ({file.stat().st_size / 1e6:.1f} MB)\n")
     return part
 
 

@@ -196,7 +196,7 @@ def _watcher(task: _Task, resumed: Iterable[Row]) -> Watcher:
 def _watch(task: _Task, pipeline: Pipeline, progress: _Progress, watcher: Watcher) -> None:
     """Images as they arrive, each by itself, for ever; the page is written anew now and then, a 20th of the time."""
     pipeline.warm_up(batch_size=1)
-    task.tell(f"watching {task.config.images}; Ctrl-C ends it\n")
+    task.tell(f"watching {console.shown(task.config.images)}; Ctrl-C ends it\n")
     on_page, due = 0, time.monotonic() + _PAGE_EVERY
     looked = time.monotonic()
     while True:
@@ -234,9 +234,9 @@ def write_page(task: _Task) -> None:
 
 def _verdict(row: Row, *, several: bool) -> str:
     now = datetime.now().strftime("%H:%M:%S")
-    score = row.error or f"{row.score:.4g} (threshold {row.threshold:.4g})"
-    part = f" {row.part}" if several else ""
-    return f"{now} {kind(row):10s}{part} {row.path}: {score}, {row.milliseconds:.0f} ms\n"
+    score = console.shown(row.error) or f"{row.score:.4g} (threshold {row.threshold:.4g})"
+    part = f" {console.shown(row.part)}" if several else ""
+    return f"{now} {kind(row):10s}{part} {console.shown(row.path)}: {score}, {row.milliseconds:.0f} ms\n"
 
 
 def _introduction(task: _Task, new: int, resumed: int) -> str:
@@ -248,10 +248,10 @@ def _introduction(task: _Task, new: int, resumed: int) -> str:
 
 def _threshold(model: Model) -> str:
     part = model.inspector.part
-    unknown = "" if part.appearance else f"\npart {part.name}: {drift.UNKNOWN}"
+    unknown = "" if part.appearance else f"\npart {console.shown(part.name)}: {drift.UNKNOWN}"
     return (
-        f"part {part.name}: threshold {part.limits.threshold:.4g} for {100 * part.limits.rate:g} % false positives, "
-        f"from {len(part.good)} good images, {model.file}{unknown}"
+        f"part {console.shown(part.name)}: threshold {part.limits.threshold:.4g} for {100 * part.limits.rate:g} % "
+        f"false positives, from {len(part.good)} good images, {console.shown(model.file)}{unknown}"
     )
 
 
@@ -262,6 +262,7 @@ def _summary(task: _Task, progress: _Progress, seconds: float, preparation: floa
         if done and not task.config.watch
         else ""
     )
-    places = f"results are in {task.directory / ledger.TABLE} and {task.directory / page.NAME}\n"
+    directory = console.shown(task.directory)
+    places = f"results are in {directory}/{ledger.TABLE} and {directory}/{page.NAME}\n"
     told = f"{progress.counts.warnings()}{progress.skipped}{''.join(progress.drift)}"
     return f"{rate}{progress.counts}\n{told}{places}"

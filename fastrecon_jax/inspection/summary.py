@@ -2,7 +2,7 @@
 
 import jax
 
-from fastrecon_jax.command_line.console import percent
+from fastrecon_jax.command_line.console import percent, shown
 from fastrecon_jax.data import bit_depth
 from fastrecon_jax.parts import calibration
 from fastrecon_jax.parts.engine import Engine
@@ -19,7 +19,7 @@ def introduction(engine: Engine) -> str:
     return (
         f"fastrecon_jax {__version__}, jax {jax.__version__}, {len(devices)} x {devices[0].device_kind}\n"
         f"{engine.method.name}{note}, encoder {encoder.name} {'+'.join(encoder.stages)} "
-        f"({encoder.dtype}, {encoder.weights}).{random}\n"
+        f"({encoder.dtype}, {shown(encoder.weights)}).{random}\n"
     )
 
 
@@ -46,7 +46,7 @@ def describe_fit(fitted: Fitted) -> str:
         f"threshold {limits.threshold:.4g} for {percent(limits.rate)} false positives, borderline from "
         f"{limits.borderline:.4g}; with so few images the true rate may be {percent(low)} to {percent(high)} "
         "(90 % interval)\n",
-        *(f"warning: {warning}\n" for warning in fitted.warnings),
+        *(f"warning: {shown(warning)}\n" for warning in fitted.warnings),
     ]
     return "".join(lines)
 

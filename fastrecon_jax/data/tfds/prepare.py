@@ -11,6 +11,7 @@ from typing import Any
 from absl import logging
 
 from fastrecon_jax import files
+from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.data import publishers
 from fastrecon_jax.data.publishers import PUBLISHERS, Publisher
 from fastrecon_jax.data.tfds import prepared
@@ -58,7 +59,7 @@ def run(config: PrepareConfig, *, builders: Path, tell: Callable[[str], object])
         except InputError as error:
             if config.dataset != "all":
                 raise
-            tell(f"{name}: left out, {error}\n")
+            tell(f"{shown(name)}: left out, {shown(error)}\n")
             continue
         for category in wanted:
             done.append(_prepare(builder_class(name, builders), category, place, config, tell))
@@ -114,7 +115,7 @@ def _prepare(builder: Any, category: str, place: Path, config: PrepareConfig, te
         raise InputError(f"{builder.name} cannot be written to {data_dir}: {files.reason(error)}") from None
     splits = {split: info.num_examples for split, info in made.info.splits.items()}
     state = "prepared" if before is None else "was prepared before"
-    tell(f"{builder.name}/{category}: {splits['train']} training and {splits['test']} test images, {state}\n")
+    tell(f"{builder.name}/{shown(category)}: {splits['train']} training and {splits['test']} test images, {state}\n")
     return Path(made.data_dir)
 
 
