@@ -11,7 +11,6 @@ intervals and p-values. The published figures and their sources are in published
 
 import csv
 import itertools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 

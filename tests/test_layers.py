@@ -22,7 +22,7 @@ LAYERS = (
     ("core",),
     ("command_line",),
     ("runtime",),
-    ("files",),
+    ("files", "patterns"),
     ("errors", "version"),
 )
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}

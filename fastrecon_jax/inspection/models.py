@@ -1,12 +1,11 @@
 """The parts that images are inspected by: their files opened, encoders and programs shared where they agree."""
 
 import dataclasses
-import glob
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fastrecon_jax import files
+from fastrecon_jax import files, patterns
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import inspector, part_file
@@ -33,10 +32,9 @@ class Model(NamedTuple):
         return self.inspector.part.name
 
 
-def find(patterns: str) -> list[Path]:
+def find(wanted: str) -> list[Path]:
     """The files of parts that a user means by a path or a pattern, several with commas; InputError if one is none."""
-    parts = [patterns] if files.exists(files.expanded(patterns)) else patterns.split(",")
-    return list(dict.fromkeys(file for part in parts for file in _matches(part.strip())))
+    return list(dict.fromkeys(file for pattern in patterns.split(wanted) for file in _matches(pattern.strip())))
 
 
 def _matches(pattern: str) -> list[Path]:
@@ -45,9 +43,12 @@ def _matches(pattern: str) -> list[Path]:
         raise InputError(
             f"--model={pattern} is no file: pass files of parts, or a pattern such as 'parts/*.safetensors'"
         )
-    matched = [path] if files.exists(path) else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207 (absolute)
+    matched = [path] if files.exists(path) else list(map(Path, patterns.matches(str(path))))
     if not matched:
-        raise InputError(f"--model={pattern} is not there; python -m fastrecon_jax.fit makes the file of a part")
+        brackets = patterns.BRACKETS if "[" in pattern else ""
+        raise InputError(
+            f"--model={pattern} is not there; python -m fastrecon_jax.fit makes the file of a part{brackets}"
+        )
     for file in matched:
         if file.suffix != part_file.SUFFIX:
             raise InputError(f"--model={file} is not allowed: it must end in {part_file.SUFFIX}")

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import glob
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 from tqdm import tqdm
 
-from fastrecon_jax import files
+from fastrecon_jax import files, patterns
 from fastrecon_jax.data import picture_files
 from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.picture_files import Skipped, is_image
@@ -65,13 +64,13 @@ class ReadImage(NamedTuple):
     error: str
 
 
-def find(patterns: str, *, flag: str = "images", purpose: str = PREDICT) -> list[Path]:
+def find(wanted: str, *, flag: str = "images", purpose: str = PREDICT) -> list[Path]:
     """The image files that a user means.
 
     Args:
-        patterns: a path, a pattern such as `parts/*.png`, or a folder, whose images are meant; several with commas.
-            `demo:CATEGORY` means built-in photographs: good ones for a fit (the first 4) or an extension, test ones for
-            a prediction.
+        wanted: a path, a pattern such as `parts/*.png`, or a folder, whose images are meant; several with commas. A
+            name that exists is taken as it is, whatever brackets and commas are in it. `demo:CATEGORY` means built-in
+            photographs: good ones for a fit (the first 4) or an extension, test ones for a prediction.
         flag: name of the flag that they come from, for messages.
         purpose: fit, extend or predict.
 
@@ -81,12 +80,7 @@ def find(patterns: str, *, flag: str = "images", purpose: str = PREDICT) -> list
     Raises:
         InputError: a pattern matches nothing, there is no such category, or a name is not UTF-8.
     """
-    whole = files.exists(files.expanded(patterns))  # a name may hold commas
-    paths = [
-        path
-        for pattern in ([patterns] if whole else patterns.split(","))
-        for path in _matches(pattern, flag=flag, purpose=purpose)
-    ]
+    paths = [path for pattern in patterns.split(wanted) for path in _matches(pattern, flag=flag, purpose=purpose)]
     for path in paths:
         files.text(path)
     return list(dict.fromkeys(paths))
@@ -108,7 +102,7 @@ def _matches(pattern: str, *, flag: str, purpose: str) -> list[Path]:
 
 def _globbed(pattern: str) -> list[Path]:
     """Sorted paths that match a pattern, without what systems put into folders, unless the pattern names it."""
-    matched = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 (it may be absolute)
+    matched = map(Path, patterns.matches(pattern))
     named = Path(pattern).parts
     return sorted(
         path for path in matched if not any(files.is_hidden(Path(part)) for part in set(path.parts) - set(named))
@@ -119,8 +113,10 @@ def _not_empty(paths: list[Path], pattern: str, flag: str) -> list[Path]:
     if not paths:
         allowed = ", ".join(picture_files.ENDINGS)
         there = "; ".join(str(skipped(pattern)).splitlines())
+        brackets = patterns.BRACKETS if "[" in pattern else ""
         raise InputError(
-            f"--{flag}={pattern} matches no image: allowed are files that end in {allowed}{there and f'; {there}'}"
+            f"--{flag}={pattern} matches no image: allowed are files that end in {allowed}{brackets}"
+            f"{there and f'; {there}'}"
         )
     return paths
 
@@ -140,10 +136,9 @@ def built_in(category: str, *, flag: str = "images", purpose: str = PREDICT) -> 
     return paths[:_DEMO_FIT] if purpose == FIT else paths
 
 
-def listed(patterns: str) -> Iterator[Path]:
-    """The files that patterns as in `find` match now, sorted within each; folders that cannot be read are skipped."""
-    whole = files.false_if_unreadable(files.exists, files.expanded(patterns))
-    for pattern in [patterns] if whole else patterns.split(","):
+def listed(wanted: str) -> Iterator[Path]:
+    """The files that paths and patterns as in `find` mean now; folders that cannot be read are skipped."""
+    for pattern in patterns.split(wanted):
         if pattern.startswith(DEMO):
             yield from built_in(pattern.removeprefix(DEMO))
             continue
@@ -157,12 +152,11 @@ def listed(patterns: str) -> Iterator[Path]:
             yield from _globbed(path)
 
 
-def skipped(patterns: str, *, results: Path | None = None) -> Skipped:
+def skipped(wanted: str, *, results: Path | None = None) -> Skipped:
     """What lies in the folders that are meant, see `find`, and is not looked at; the results do not count."""
-    whole = files.false_if_unreadable(files.exists, files.expanded(patterns))
     own = os.path.realpath(results) if results else ""
     total = Skipped()
-    for pattern in dict.fromkeys([patterns] if whole else patterns.split(",")):
+    for pattern in dict.fromkeys(patterns.split(wanted)):
         path = files.expanded(pattern)
         if pattern.strip() and not pattern.startswith(DEMO) and files.false_if_unreadable(files.is_dir, path):
             with contextlib.suppress(OSError):  # it may vanish while it is watched

@@ -29,6 +29,31 @@ def test_names_of_all_kinds(tmp_path, name):
     assert photos.load(tmp_path / name, SIZES).name == str(tmp_path / name)
 
 
+@pytest.mark.parametrize("folder", ["[line 3]", "a,b", "what?", "star*", "[x],[y]", "two\nlines", "良品[1]"])
+def test_a_folder_that_exists_is_meant_literally(tmp_path, folder):
+    write(tmp_path / folder, 3)
+    write(tmp_path / "l", 1)  # what [line 3] would mean as a pattern
+    write(tmp_path / "deep" / folder / "inner", 2)
+    for find in (reading.find, lambda wanted: list(reading.listed(wanted))):
+        assert names(find(f"{tmp_path}/{folder}")) == ["000.png", "001.png", "002.png"]
+        assert names(find(f"{tmp_path}/{folder}/*.png")) == ["000.png", "001.png", "002.png"]
+        assert names(find(f"{tmp_path}/{folder}/00[02].png")) == ["000.png", "002.png"]
+        assert names(find(f"{tmp_path}/{folder}/002.png,{tmp_path}/{folder}/000.png")) == ["002.png", "000.png"]
+        assert names(find(f"{tmp_path}/d*/{folder}/**/*.png")) == ["000.png", "001.png"]
+        assert names(find(f"{tmp_path}/**/{folder}/inner/*.png")) == ["000.png", "001.png"]
+
+
+def test_brackets_are_a_pattern_where_no_such_name_exists(tmp_path, monkeypatch):
+    write(tmp_path / "l", 2)
+    monkeypatch.chdir(tmp_path)
+    assert names(reading.find("[line 3]/*.png")) == ["000.png", "001.png"]
+    assert names(reading.find("l/000.png,l/00[1].png")) == ["000.png", "001.png"]
+    assert [str(path) for path in reading.find("**/*.png")] == ["l/000.png", "l/001.png"]
+    message = r"--images=\[q\]/x.png matches no image: .*; \[ and \] are a pattern where no .* exists, and \[\[\]"
+    with pytest.raises(InputError, match=message):
+        reading.find("[q]/x.png")
+
+
 @pytest.mark.parametrize("pattern", ["{}/none/*.png", "{}", "{}/none.png", ","])
 def test_nothing_found(tmp_path, pattern):
     with pytest.raises(InputError, match=r"--images=.* (matches|names) no image"):
