@@ -30,7 +30,7 @@ def _commas_are_in_names(path: str) -> bool:
 
 
 def matches(pattern: str) -> Iterator[str]:
-    """The files and folders that a pattern means, sorted component by component; `**` spans folders, hidden ones not."""
+    """The files and folders that a pattern means, sorted name by name; `**` spans folders, hidden ones not."""
     path = Path(pattern)
     return _matches(path.anchor, list(path.parts[1:] if path.anchor else path.parts))
 

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from fastrecon_jax.data import support
@@ -69,6 +71,67 @@ def test_published_lists_are_read_from_their_directory(tmp_path, text, expected)
     assert listed(tmp_path, text) == expected
 
 
+def test_comments_that_look_like_a_published_line_are_comments(tmp_path):
+    text = "#2: the first two\npart/train/good/007.png\npart/train/good/003.png\n"
+    assert listed(tmp_path, text) == (support.Draw(None, (7, 3)),)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "part\\train\\good\\{}.png",
+        r".\part\train\good\{}.png",
+        "./part/train/good/{}.png",
+        ".//part//train/./good/{}.png".replace("/./", "/"),
+        "  part/train/good/{}.png \t",
+        "/data/sets/part/train/good/{}.png",
+        "C:\\data\\part\\train\\good\\{}.png",
+    ],
+)
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_paths_as_other_programs_write_them(tmp_path, line, ends, encoding):
+    text = ends.join(["# a comment", line.format("007"), "", line.format("003"), ""])
+    (tmp_path / "list.txt").write_bytes(text.encode(encoding))
+    assert draw(support=str(tmp_path / "list.txt"), shots=2) == (support.Draw(None, (7, 3)),)
+
+
+@pytest.mark.parametrize(("written", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("form", ["{c}/{a}\n{c}/{b}\n", "my set {c} 2 0 {a}\nmy  set {c} 2 0 {b}\n", "#2: {A} {B}\n"])
+def test_letters_with_accents_in_one_piece_or_two(tmp_path, written, stored, form):
+    names = [unicodedata.normalize(stored, f"train/good/{name}.png") for name in ("grün", "é", "日")]
+    a, b, category = (
+        unicodedata.normalize(written, name) for name in ("train/good/é.png", "train/good/grün.png", "Öse 5 mm")
+    )
+    text = form.format(a=a, b=b, c=category, A=a[11:-4], B=b[11:-4])
+    (tmp_path / "list.txt").write_text(text, encoding="utf-8")
+    name = unicodedata.normalize(stored, "Öse 5 mm")
+    drawn = support.draws("my set", name, names, shots=2, support=str(tmp_path / "list.txt"), seeds=())
+    assert drawn == (support.Draw(0 if "my" in form else None, (1, 0)),)
+
+
+def test_a_backslash_in_a_name(tmp_path):
+    (tmp_path / "list.txt").write_text("part/train/good/a\\b.png\n")
+    drawn = support.draws("set", "part", ["train/good/a\\b.png"], shots=1, support=str(tmp_path / "list.txt"), seeds=())
+    assert drawn == (support.Draw(None, (0,)),)
+
+
+def test_both_forms_of_a_name_are_told_apart(tmp_path):
+    names = sorted(unicodedata.normalize(form, "train/good/é.png") for form in ("NFC", "NFD"))
+    (tmp_path / "list.txt").write_text("".join(f"part/{name}\n" for name in names[::-1]), encoding="utf-8")
+    drawn = support.draws("set", "part", names, shots=2, support=str(tmp_path / "list.txt"), seeds=())
+    assert drawn == (support.Draw(None, (1, 0)),)
+
+
+def test_categories_with_spaces_and_numbers_in_rounds(tmp_path):
+    text = "a b plate 2 2 0 train/good/000.png\na b plate 2 2 0 train/good/001.png\na b plate 2 2 train/good/002.png\n"
+    text += "a b plate 2 2 train/good/003.png\n"
+    (tmp_path / "list.txt").write_text(text)
+    for category, expected in (("plate 2", support.Draw(0, (0, 1))), ("plate", support.Draw(2, (2, 3)))):
+        drawn = support.draws("a b", category, NAMES, shots=2, support=str(tmp_path / "list.txt"), seeds=())
+        assert drawn == (expected,)
+
+
 @pytest.mark.parametrize("text", ["part/train/good/007.png\npart/train/good/003.png\n", "#2: 7 3\n"])
 def test_a_byte_order_mark_is_ignored(tmp_path, text):
     assert listed(tmp_path, f"\ufeff{text}") == (support.Draw(None, (7, 3)),)
@@ -94,8 +157,22 @@ def test_a_word_is_a_name_before_it_is_a_number(tmp_path):
         ("", "has nothing for 2 shots of part of set"),
         (f"#2: 1 {'9' * 5000}\n", r"names 9{100}\.\.\., which is not among the 20 training images of part"),
         (f"#{'9' * 5000}: 1 2\n", "has nothing for 2 shots of part of set"),
-        (f"{'9' * 5000}-2: 1 2\n", "has nothing for 2 shots of part of set"),
-        (f"set part 2 {'9' * 5000} train/good/000.png\n", "has nothing for 2 shots of part of set"),
+        (f"{'9' * 5000}-2: 1 2\n", r"line 1 does not fit CATEGORY/train/good/NAME.png: 9{100}\.\.\.$"),
+        (
+            f"set part 2 {'9' * 5000} train/good/000.png\n",
+            "has nothing for 2 shots of part of set; its line 1 is set part",
+        ),
+        ("part/train/good/000.png\n\n003.png\n", "line 3 does not fit CATEGORY/train/good/NAME.png: 003.png$"),
+        (
+            "set part 2 0 train/good/000.png\nset part 2 train/good/003.png\n",
+            "line 2 does not fit DATASET CATEGORY SHOTS",
+        ),
+        ("0-2: 1 2\n1-2 3 4\n", "line 2 does not fit ROUND-SHOTS: NAME NAME: 1-2 3 4$"),
+        ("Part/train/good/000.png\n", "has nothing for 2 shots of part of set; its line 1 is Part/train/good/000.png$"),
+        (
+            "# none\npart/train/good/0\x1b.png\npart/x\n",
+            r"names train/good/0\\x1b.png, which .* images of part: line 2$",
+        ),
     ],
 )
 def test_lists_that_do_not_fit(tmp_path, text, message):
