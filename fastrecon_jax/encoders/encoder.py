@@ -146,14 +146,30 @@ def _load(entry: Registration, stages: tuple[str, ...], origin: str) -> tuple[nn
     if origin == RANDOM:
         return entry.build(Random(), stages), RANDOM, ""
     loaded = checkpoints.load(origin)
-    tensors = Tensors(loaded.tensors)
-    module = entry.build(tensors, stages)
-    tensors.finish(
-        source=loaded.source,
-        encoder=entry.name,
-        may_be_unread=lambda tensor: entry.may_be_unread(tensor, stages[-1]),
-    )
-    return module, loaded.source, loaded.sha256
+    return _fitting(entry, stages, loaded), loaded.source, loaded.sha256
+
+
+def _fitting(entry: Registration, stages: tuple[str, ...], loaded: checkpoints.Checkpoint) -> nnx.Module:
+    """The module with the weights of a checkpoint, without the prefix that training may have put before names."""
+    refusals = []
+    for prefix, named in checkpoints.readings(loaded.tensors):
+        tensors = Tensors(named)
+        module = entry.build(tensors, stages)
+        try:
+            tensors.finish(
+                source=loaded.source,
+                encoder=entry.name,
+                may_be_unread=lambda tensor: entry.may_be_unread(tensor, stages[-1]),
+            )
+        except InputError as error:
+            refusals.append((tensors.found, prefix, error))
+        else:
+            return module
+    # What is said is that of the reading in which most names are those of the encoder, the first of equal ones.
+    _, prefix, refusal = max(refusals, key=lambda refused: refused[0])
+    prefix = prefix or checkpoints.common(list(loaded.tensors))
+    note = f"; its names begin with {prefix}" if prefix else ""
+    raise InputError(f"{refusal}{note}")
 
 
 def _precision(dtype: str) -> jax.lax.Precision:

@@ -57,6 +57,11 @@ class Tensors:
         self._misshapen: list[str] = []
         self._unusable: list[str] = []
 
+    @property
+    def found(self) -> int:
+        """How many of the tensors that were asked for are there, whatever they are."""
+        return len(self._read & self.tensors.keys())
+
     def has(self, name: str) -> bool:
         """Whether the checkpoint holds a tensor of that name."""
         return name in self.tensors

@@ -1,13 +1,19 @@
 """Weights of checkpoints: read whole, by name and shape, and everything that does not fit is said at once."""
 
+import collections
+import json
+import struct
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from fastrecon_jax import encoders
-from fastrecon_jax.encoders import weights
+from fastrecon_jax.encoders import checkpoints, weights
 from fastrecon_jax.encoders.convolution import Convolution, folded
+from fastrecon_jax.errors import InputError
+from tests.encoders.checkpoints import torch_writer
 
 
 class Recorder:
@@ -102,3 +108,86 @@ def test_random_tensors_differ_by_name_and_an_unknown_kind_is_refused():
     assert not np.array_equal(source.tensor("a.weight", (4, 4)), source.tensor("b.weight", (4, 4)))
     with pytest.raises(ValueError, match="unknown init 'xavier' of a: allowed are he, lecun, small, ones, zeros"):
         source.tensor("a", (2,), init="xavier")
+
+
+def written(path, tensors, wrapper="state_dict"):
+    """A checkpoint in the container that the ending of its name asks for."""
+    if path.suffix == ".safetensors":
+        save_file(tensors, path)
+    else:
+        holder = collections.OrderedDict((name, torch_writer.tensor(array)) for name, array in tensors.items())
+        form = "old" if path.suffix == ".pt" else "zip"
+        path.write_bytes(torch_writer.save({wrapper: holder, "epoch": 3} if wrapper else holder, form))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return checkpoint("resnet18")
+
+
+@pytest.fixture(scope="module")
+def plain(resnet, tmp_path_factory):
+    return encoders.create("resnet18", weights=written(tmp_path_factory.mktemp("plain") / "w.safetensors", resnet))
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pth", "pt", "ckpt", "pth.tar"])
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "model.", "backbone.", "encoder.", "net.", "_orig_mod.", "module.model.backbone.", "my.own.network."],
+)
+def test_what_training_puts_before_names_is_taken_off(resnet, plain, tmp_path, ending, prefix):
+    tensors = {f"{prefix}{name}": tensor for name, tensor in resnet.items()}
+    encoder = encoders.create("resnet18", weights=written(tmp_path / f"w.{ending}", tensors))
+    assert all(np.array_equal(a, b) for a, b in zip(encoder.params, plain.params, strict=True))
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"n_averaged": ("", np.array(3)), "module.": None},
+        {"model.backbone.": None, "model.head.weight": ("", np.zeros(3, np.float32)), "loss.centre": ("", np.ones(2))},
+        {"model.": None, "ema_model.": None},
+        {"module.encoder_q.": None, "module.encoder_k.": None, "module.queue": ("", np.zeros((4, 4), np.float32))},
+    ],
+    ids=" ".join,
+)
+def test_other_networks_and_tensors_beside_the_encoder(resnet, plain, tmp_path, beside):
+    tensors = {}
+    for i, (prefix, single) in enumerate(beside.items()):
+        averaged = {f"{prefix}{name}": tensor + np.float32(i) for name, tensor in resnet.items()}
+        tensors |= averaged if single is None else {prefix: single[1].astype(np.float32)}
+    first = next(prefix for prefix, single in beside.items() if single is None)
+    tensors |= {f"{first}{name}": tensor for name, tensor in resnet.items()}
+    encoder = encoders.create("resnet18", weights=written(tmp_path / "w.safetensors", tensors))
+    assert all(np.array_equal(a, b) for a, b in zip(encoder.params, plain.params, strict=True))
+
+
+def test_names_are_read_as_they_are_first():
+    tensors = dict.fromkeys(("model.a", "model.b"), np.ones(1))
+    assert [prefix for prefix, _ in checkpoints.readings(tensors)] == ["", "model."]
+    assert next(checkpoints.readings(tensors)) == ("", tensors)
+
+
+def test_if_nothing_fits_the_prefix_is_named(resnet, tmp_path):
+    tensors = {f"model.feature.{name}": tensor for name, tensor in resnet.items() if name != "bn1.bias"}
+    file = written(tmp_path / "w.ckpt", tensors)
+    with pytest.raises(InputError, match=r"missing 1: bn1\.bias; its names begin with model\.feature\.$"):
+        encoders.create("resnet18", weights=file)
+    with pytest.raises(
+        InputError, match=r"weights of efficientnet_lite0; missing .*; its names begin with model\.feature\.$"
+    ):
+        encoders.create("efficientnet_lite0", weights=file)
+
+
+def test_two_networks_of_which_either_may_be_meant_are_refused(resnet, tmp_path):
+    tensors = {f"{which}.{name}": tensor for which in ("teacher", "student") for name, tensor in resnet.items()}
+    with pytest.raises(InputError, match="missing"):
+        encoders.create("resnet18", weights=written(tmp_path / "w.safetensors", tensors))
+
+
+def test_a_tensor_of_a_thousand_dimensions_is_refused(tmp_path):
+    header = json.dumps({"conv1.weight": {"dtype": "F32", "shape": [1] * 1000, "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    with pytest.raises(InputError, match=r"tensor conv1\.weight has 1000 dimensions; at most 32 are allowed$"):
+        encoders.create("resnet18", weights=str(tmp_path / "w.safetensors"))

