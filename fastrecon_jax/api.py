@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from fastrecon_jax import files, methods
+from fastrecon_jax import files, locks, methods
 from fastrecon_jax.inspection import reading
 from fastrecon_jax.parts import auto_settings, fitting, inspector, part_file, photos, pictures, warnings
 from fastrecon_jax.parts.engine import Recipe, open_engine
@@ -189,7 +189,9 @@ class Inspector:
         Raises:
             InputError: it cannot be written.
         """
-        part_file.save(self.part, files.expanded(str(path)))
+        file = files.expanded(str(path))
+        with locks.writing(file, tell=str):  # after another process that extends it
+            part_file.save(self.part, file)
 
     def extend(self, images: Images) -> "Inspector":
         """Fit again with more good photographs.

@@ -22,6 +22,7 @@ LAYERS = (
     ("core",),
     ("command_line",),
     ("runtime",),
+    ("locks",),
     ("files", "patterns"),
     ("errors", "version"),
 )

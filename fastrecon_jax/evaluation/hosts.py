@@ -50,10 +50,10 @@ class _TogetherError(InputError):
 
 def run(config: EvalConfig, *, tell: single.Tell) -> Path | None:
     """Evaluate together with other processes; gives the directory of the results in process 0, None in the others."""
-    with _joined(config, tell):
+    with contextlib.ExitStack() as end, _joined(config, tell):
         first = jax.process_index() == 0
         opened = _everywhere(lambda: setup.open_setup(config))
-        directory, finished, token = _everywhere(lambda: _begin(opened))
+        directory, finished, token = _everywhere(lambda: _begin(opened, end))
         facts = [str(directory), sorted(results.finished(finished)), setup.shared_settings(opened), token]
         place, done, common, token, dataset = _broadcast([*facts, opened.dataset.name])
         opened = opened._replace(dataset=opened.dataset._replace(name=dataset))  # a folder may have another name here
@@ -148,11 +148,11 @@ def _connected() -> Iterator[None]:
         raise InputError(f"another process has died or cannot be reached: {reason}") from None
 
 
-def _begin(opened: Setup) -> tuple[Path, Results, str]:
-    """In process 0: the directory, the results so far, and a word by which the others know the directory."""
+def _begin(opened: Setup, end: contextlib.ExitStack) -> tuple[Path, Results, str]:
+    """In process 0: the directory, locked, the results so far, and a word by which the others know the directory."""
     if jax.process_index() != 0:
         return Path(), Results({}, [], []), ""
-    directory, finished = single.begin(opened)
+    directory, finished = single.begin(opened, end)
     files.make_directory(directory / results.SHARES)
     token = secrets.token_hex(8)
     files.write_text(directory / results.SHARES / "run", token)

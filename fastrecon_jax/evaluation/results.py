@@ -112,6 +112,8 @@ def start(directory: Path, config: Row) -> Results:
         _same(directory, _parse(settings, _object), config)
     elif files.exists(results):
         raise InputError(f"output directory {directory} holds results without their config.json: choose another")
+    elif files.exists(directory / "results.jsonl"):
+        raise InputError(f"output directory {directory} holds results of predict: choose another")
     else:
         files.write_text(settings, json.dumps(config, indent=1))
     rows = _parse(results, _rows) if files.exists(results) else []

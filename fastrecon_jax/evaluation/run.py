@@ -1,9 +1,10 @@
 """The whole evaluation: every category scored and measured, and written as soon as it is finished."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from fastrecon_jax import files
+from fastrecon_jax import files, locks
 from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.data import samples
 from fastrecon_jax.evaluation import category as scoring
@@ -35,18 +36,21 @@ def run(config: EvalConfig, *, tell: Tell) -> Path | None:
 
         return hosts.run(config, tell=tell)
     opened = setup.open_setup(config)
-    directory, finished = begin(opened)
-    introduce(opened, directory, finished, tell)
-    for category in unfinished(opened, finished):
-        measured = figures.measure(opened, category, score(opened, category))
-        finished = record(directory, finished, measured, tell)
-    return conclude(directory, finished, tell)
+    with ExitStack() as end:
+        directory, finished = begin(opened, end)
+        introduce(opened, directory, finished, tell)
+        for category in unfinished(opened, finished):
+            measured = figures.measure(opened, category, score(opened, category))
+            finished = record(directory, finished, measured, tell)
+        return conclude(directory, finished, tell)
 
 
-def begin(opened: Setup) -> tuple[Path, Results]:
-    """The output directory, and the results that an interrupted run left there."""
+def begin(opened: Setup, end: ExitStack) -> tuple[Path, Results]:
+    """The output directory, locked until the end, and the results that an interrupted run left there."""
     settings = setup.settings(opened)
     directory = Path(opened.config.output_dir or setup.default_directory(settings))
+    files.make_directory(directory, f"output directory {directory}")
+    end.enter_context(locks.directory(directory))
     return directory, results.start(directory, settings)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from fastrecon_jax import encoders, exporting, files
+from fastrecon_jax import encoders, exporting, files, locks
 from fastrecon_jax.data import images as decoding
 from fastrecon_jax.detector import Detector
 from fastrecon_jax.errors import InputError
@@ -29,9 +29,14 @@ def export(config: ExportConfig, *, tell: Callable[[str], object]) -> Path:
     """Write a part as one file and run it against the part, on its good photographs and on synthetic ones.
 
     An InputError says what the user gave that cannot be used, or that the file differs from the part beyond rounding;
-    nothing is left of it then.
+    nothing is left of it then. Where another process writes that file, this one waits.
     """
     file = fit.target(config.output, "output")
+    with locks.writing(file, tell):
+        return _export(config, file, tell)
+
+
+def _export(config: ExportConfig, file: Path, tell: Callable[[str], object]) -> Path:
     part, engine = part_file.load(
         files.expanded(config.model), lambda recipe: open_engine(recipe, weights=config.weights)
     )

@@ -1,8 +1,9 @@
 """The command extend: more good photographs for a part."""
 
 from collections.abc import Callable
+from pathlib import Path
 
-from fastrecon_jax import files
+from fastrecon_jax import files, locks
 from fastrecon_jax.command_line.console import count, shown
 from fastrecon_jax.inspection import fit, reading, summary
 from fastrecon_jax.inspection.config import ExtendConfig
@@ -14,10 +15,15 @@ from fastrecon_jax.parts.part import Part
 def extend(config: ExtendConfig, *, tell: Callable[[str], object]) -> Part:
     """Add good photographs to a part and write its file, which stays as it was if an InputError is raised.
 
-    `tell` takes lines for people.
+    `tell` takes lines for people. Where another process writes that file, this one waits, and extends what it wrote.
     """
-    model = files.expanded(config.model, "model")
     file = fit.target(config.output, "output") if config.output else fit.target(config.model)
+    with locks.writing(file, tell):
+        return _extend(config, file, tell)
+
+
+def _extend(config: ExtendConfig, file: Path, tell: Callable[[str], object]) -> Part:
+    model = files.expanded(config.model, "model")
     old, engine = part_file.load(model, lambda recipe: open_engine(recipe, weights=config.weights))
     paths = reading.find(config.images, purpose=reading.EXTEND)
     fit.check_number(len(paths), limit=config.max_images, before=len(old.good))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from fastrecon_jax import files
+from fastrecon_jax import files, locks
 from fastrecon_jax.command_line.console import count, shown
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import reading, summary
@@ -16,9 +16,14 @@ from fastrecon_jax.parts.part import Part
 def fit(config: FitConfig, *, tell: Callable[[str], object]) -> Part:
     """Fit a part on good photographs and write its file, which stays as it was if an InputError is raised.
 
-    `tell` takes lines for people.
+    `tell` takes lines for people. Where another process writes that file, this one waits.
     """
     file = target(config.model)
+    with locks.writing(file, tell):
+        return _fit(config, file, tell)
+
+
+def _fit(config: FitConfig, file: Path, tell: Callable[[str], object]) -> Part:
     paths = reading.find(config.images, purpose=reading.FIT)
     check_number(len(paths), limit=config.max_images)
     depth = photos.find_bit_depth(paths, config.bit_depth, config.max_pixels)

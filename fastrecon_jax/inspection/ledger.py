@@ -1,24 +1,19 @@
 """The rows of an inspection: results.jsonl and results.csv, each row as it is done, whole or not at all."""
 
 import collections
-import contextlib
 import json
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastrecon_jax import files
+from fastrecon_jax import files, locks
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import rows
 from fastrecon_jax.inspection.rows import Row
 from fastrecon_jax.parts.records import MalformedError, build
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None
 
 RUN, LINES, TABLE = "run.json", "results.jsonl", "results.csv"
 FORMAT = 1
@@ -31,8 +26,9 @@ class Ledger:
         count: number of rows, those of earlier runs included.
     """
 
-    def __init__(self, directory: Path, earlier: Iterable[Row], descriptors: tuple[int, int]):
+    def __init__(self, directory: Path, earlier: Iterable[Row], descriptors: tuple[int, int], end: ExitStack):
         self.count = 0
+        self._end = end
         self._open = tuple(zip((directory / LINES, directory / TABLE), descriptors, strict=True))
         self._recent: collections.OrderedDict[str, Row] = collections.OrderedDict()
         self._lock = threading.Lock()  # rows are appended by one thread and read by another
@@ -61,8 +57,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the files; another process may go on then."""
-        for _, descriptor in self._open:
-            os.close(descriptor)
+        self._end.close()
 
     def recent(self) -> list[Row]:
         """The last row of each of the last images, in the order in which they were first inspected."""
@@ -82,27 +77,24 @@ def open_ledger(directory: Path, run: Mapping[str, Any]) -> Ledger:
     directory cannot be written, holds something else, results of other parts or damaged ones, or if another process
     writes them.
     """
-    _prepare(directory, run)
-    with contextlib.ExitStack() as opened:
+    files.make_directory(directory, f"--output_dir={directory}")
+    with ExitStack() as opened:
+        opened.enter_context(locks.directory(directory))
+        _prepare(directory, run)
         descriptors = []
         for name in (LINES, TABLE):
             descriptors.append(_open_file(directory / name))
             opened.callback(os.close, descriptors[-1])
-            if name == LINES:
-                _lock(descriptors[0], directory)
-                _drop_half_a_line(directory / LINES, descriptors[0])
-        ledger = Ledger(directory, _repaired(directory), tuple(descriptors))
-        opened.pop_all()  # they stay open
-        return ledger
+        _drop_half_a_line(directory / LINES, descriptors[0])
+        return Ledger(directory, _repaired(directory), tuple(descriptors), opened.pop_all())  # all stays open
 
 
 def _prepare(directory: Path, run: Mapping[str, Any]) -> None:
-    files.make_directory(directory, f"--output_dir={directory}")
     files.sweep(directory)
     record = directory / RUN
     if files.exists(record):
         _compare(directory, _json(record), run)
-    elif files.children(directory):
+    elif [child for child in files.children(directory) if child.name != locks.NAME]:
         raise InputError(
             f"--output_dir={directory} holds other files: name a new or empty directory, or one of an earlier run of "
             "this command"
@@ -143,16 +135,6 @@ def _open_file(file: Path) -> int:
         return os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:
         raise InputError(f"{file} cannot be written: {files.reason(error)}") from None
-
-
-def _lock(descriptor: int, directory: Path) -> None:
-    try:
-        if fcntl:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"--output_dir={directory}: another process is writing results there") from None
-    except OSError:  # a file system without locks
-        return
 
 
 def _drop_half_a_line(file: Path, descriptor: int) -> None:

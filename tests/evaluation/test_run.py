@@ -12,7 +12,7 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from fastrecon_jax import eval as evaluate
-from fastrecon_jax import methods
+from fastrecon_jax import locks, methods
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.evaluation import results as result_files
 from fastrecon_jax.evaluation import run as evaluation
@@ -113,6 +113,28 @@ def test_an_interrupted_run_is_resumed(parts):
     whole = run(parts, output_dir=str(parts / "whole"))
     assert without_times(resumed["rows"]) == without_times(whole["rows"])
     assert (parts / "out/scores.csv").read_text() == (parts / "whole/scores.csv").read_text()
+
+
+def test_a_directory_in_which_another_process_writes_is_refused(parts):
+    directory = parts / "out"
+    run(parts)
+    before = {file.name: file.read_bytes() for file in directory.iterdir()}
+    with (
+        locks.directory(directory),
+        pytest.raises(ValueError, match=f"^--output_dir={directory}: another process is writing results there"),
+    ):
+        run(parts)
+    assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
+    run(parts)
+
+
+def test_a_directory_with_rows_of_an_inspection_is_refused(parts):
+    (parts / "out").mkdir()
+    for name in ("results.jsonl", "results.csv"):
+        (parts / "out" / name).write_text("")
+    with pytest.raises(ValueError, match="holds results of predict: choose another"):
+        run(parts)
+    assert (parts / "out" / "results.csv").read_text() == ""
 
 
 def test_a_directory_of_other_settings_is_refused(parts):

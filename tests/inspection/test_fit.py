@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fastrecon_jax import FastRecon
+from fastrecon_jax import FastRecon, locks
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import extend
 from fastrecon_jax.inspection import fit as fit_command
@@ -146,3 +147,38 @@ def test_images_of_other_kinds_are_read(tmp_path):
     image.convert("P").save(folder / "palette.png")
     Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257).save(folder / "sixteen.png")
     assert len(fit(tmp_path).good) == 4
+
+
+def test_parts_that_are_extended_at_the_same_time_lose_no_image(tmp_path):
+    write(tmp_path / "good", 3)
+    fit(tmp_path)
+    model, told, errors = str(tmp_path / "disc.safetensors"), [], []
+
+    def add(start):
+        images = write(tmp_path / f"more {start}", 1, start=start)
+        try:
+            extend.extend(ExtendConfig(model=model, images=str(images)), tell=told.append)
+        except InputError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=add, args=(start,)) for start in (3, 4, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert sum(line.startswith("waiting up to 10 minutes for another process") for line in told) == 2
+    assert len(FastRecon.load(model).part.good) == 6
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["disc.safetensors"]
+
+
+def test_a_fit_waits_for_an_extension_of_the_same_part(tmp_path, monkeypatch):
+    write(tmp_path / "good", 3)
+    monkeypatch.setattr(locks, "PATIENCE", 0.2)
+    told = []
+    with (
+        locks.writing(tmp_path / "disc.safetensors", tell=str),
+        pytest.raises(InputError, match=r"disc\.safetensors was not written: another process has been writing it"),
+    ):
+        fit(tmp_path, tell=told.append)
+    assert len(told) == 1  # nothing was computed
