@@ -14,7 +14,7 @@ from PIL import Image
 
 from fastrecon_jax import files, locks, methods
 from fastrecon_jax.inspection import reading
-from fastrecon_jax.parts import auto_settings, fitting, inspector, part_file, photos, pictures, warnings
+from fastrecon_jax.parts import auto_settings, fitting, inspector, part_file, photos, pictures, repeats, warnings
 from fastrecon_jax.parts.engine import Recipe, open_engine
 from fastrecon_jax.parts.inspector import PartInspector
 from fastrecon_jax.parts.part import Part
@@ -35,6 +35,11 @@ class Finding:
         score: image score, the higher the more anomalous, in the method's unit.
         threshold: score above which a photograph of this part is defective.
         p_value: probability that a good photograph scores at least as high, by the part's calibration, 0 to 1.
+        reason: why the verdict is what it is, where the score alone does not say so: something is missing, the score is
+            lower than that of any good photograph, or the picture is the same as another; empty otherwise.
+        confidence: from 0, surely good, to 1, surely defective; it rises with the verdict, and is a half at the
+            threshold.
+        missing: what the photograph lacks of the good ones, a distance without unit; None where the method cannot tell.
         regions: defect regions in pixels of the photograph, the highest peak first.
         warnings: what is odd about the photograph, each `KIND: text`: pages not looked at, values above white, a
             picture that is nearly black, another shape than the good ones.
@@ -47,6 +52,9 @@ class Finding:
     score: float
     threshold: float
     p_value: float
+    reason: str
+    confidence: float
+    missing: float | None
     regions: tuple[Region, ...]
     warnings: tuple[str, ...]
     map: Float[np.ndarray, "H W"] = dataclasses.field(repr=False)
@@ -72,7 +80,17 @@ class Finding:
         small = photograph.copy()
         small.thumbnail((side, side), Image.Resampling.BILINEAR)
         limits = self._part.limits
-        drawn = inspector.Finding(self.name, self.score, self.p_value, self.verdict, self.regions, self.map)
+        drawn = inspector.Finding(
+            name=self.name,
+            score=self.score,
+            p_value=self.p_value,
+            verdict=self.verdict,
+            regions=self.regions,
+            map=self.map,
+            reason=self.reason,
+            confidence=self.confidence,
+            missing=self.missing,
+        )
         return pictures.draw(small, drawn, self._part.recipe, photograph.size, low=limits.floor, high=limits.ceiling)
 
     def _repr_png_(self) -> bytes:
@@ -224,10 +242,12 @@ class Inspector:
         """
         sources = _sources(images, reading.PREDICT)
         findings: list[Finding] = []
+        seen = repeats.Repeats()
         for start in range(0, len(sources), _BATCH):  # decoded by the batch, so that memory does not grow with them
             batch = sources[start : start + _BATCH]
             read = [_photo(source, self.part.recipe, start + i) for i, source in enumerate(batch)]
-            inspected = inspector.inspect(self._inspector, read, batch_size=min(_BATCH, len(sources)))
+            before = [seen.before(photo) for photo in read]
+            inspected = inspector.inspect(self._inspector, read, batch_size=min(_BATCH, len(sources)), before=before)
             findings += [self._finding(*each) for each in zip(inspected, read, batch, strict=True)]
         return findings
 
@@ -254,6 +274,9 @@ class Inspector:
             score=found.score,
             threshold=self.threshold,
             p_value=found.p_value,
+            reason=found.reason,
+            confidence=found.confidence,
+            missing=found.missing,
             regions=found.regions,
             warnings=warnings.about_photo(photo, self.part.good),
             map=found.map,

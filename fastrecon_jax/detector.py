@@ -37,10 +37,13 @@ class Inspection(NamedTuple):
     Attributes:
         score: image scores, (b,); higher is more anomalous.
         map: anomaly maps, (b, H, W), in units of the patch scores.
+        missing: logarithms of how far each image is from having all that good ones have, (b,); None where the method
+            cannot tell.
     """
 
     score: Float[Array, "*b"]
     map: Float[Array, "*b H W"]
+    missing: Float[Array, "*b"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +96,18 @@ class Detector:
             return Scores(patches, self.method.image_score(state, features, patches))
         return Scores(patches, scoring.image_score(patches, self.image_score or "max"))
 
+    def missing(self, state: Any, stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, ""] | None:
+        """How far one image is from having all that good ones have.
+
+        Args:
+            state: what `fit` returned.
+            stages: stages of the image, the finest first, (h_i, w_i, c_i) each.
+
+        Returns:
+            A logarithm, a scalar; None where the method cannot tell.
+        """
+        return self.method.missing(state, self.method.embed(stages)) if self.method.missing else None
+
     def anomaly_map(self, patches: Float[Array, "h w"]) -> Float[Array, "H W"]:
         """Resize patch scores bilinearly to the size of the image and blur them.
 
@@ -117,7 +132,7 @@ class Detector:
 
         def inspect_image(stages):
             scores = self.score(state, stages)
-            return Inspection(scores.image, self.anomaly_map(scores.patches))
+            return Inspection(scores.image, self.anomaly_map(scores.patches), self.missing(state, stages))
 
         return jax.vmap(inspect_image)(stages)
 

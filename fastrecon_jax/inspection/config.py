@@ -7,7 +7,7 @@ from typing import Any
 
 from fastrecon_jax import encoders, methods
 from fastrecon_jax.command_line import plugins
-from fastrecon_jax.command_line.fields import require, setting
+from fastrecon_jax.command_line.fields import require, require_number, setting
 from fastrecon_jax.core.scoring import IMAGE_SCORES
 from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.images import MAX_PIXELS
@@ -66,9 +66,7 @@ class FitConfig:
     image_score: str = setting(
         "", "max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's"
     )
-    extendable: bool = setting(
-        True, "keep the images' features, and pixels where copies of them are made, so that more images can be added"
-    )
+    extendable: bool = setting(True, "keep the images' features and pixels, so that more images can be added")
     bit_depth: str = setting(bit_depth.AUTO, BIT_DEPTH)
     max_images: int = setting(100, "at most this many images")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
@@ -131,6 +129,13 @@ class PredictConfig:
     part: str = setting(
         AUTO, "which of several parts to inspect by; auto picks one for each image, by name or likeness"
     )
+    target_fpr: float | None = setting(
+        None, "share of good parts that may be judged defective, above 0 and below 1, instead of that of the fit"
+    )
+    threshold: float | None = setting(
+        None,
+        "image score above which an image is defective, above 0, instead of that of the fit, for each of the parts",
+    )
     weights: str = setting("", OTHER_WEIGHTS)
     overlays: str = setting(ALL, "pictures with the map and the regions, of all images, of the suspicious, or none")
     overlay_format: str = setting(PNG, "format of these pictures: png, or jpg, a sixth of the size and quicker")
@@ -147,6 +152,11 @@ class PredictConfig:
         check_path(self, "images", "the images to inspect, such as --images='line3/*.png'")
         check_path(self, "output_dir", "a directory for the results")
         check_path(self, "part", "the name of a part, or auto")
+        if self.target_fpr is not None:
+            require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
+            require(self, "target_fpr", self.threshold is None, "--threshold stands instead of it")
+        if self.threshold is not None:
+            require_number(self, "threshold", above=0)
         for name, allowed in (("overlays", OVERLAYS), ("overlay_format", PICTURES)):
             require(self, name, getattr(self, name) in allowed, f"allowed are {', '.join(allowed)}")
         require(self, "batch_size", 1 <= self.batch_size <= 4096, "it must be from 1 to 4096")

@@ -109,8 +109,8 @@ def _compare(directory: Path, earlier: Any, run: Mapping[str, Any]) -> None:
         return
     if not isinstance(before, dict):
         raise InputError(f"{directory / RUN} is damaged: name another directory as --output_dir")
-    changes = [f"{key} was {_short(before.get(key))} and is {_short(value)}" for key, value in now.items()]
-    changes = [change for change, key in zip(changes, now, strict=True) if before.get(key) != now[key]]
+    keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    changes = [f"{key} was {_short(before.get(key))} and is {_short(now.get(key))}" for key in keys]
     raise InputError(
         f"--output_dir={directory} holds results of other parts or settings: {'; '.join(changes)}; name another "
         "directory"
@@ -120,7 +120,7 @@ def _compare(directory: Path, earlier: Any, run: Mapping[str, Any]) -> None:
 def _short(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {str(entry)[:12]}" for name, entry in value.items())
-    return str(value)
+    return "not given" if value is None else str(value)
 
 
 def _json(file: Path) -> Any:

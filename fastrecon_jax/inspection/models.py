@@ -8,9 +8,10 @@ from typing import NamedTuple
 from fastrecon_jax import files, patterns
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import inspector, part_file
+from fastrecon_jax.parts import inspector, limits, part_file
 from fastrecon_jax.parts.engine import Engine, Recipe, load_encoder, make_engine
 from fastrecon_jax.parts.inspector import PartInspector
+from fastrecon_jax.parts.part import Part
 
 
 class Model(NamedTuple):
@@ -74,6 +75,24 @@ def load(paths: list[Path], *, weights: str = "") -> tuple[Model, ...]:
     return tuple(
         Model(path, header.sha256, inspector.create(*part_file.load(path, open_engine)))
         for path, header in headers.items()
+    )
+
+
+def judging(
+    loaded: tuple[Model, ...], *, rate: float | None = None, threshold: float | None = None
+) -> tuple[Model, ...]:
+    """The same parts, judging by another false-positive rate or threshold, where one is given."""
+    if rate is None and threshold is None:
+        return loaded
+
+    def judge(part: Part) -> Part:
+        own = part.limits
+        moved = limits.at_rate(own, rate) if threshold is None else limits.at_threshold(own, threshold)
+        # Pictures keep the colours that they have at the part's own rate.
+        return part._replace(limits=moved._replace(ceiling=own.ceiling))
+
+    return tuple(
+        model._replace(inspector=model.inspector._replace(part=judge(model.inspector.part))) for model in loaded
     )
 
 

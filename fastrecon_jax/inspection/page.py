@@ -147,11 +147,13 @@ def _card(directory: Path, row: Row, order: int) -> str:
         else f'<a class="view none" href="{_link(directory, row)}">no picture</a>'
     )
     score = "" if row.score is None else f" {row.score:.4g}"
+    reason = f'<p class="reason">{escape(row.reason)}</p>' if row.reason else ""
     part = f" <span>{escape(row.part)}</span>" if row.picked not in ("", routing.ONLY) else ""
     return (
         f'<li class="row {verdict}" data-order="{order}" data-verdict="{verdict}" '
         f'data-part="{escape(row.part)}" data-ratio="{_ratio(row):.6g}" data-path="{path}">{view}'
         f'<p><span class="verdict">{verdict}</span>{score}{part}</p>'
+        f"{reason}"
         f'<p class="path"><a href="{_link(directory, row)}">{path}</a></p>'
         f'<div class="more">{_more(row)}</div></li>'
     )
@@ -164,8 +166,9 @@ def _link(directory: Path, row: Row) -> str:
 def _more(row: Row) -> str:
     if row.error:
         return f"<p>{escape(row.error)}</p>"
+    confidence = "" if row.confidence is None else f", confidence {row.confidence:.3g}"
     facts = (
-        f"score {row.score:.5g}, threshold {row.threshold:.5g}, p-value {row.p_value:.3g}",
+        f"score {row.score:.5g}, threshold {row.threshold:.5g}, p-value {row.p_value:.3g}{confidence}",
         f"largest value of the map {row.peak:.4g}",
         f"{row.milliseconds:.0f} ms, {row.time}, {_PICKED[row.picked]}",
         *filter(None, [row.warning]),

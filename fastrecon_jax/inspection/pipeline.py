@@ -22,7 +22,7 @@ from fastrecon_jax.inspection.models import Model
 from fastrecon_jax.inspection.reading import ReadImage
 from fastrecon_jax.inspection.routing import Choice, Router
 from fastrecon_jax.inspection.rows import Row
-from fastrecon_jax.parts import inspector, pictures, warnings
+from fastrecon_jax.parts import inspector, pictures, repeats, warnings
 from fastrecon_jax.parts.inspector import DEFECTIVE, GOOD, Finding
 
 OVERLAYS = "overlays"
@@ -65,6 +65,7 @@ class Pipeline:
         self.preparation = 0.0
         self._models, self._router, self._out = models, router, outputs
         self._undecided: list[ReadImage] = []
+        self._repeats = repeats.Repeats()
         self._queues: list[list[_Waiting]] = [[] for _ in models]
         self._compiled: set[tuple[int, int]] = set()
         self._drift = [drift.Monitor(drift.references(model.inspector.part)) for model in models]
@@ -130,7 +131,10 @@ class Pipeline:
         batch, self._queues[index] = self._queues[index], []
         start = time.perf_counter()
         photos = [waiting.image.photo for waiting in batch]
-        findings = inspector.inspect(self._models[index].inspector, photos, batch_size=batch_size)
+        # Each folder is a camera of its own.
+        folders = [waiting.image.job.path.parent for waiting in batch]
+        before = [self._repeats.before(photo, (index, folder)) for photo, folder in zip(photos, folders, strict=True)]
+        findings = inspector.inspect(self._models[index].inspector, photos, batch_size=batch_size, before=before)
         share = (time.perf_counter() - start) / len(batch)
         for waiting, finding in zip(batch, findings, strict=True):
             if math.isfinite(finding.score):
@@ -172,6 +176,8 @@ class Pipeline:
             p_value=finding.p_value,
             peak=float(finding.map.max()),
             regions=finding.regions,
+            confidence=finding.confidence,
+            reason=finding.reason,
             milliseconds=round(1000 * seconds, 2),
             overlay=overlay,
             note=self._note(waiting, finding),

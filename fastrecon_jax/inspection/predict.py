@@ -84,6 +84,7 @@ def predict(config: PredictConfig, *, tell: Tell) -> int:
     directory = files.expanded(config.output_dir, "output_dir")
     paths = _images(config, directory)
     loaded = models.load(models.find(config.model), weights=config.weights)
+    loaded = models.judging(loaded, rate=config.target_fpr, threshold=config.threshold)
     router = routing.create([model.inspector for model in loaded], config.part)
     _check_choices(router, loaded, paths)
     results = ledger.open_ledger(directory, _facts(config, loaded))
@@ -116,6 +117,8 @@ def _facts(config: PredictConfig, loaded: Sequence[Model]) -> dict:
     sha256 = {model.name: model.sha256 for model in sorted(loaded, key=lambda model: model.name)}
     thresholds = {model.name: model.inspector.part.limits.threshold for model in loaded}
     same = {"format": ledger.FORMAT, "part": config.part, "parts": sha256}
+    given = {"target_fpr": config.target_fpr, "threshold": config.threshold}
+    same |= {name: value for name, value in given.items() if value is not None}
     return {"same": same, "thresholds": thresholds, "files": {model.name: str(model.file) for model in loaded}}
 
 
@@ -235,22 +238,27 @@ def write_page(task: _Task) -> None:
 def _verdict(row: Row, *, several: bool) -> str:
     now = datetime.now().strftime("%H:%M:%S")
     score = console.shown(row.error) or f"{row.score:.4g} (threshold {row.threshold:.4g})"
+    reason = f", {console.shown(row.reason)}" if row.reason else ""
     part = f" {console.shown(row.part)}" if several else ""
-    return f"{now} {kind(row):10s}{part} {console.shown(row.path)}: {score}, {row.milliseconds:.0f} ms\n"
+    return f"{now} {kind(row):10s}{part} {console.shown(row.path)}: {score}{reason}, {row.milliseconds:.0f} ms\n"
 
 
 def _introduction(task: _Task, new: int, resumed: int) -> str:
     engines = [summary.introduction(model.inspector.engine).splitlines() for model in task.models]
-    lines = [*dict.fromkeys(text for introduction in engines for text in introduction), *map(_threshold, task.models)]
+    lines = [
+        *dict.fromkeys(text for introduction in engines for text in introduction),
+        *(_threshold(model, task.config.threshold is not None) for model in task.models),
+    ]
     already = f", {resumed} more were inspected before" if resumed else ""
     return "\n".join([*lines, f"{console.count(new, 'image')} to inspect{already}"]) + "\n"
 
 
-def _threshold(model: Model) -> str:
+def _threshold(model: Model, given: bool) -> str:
     part = model.inspector.part
+    by = "given, which is" if given else "for"
     unknown = "" if part.appearance else f"\npart {console.shown(part.name)}: {drift.UNKNOWN}"
     return (
-        f"part {console.shown(part.name)}: threshold {part.limits.threshold:.4g} for {100 * part.limits.rate:g} % "
+        f"part {console.shown(part.name)}: threshold {part.limits.threshold:.4g} {by} {100 * part.limits.rate:.4g} % "
         f"false positives, from {len(part.good)} good images, {console.shown(model.file)}{unknown}"
     )
 

@@ -26,7 +26,7 @@ _BOX = ("x", "y", "width", "height", "area")
 COLUMNS = (
     *("path", "part", "picked", "verdict", "score", "threshold", "p_value", "peak", "regions"),
     *(f"region_{name}" for name in (*_BOX, "peak")),
-    *("milliseconds", "overlay", "time", "error", "note", "warning"),
+    *("milliseconds", "overlay", "time", "error", "note", "warning", "confidence", "reason"),
 )
 
 
@@ -51,6 +51,9 @@ class Row(NamedTuple):
         error: why there is no verdict; empty if there is one.
         note: drift that this image was the last to show, see `drift`; mostly empty.
         warning: what is odd about the image, each `KIND: text`, with semicolons between them; empty if nothing is.
+        confidence: from 0, surely good, to 1, surely defective, a half at the threshold; None without a verdict, and in
+            rows of older versions.
+        reason: why the verdict is what it is, where the score alone does not say so; empty otherwise.
     """
 
     path: str
@@ -70,6 +73,8 @@ class Row(NamedTuple):
     error: str
     note: str = ""
     warning: str = ""
+    confidence: float | None = None
+    reason: str = ""
 
 
 def kind(row: Row) -> str:

@@ -281,10 +281,13 @@ class Directions(NamedTuple):
         forward: how far each feature of the query is from good ones, (h, w).
         backward: how far each feature of the nearest good image is from the query's, (H, W), coarser; None without
             `both_ways`.
+        lacking: how far the feature of that image which the query lacks most is from the query's, in the scale of the
+            search backward alone, a scalar; None likewise.
     """
 
     forward: Float[Array, "h w"]
     backward: Float[Array, "H W"] | None
+    lacking: Float[Array, ""] | None
 
 
 def directions(state: State, features: Levels) -> Directions:
@@ -324,10 +327,11 @@ def directions(state: State, features: Levels) -> Directions:
     # The geometric mean is the exponential of the mean logarithm.
     near = jnp.stack(forward).mean(axis=0)
     if not backward:
-        return Directions(near, None)
+        return Directions(near, None, None)
+    lacked = missing.of_likest(jnp.stack(backward).mean(axis=0))
     # From the scale of the distances in few directions to that of all of them.
-    lacking = missing.of_likest(jnp.stack(backward).mean(axis=0)) + near.max() - jnp.stack(alike).mean(axis=0).max()
-    return Directions(near, lacking.reshape(_coarser(features[-1].shape[:2])))
+    scaled = lacked + near.max() - jnp.stack(alike).mean(axis=0).max()
+    return Directions(near, scaled.reshape(_coarser(features[-1].shape[:2])), lacked.max())
 
 
 def score(state: State, features: Levels, *, margin: float = Settings.backward_margin) -> Float[Array, "h w"]:
@@ -345,12 +349,30 @@ def score(state: State, features: Levels, *, margin: float = Settings.backward_m
     Returns:
         Patch scores at the positions of the first stage, (h, w), without unit.
     """
-    forward, backward = directions(state, features)
+    forward, backward, _ = directions(state, features)
     if backward is not None:
         backward = resize_nearest(backward[..., None] - margin, *forward.shape)[..., 0]
         # A good image may lie a little differently, so small distances backward have no place in the map of the query.
         forward = jnp.where(backward > forward.max(), backward, forward)
     return jnp.exp(forward)
+
+
+def lacking(state: State, features: Levels) -> Float[Array, ""] | None:
+    """What one query image lacks of every good one: the distance backward by itself, whatever the query's own are.
+
+    A frame without the part looks like the background of good images, and is near to them. Its distance backward in the
+    scale of its own distances forward, as `score` takes it, may be small, too. By itself it is far above that of good
+    images, which find all their features in the query.
+
+    Args:
+        state: what `fit` returned.
+        features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+
+    Returns:
+        A logarithm, a scalar: the largest distance of a feature of the good image of which the query lacks the least;
+        None without `both_ways`.
+    """
+    return directions(state, features).lacking
 
 
 def _at(positions: tuple[int, int], squared: Float[Array, "h w"]) -> Float[Array, "H W"]:
@@ -405,5 +427,6 @@ def method(settings: Settings, *, map_size: int) -> Method:
         ),
         strides=STRIDES,
         copies=settings.copies,
+        missing=lacking if settings.both_ways else None,
         export_tolerance=1e-2,  # of known features the distance is rounding, see `smallest`: up to 4e-3 seen
     )

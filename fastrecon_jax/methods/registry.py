@@ -56,6 +56,9 @@ class Method(NamedTuple):
         choose: function (features, features of defective copies) -> arrays that say what was chosen for settings that
             are `auto`; None where no setting is.
         settle: function (what `choose` returned) -> settings with numbers in place of `auto`.
+        missing: function (state, features of one image) -> logarithm of how far the image is from having all that good
+            images have, a scalar; None if the method cannot tell. A frame without the part is near to good ones where
+            these show the same, and this alone tells it from them.
         order_matters: whether scores depend on the order of the support images: a greedy coreset starts with the first.
         export_tolerance: largest relative difference between an exported file and the program that counts as rounding.
     """
@@ -72,6 +75,7 @@ class Method(NamedTuple):
     copies: tuple[str, ...] = ()
     choose: Callable[[Features, Features], Any] | None = None
     settle: Callable[[Any], Any] | None = None
+    missing: Callable[[Any, Features], Float[Array, ""] | None] | None = None
     order_matters: bool = False
     export_tolerance: float = 1e-4
 

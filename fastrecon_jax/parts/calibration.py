@@ -10,6 +10,7 @@ from scipy import special
 
 TYPICAL_SPREAD, TYPICAL_DEGREES = 0.1, 4
 MEASURABLE = 4  # scores whose spread is taken as it is
+_GUESSED_SPREAD = 0.15  # of what a single image guesses about others: how they differ, and how far the guess is off
 _MINIMUM = 1e-12  # a score of zero has no logarithm
 _DRAWS, _CONFIDENCE = 20_000, 0.9  # of the simulated interval
 _LARGEST = 700.0  # exp(709.8) is the largest double
@@ -31,13 +32,14 @@ class Calibration(NamedTuple):
     count: int
 
 
-def fit(scores: Sequence[float]) -> Calibration:
+def fit(scores: Sequence[float], *, typical: bool = False) -> Calibration:
     """Calibrate on at least 2 scores of good images, each by a model that has not seen it.
 
     Scores are positive, and their logarithms are taken as normal. The models know one image less than the one whose
     scores will be judged, which makes the threshold a little too high rather than too low. The spread of fewer than 4
     scores is hardly known, and two images score each other alike: there it is drawn to `TYPICAL_SPREAD` with the weight
-    of `TYPICAL_DEGREES` more scores. ValueError if scores are negative or not finite.
+    of `TYPICAL_DEGREES` more scores; with `typical` that of any number is. ValueError if scores are negative or not
+    finite.
 
     References:
         Prediction intervals of a normal sample: Hahn and Meeker, Statistical Intervals, 1991, chapter 4.
@@ -47,7 +49,7 @@ def fit(scores: Sequence[float]) -> Calibration:
         raise ValueError(f"a calibration needs at least 2 scores, got {len(logs)}")
     # s^2 = sum (x - mean)^2 / (n - 1); for few scores pooled with the typical spread, by degrees of freedom.
     degrees, squares = len(logs) - 1, float(np.sum(np.square(logs - logs.mean())))
-    if len(logs) < MEASURABLE:
+    if typical or len(logs) < MEASURABLE:
         degrees += TYPICAL_DEGREES
         squares += TYPICAL_DEGREES * TYPICAL_SPREAD**2
     return Calibration(float(logs.mean()), math.sqrt(squares / degrees), degrees, len(logs))
@@ -61,6 +63,14 @@ def fit_single(changed: Sequence[float], halves: Sequence[float]) -> Calibration
     """
     low, high = (float(_logarithms(scores).mean()) for scores in (changed, halves))
     return fit([math.exp(low), math.exp(high)])
+
+
+def guess_single(changed: Sequence[float], halves: Sequence[float]) -> Calibration:
+    """A guess from one image with the same centre, where frames without the part are told by what they lack.
+
+    They lack so much that a guess of the spread of good images will do. ValueError as by `fit_single`.
+    """
+    return fit_single(changed, halves)._replace(spread=_GUESSED_SPREAD, degrees=TYPICAL_DEGREES, count=1)
 
 
 def _logarithms(scores: Sequence[float]) -> Float[np.ndarray, " n"]:
@@ -84,6 +94,11 @@ def lower_threshold(calibration: Calibration, rate: float) -> float:
     It is lower than `threshold`; between them more good images may decide either way.
     """
     return _score(calibration, -float(special.ndtri(rate)))
+
+
+def low_threshold(calibration: Calibration, rate: float) -> float:
+    """The score that a good image falls below with a probability of `rate`: the interval's other end."""
+    return _score(calibration, -_deviations(rate, calibration.degrees) * _widening(calibration))
 
 
 def p_value(calibration: Calibration, score: float) -> float:

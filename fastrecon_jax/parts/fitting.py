@@ -10,12 +10,14 @@ import numpy as np
 from jaxtyping import Float, PyTree, UInt8
 
 from fastrecon_jax.data import copies
-from fastrecon_jax.detector import Stages
+from fastrecon_jax.detector import Inspection, Stages
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import appearance, augment, calibration, limits, warnings
+from fastrecon_jax.parts import appearance, augment, calibration, empty_frames, inspector, limits, warnings
 from fastrecon_jax.parts.appearance import Appearance
 from fastrecon_jax.parts.calibration import Calibration
 from fastrecon_jax.parts.engine import Engine
+from fastrecon_jax.parts.inspector import PartInspector
+from fastrecon_jax.parts.limits import EmptyFrame
 from fastrecon_jax.parts.part import GoodPhoto, Part
 from fastrecon_jax.parts.photos import Photo
 from fastrecon_jax.runtime import devices
@@ -38,7 +40,7 @@ class Fitted(NamedTuple):
 class _Good(NamedTuple):
     """What a part is fitted on: k photographs, their pixels, and their stages and those of their copies.
 
-    The pixels may be those of new photographs alone, where a method asks for no copies.
+    The pixels may be those of new photographs alone, where a method asks for no copies and an older file held none.
     """
 
     photos: tuple[Photo | GoodPhoto, ...]
@@ -49,12 +51,16 @@ class _Good(NamedTuple):
 
 
 class _HeldOut(NamedTuple):
-    """How good photographs score by models that have not seen them: k scores, n maps, and what they say of others."""
+    """How good photographs score by models that have not seen them: k scores, n maps, and what they say of others.
+
+    `lacks` is None where the method cannot tell what a photograph lacks.
+    """
 
     scores: Sequence[float]
     maps: Float[np.ndarray, "n H W"]
     of_scores: Calibration
     of_peaks: Calibration
+    lacks: Calibration | None
 
 
 def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float) -> Fitted:
@@ -146,10 +152,15 @@ def _fit(engine: Engine, good: _Good, name: str, rate: float, *, surplus: int, g
         GoodPhoto(photo.name, photo.sha256, photo.width, photo.height, float(score))
         for photo, score in zip(good.photos, held_out.scores, strict=True)
     )
-    part_limits = limits.from_held_out(rate, held_out.of_scores, held_out.of_peaks, held_out.maps)
-    said = warnings.about_notes([photo for photo in good.photos if isinstance(photo, Photo)])
-    said += _warnings(scored, good.stages, rate, held_out.of_scores, surplus=surplus, given=given)
-    pixels = good.pixels if engine.method.copies else None
+    empty = _empty(engine, state, good.pixels)
+    _, maps, of_scores, of_peaks, lacks = held_out
+    part_limits = limits.from_held_out(rate, of_scores, of_peaks, maps, lacks, empty)
+    said = (
+        *warnings.about_notes([photo for photo in good.photos if isinstance(photo, Photo)]),
+        *_warnings(scored, good.stages, rate, of_scores, surplus=surplus, given=given),
+        *warnings.about_empty_frames([frame.name for frame in limits.passing(part_limits)]),
+    )
+    pixels = good.pixels if len(good.pixels) == len(good.photos) else None
     part = Part(name, engine.recipe, state, good.stages, pixels, scored, part_limits, good.appearance)
     return Fitted(part, said)
 
@@ -161,9 +172,20 @@ def _looks(part: Part, more: UInt8[np.ndarray, "n H W 3"]) -> tuple[Appearance, 
 
 
 def _leave_one_out(engine: Engine, support: Stages, changed: Stages) -> _HeldOut:
-    scores, maps = (np.asarray(x) for x in engine.leave_one_out(support, jax.random.key(0), changed))
+    scores, maps, missing = jax.device_get(engine.leave_one_out(support, jax.random.key(0), changed))
     of_scores, of_peaks = (calibration.fit(x.tolist()) for x in (scores, maps.max((1, 2))))
-    return _HeldOut(scores.tolist(), maps, of_scores, of_peaks)
+    # It is to tell frames without the part, which lack far more than good ones differ: a typical spread steadies it.
+    lacks = None if missing is None else calibration.fit(np.exp(missing).tolist(), typical=True)
+    return _HeldOut(scores.tolist(), maps, of_scores, of_peaks, lacks)
+
+
+def _empty(engine: Engine, state: PyTree[np.ndarray], pixels: UInt8[np.ndarray, "k H W 3"]) -> tuple[EmptyFrame, ...]:
+    """Frames without the part, as the part sees them."""
+    frames = empty_frames.make(pixels)
+    part = PartInspector(None, engine, jax.tree.map(jnp.asarray, state))
+    found = inspector.measure(part, np.stack(list(frames.values())), batch_size=BATCH)
+    missing = [None] * len(frames) if found.missing is None else found.missing.tolist()
+    return tuple(map(EmptyFrame, frames, found.score.tolist(), missing))
 
 
 def _single(
@@ -175,16 +197,19 @@ def _single(
     scores too high, since the model has seen another half of the part. The calibration lies between the two.
     """
     other = encode(engine, augment.changed_copies(pixels))
-    scores, maps = (np.asarray(x) for x in engine.inspect_stages(state, tuple(map(jnp.asarray, other))))
+    scores, maps, missing = jax.device_get(engine.inspect_stages(state, tuple(map(jnp.asarray, other))))
     halves = [_half(engine, support, changed, axis=axis, first=first) for axis in (1, 2) for first in (True, False)]
-    of_scores = calibration.fit_single(scores.tolist(), [score for score, _ in halves])
-    of_peaks = calibration.fit_single(maps.max((1, 2)).tolist(), [peak for _, peak in halves])
-    (score,), _ = engine.inspect_stages(state, support)
-    return _HeldOut([float(score)], maps, of_scores, of_peaks)
+    of_scores = calibration.fit_single(scores.tolist(), [float(half.score) for half in halves])
+    of_peaks = calibration.fit_single(maps.max((1, 2)).tolist(), [float(half.map.max()) for half in halves])
+    lacks = None
+    if missing is not None:
+        lacks = calibration.guess_single(np.exp(missing).tolist(), [float(np.exp(half.missing)) for half in halves])
+    score = float(engine.inspect_stages(state, support).score[0])
+    return _HeldOut([score], maps, of_scores, of_peaks, lacks)
 
 
-def _half(engine: Engine, support: Stages, changed: Stages, *, axis: int, first: bool) -> tuple[float, float]:
-    """Score and largest value of the map of one half, by a model fitted on the other (the first or the last one)."""
+def _half(engine: Engine, support: Stages, changed: Stages, *, axis: int, first: bool) -> Inspection:
+    """One half inspected by a model fitted on the other (the first or the last one)."""
 
     def halves(stages: Stages, axis: int) -> tuple[Stages, Stages]:
         # An odd side: the position in the middle belongs to neither half.
@@ -198,8 +223,8 @@ def _half(engine: Engine, support: Stages, changed: Stages, *, axis: int, first:
 
     fitted, scored = halves(support, axis)
     copies_of_fitted, _ = halves(changed, axis + 1)  # they have one axis more, that of the copies
-    (score,), maps = engine.inspect_stages(engine.fit(fitted, jax.random.key(0), copies_of_fitted), scored)
-    return float(score), float(maps.max())
+    found = engine.inspect_stages(engine.fit(fitted, jax.random.key(0), copies_of_fitted), scored)
+    return jax.tree.map(lambda x: np.asarray(x[0]), found)
 
 
 def _warnings(

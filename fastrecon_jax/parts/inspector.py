@@ -1,4 +1,4 @@
-"""Photographs against a fitted part: score, p-value, verdict, regions."""
+"""Photographs against a fitted part: score, p-value, verdict and its reason, regions."""
 
 import functools
 from collections.abc import Sequence
@@ -9,14 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from fastrecon_jax.parts import calibration, regions
+from fastrecon_jax.detector import Inspection
+from fastrecon_jax.parts import regions, repeats, verdicts
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.photos import Photo
 from fastrecon_jax.parts.regions import Frame, Region
+from fastrecon_jax.parts.verdicts import BORDERLINE, DEFECTIVE, GOOD, VERDICTS
 from fastrecon_jax.runtime import devices
 
-GOOD, BORDERLINE, DEFECTIVE = VERDICTS = ("good", "borderline", "defective")
+__all__ = ("BORDERLINE", "DEFECTIVE", "GOOD", "VERDICTS", "Finding", "PartInspector")
 
 
 class Finding(NamedTuple):
@@ -29,6 +31,9 @@ class Finding(NamedTuple):
         verdict: good, borderline or defective.
         regions: defect regions, the highest peak first; a defective photograph has at least one.
         map: anomaly map of the inspected centre, (H, W).
+        reason: why the verdict is what it is, where the score alone does not say so; empty otherwise.
+        confidence: from 0, surely good, to 1, surely defective; a half at the threshold.
+        missing: what it lacks of the good ones, see `Limits`; None where the method cannot tell.
     """
 
     name: str
@@ -37,6 +42,9 @@ class Finding(NamedTuple):
     verdict: str
     regions: tuple[Region, ...]
     map: Float[np.ndarray, "H W"]
+    reason: str
+    confidence: float
+    missing: float | None
 
 
 class PartInspector(NamedTuple):
@@ -58,32 +66,58 @@ def create(part: Part, engine: Engine) -> PartInspector:
     return PartInspector(part, engine, jax.tree.map(jnp.asarray, part.state))
 
 
+def measure(inspector: PartInspector, pixels: UInt8[np.ndarray, "n H W 3"], *, batch_size: int = 8) -> Inspection:
+    """Scores, maps and what is missing, of preprocessed photographs, in padded batches of one size."""
+    program = functools.partial(inspector.engine.inspect, inspector.engine.encoder, inspector.state)
+    found = devices.in_batches(program, pixels, over=None, batch_size=batch_size)
+    return found._replace(missing=None if found.missing is None else np.exp(found.missing))
+
+
 def score(
     inspector: PartInspector, pixels: UInt8[np.ndarray, "n H W 3"], *, batch_size: int = 8
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n H W"]]:
-    """Scores (n,) and maps (n, crop_size, crop_size) of preprocessed photographs, in padded batches of one size."""
-    program = functools.partial(inspector.engine.inspect, inspector.engine.encoder, inspector.state)
-    scores, maps = devices.in_batches(program, pixels, over=None, batch_size=batch_size)
-    return scores, maps
+    """Scores (n,) and maps (n, crop_size, crop_size) alone, see `measure`."""
+    found = measure(inspector, pixels, batch_size=batch_size)
+    return found.score, found.map
 
 
-def inspect(inspector: PartInspector, photos: Sequence[Photo], *, batch_size: int = 8) -> list[Finding]:
-    """Score and judge photographs that were preprocessed for the part; at least one."""
-    scores, maps = score(inspector, np.stack([photo.pixels for photo in photos]), batch_size=batch_size)
-    return [
-        judge(inspector.part, photo.name, float(number), anomaly_map, (photo.width, photo.height))
-        for photo, number, anomaly_map in zip(photos, scores, maps, strict=True)
-    ]
+def inspect(
+    inspector: PartInspector, photos: Sequence[Photo], *, batch_size: int = 8, before: Sequence[str] = ()
+) -> list[Finding]:
+    """Score and judge photographs that were preprocessed for the part; at least one.
+
+    `before` names, for each, the picture before it if it is the same; empty otherwise, see `Repeats`.
+    """
+    found = measure(inspector, np.stack([photo.pixels for photo in photos]), batch_size=batch_size)
+    missing = [None] * len(photos) if found.missing is None else found.missing.tolist()
+    findings = []
+    for i, photo in enumerate(photos):
+        size, score = (photo.width, photo.height), float(found.score[i])
+        seen = {"known": repeats.known(inspector.part, photo), "before": before[i] if before else ""}
+        findings.append(judge(inspector.part, photo.name, score, found.map[i], size, missing=missing[i], **seen))
+    return findings
 
 
-def judge(part: Part, name: str, score: float, anomaly_map: Float[np.ndarray, "H W"], size: tuple[int, int]) -> Finding:
-    """What a score and the map of the inspected centre mean by the part's calibration.
+def judge(
+    part: Part,
+    name: str,
+    score: float,
+    anomaly_map: Float[np.ndarray, "H W"],
+    size: tuple[int, int],
+    *,
+    missing: float | None = None,
+    known: str = "",
+    before: str = "",
+) -> Finding:
+    """What a score and the map of the inspected centre mean by the part's calibration, see `verdicts.decide`.
 
-    `size` is (width, height) of the photograph in pixels. The verdict is defective above the threshold, borderline
-    above what would be the threshold if the few good images told everything, and good below.
+    `size` is (width, height) of the photograph in pixels. `known` names the good photograph of the part that it is,
+    `before` the picture before it that is the same.
     """
     limits, recipe = part.limits, part.recipe
-    verdict = DEFECTIVE if score > limits.threshold else BORDERLINE if score > limits.borderline else GOOD
+    decision = verdicts.decide(limits, score, missing, known=known, before=before)
     frame = Frame(*size, recipe.image_size, recipe.crop_size)
-    marked = regions.find(anomaly_map, frame, seed=limits.seed, extent=limits.extent, force=verdict == DEFECTIVE)
-    return Finding(name, score, calibration.p_value(limits.scores, score), verdict, marked, anomaly_map)
+    force = decision.verdict == DEFECTIVE
+    marked = regions.find(anomaly_map, frame, seed=limits.seed, extent=limits.extent, force=force)
+    verdict, reason, p_value, confidence = decision
+    return Finding(name, score, p_value, verdict, marked, anomaly_map, reason, confidence, missing)

@@ -36,8 +36,8 @@ class Part(NamedTuple):
         recipe: encoder, method and sizes: all that decides scores beside the photographs.
         state: the method's state, a tree of arrays.
         stages: stages of the k good photographs, (k, h_i, w_i, c_i) each, so that more can be added; empty if left out.
-        pixels: what the encoder saw of them, (k, H, W, 3), 0 to 255, where the method asks for copies of them, which an
-            extension makes again; None otherwise, or if left out.
+        pixels: what the encoder saw of them, (k, H, W, 3), 0 to 255, of which an extension makes copies and
+            frames without the part; None if left out.
         good: the k photographs.
         limits: thresholds and calibration, from their held-out scores.
         appearance: how each of them looks; None in parts of files before format 6.

@@ -67,12 +67,19 @@ def save(part: Part, file: Path) -> None:
         "name": part.name,
         "recipe": dataclasses.asdict(part.recipe),
         "good": [photo._asdict() for photo in part.good],
-        "limits": part.limits._asdict() | {key: getattr(part.limits, key)._asdict() for key in ("scores", "peaks")},
+        "limits": _plain(part.limits),
         "versions": versions,
         "appearance": part.appearance and [one._asdict() for one in part.appearance],
     }
     header = contents | {"sha256": _digest(contents, arrays)}
     files.write_arrays(file, arrays, {_KEY: json.dumps(header, allow_nan=False)})
+
+
+def _plain(value: Any) -> Any:
+    """A record as JSON has it, those that it holds likewise."""
+    if hasattr(value, "_asdict"):
+        return {key: _plain(field) for key, field in value._asdict().items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def load(file: Path, open_engine: Callable[[Recipe], Engine]) -> tuple[Part, Engine]:
@@ -149,7 +156,7 @@ def _part(file: Path, header: Header, engine: Engine, arrays: Mapping[str, np.nd
     structure = jax.tree.structure(state)
     expected = dict(_named(state))
     kept: dict[str, Any] = {f"{_STAGES}.{i}": stage for i, stage in enumerate(stages)}
-    if engine.method.copies:
+    if engine.method.copies or _PIXELS in arrays:  # files of older formats hold them where copies are made of them
         kept[_PIXELS] = pixels
     extendable = any(name in arrays for name in kept)
     wanted = expected | (kept if extendable else {})

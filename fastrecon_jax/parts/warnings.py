@@ -130,6 +130,16 @@ def about_a_single_image() -> list[str]:
     ]
 
 
+def about_empty_frames(names: Sequence[str]) -> list[str]:
+    """Frames without the part that would be good."""
+    if not names:
+        return []
+    return [
+        f"a frame without the part, or half of it, would pass: {', '.join(names)}; that is right where images show a "
+        "texture alone, of which tiles are good; otherwise add images, or see to it that the part is there"
+    ]
+
+
 def _names(names: Sequence[str]) -> str:
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

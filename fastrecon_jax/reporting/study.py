@@ -127,15 +127,14 @@ def _each(subjects: Sequence[Subject]) -> int:
 
 
 def _try(subject: Subject, images: Sequence[Pixels], batch_size: int) -> list[Shown]:
-    scores, maps = inspector.score(subject.inspector, np.stack(images), batch_size=batch_size)
-    return [
-        Shown(Trial(float(score), _verdict(subject, float(score), anomaly_map)), image, anomaly_map)
-        for image, score, anomaly_map in zip(images, scores, maps, strict=True)
-    ]
-
-
-def _verdict(subject: Subject, score: float, anomaly_map: Float[np.ndarray, "H W"]) -> str:
-    return inspector.judge(subject.inspector.part, subject.name, score, anomaly_map, subject.size).verdict
+    found = inspector.measure(subject.inspector, np.stack(images), batch_size=batch_size)
+    missing = [None] * len(images) if found.missing is None else found.missing.tolist()
+    tried = []
+    for image, score, anomaly_map, lacks in zip(images, found.score.tolist(), found.map, missing, strict=True):
+        part, name, size = subject.inspector.part, subject.name, subject.size
+        verdict = inspector.judge(part, name, score, anomaly_map, size, missing=lacks).verdict
+        tried.append(Shown(Trial(score, verdict), image, anomaly_map))
+    return tried
 
 
 def defects(subjects: Sequence[Subject], *, batch_size: int, progress: Progress) -> tuple[Defect, ...]:

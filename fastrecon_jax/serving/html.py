@@ -82,7 +82,7 @@ def verdict(workspace: Workspace, image: InspectedImage, finding: Finding, thres
         f'<div class="verdict {finding.verdict}" data-verdict="{finding.verdict}" data-score="{image.score:.6g}">'
         f'<span class="sign">{_SIGNS[finding.verdict]}</span>'
         f"<div><strong>{finding.verdict.capitalize()}</strong>"
-        f"<p>{_safe(image.name)}: {because(image.score, finding.verdict, threshold)}</p></div>"
+        f"<p>{_safe(image.name)}: {because(finding, threshold)}</p></div>"
         f"<dl><div><dt>Score</dt><dd>{image.score:.4g}</dd></div><div><dt>Threshold</dt><dd>{threshold:.4g}</dd></div>"
         f"<div><dt>p-value</dt><dd>{_probability(finding.p_value)}</dd></div></dl></div>"
         f"{_scale(workspace, image, threshold)}"
@@ -99,15 +99,19 @@ def failed(title: str, reason: str) -> str:
     )
 
 
-def because(score: float, verdict: str, threshold: float) -> str:
+def because(finding: Finding, threshold: float) -> str:
     """A sentence on why the verdict is what it is."""
-    if verdict == DEFECTIVE:
-        return f"its score {score:.4g} is above the threshold {threshold:.4g}."
-    if verdict == BORDERLINE:
-        return (
-            f"its score {score:.4g} is below the threshold {threshold:.4g}, but more good photographs may lower that."
+    score = finding.score
+    if score > threshold:
+        because = f"its score {score:.4g} is above the threshold {threshold:.4g}"
+    elif finding.verdict == BORDERLINE and not finding.reason:
+        because = (
+            f"its score {score:.4g} is below the threshold {threshold:.4g}, but more good photographs may lower that"
         )
-    return f"its score {score:.4g} is below the threshold {threshold:.4g}."
+    else:
+        because = f"its score {score:.4g} is below the threshold {threshold:.4g}"
+    joined = "; " if score > threshold or finding.verdict == GOOD else ", but "
+    return f"{because}{joined}{_safe(finding.reason)}." if finding.reason else f"{because}."
 
 
 def chance(p_value: float) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fastrecon_jax.data import bit_depth, demo
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import auto_settings, fitting, inspector, limits, part_file, photos, pictures
+from fastrecon_jax.parts import auto_settings, fitting, inspector, limits, part_file, photos, pictures, repeats
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.inspector import Finding, PartInspector
 from fastrecon_jax.parts.part import Part
@@ -56,6 +56,8 @@ class InspectedImage(NamedTuple):
         small: the whole of it, to draw on.
         score: image score.
         map: anomaly map of the inspected centre.
+        missing: what it lacks of the good ones; None where the method cannot tell.
+        known: name of the good photograph of the part that it is; empty if it is none.
     """
 
     name: str
@@ -63,6 +65,8 @@ class InspectedImage(NamedTuple):
     small: Image.Image
     score: float
     map: Float[np.ndarray, "H W"]
+    missing: float | None
+    known: str
 
 
 class Workspace(NamedTuple):
@@ -144,7 +148,8 @@ def judge(workspace: Workspace, threshold: float | None = None) -> Finding:
         raise InputError("there is no photograph to inspect")
     if threshold is not None:
         part = part._replace(limits=limits.at_threshold(part.limits, checked(threshold)))
-    return inspector.judge(part, image.name, image.score, image.map, image.size)
+    seen = {"missing": image.missing, "known": image.known}
+    return inspector.judge(part, image.name, image.score, image.map, image.size, **seen)
 
 
 def checked(threshold: object) -> float:
@@ -198,6 +203,8 @@ def finding_facts(workspace: Workspace, finding: Finding, threshold: float | Non
         "score": finding.score,
         "threshold": workspace.part.limits.threshold if threshold is None else threshold,
         "p_value": finding.p_value,
+        "confidence": finding.confidence,
+        "reason": finding.reason,
         "width": workspace.image.size[0],
         "height": workspace.image.size[1],
         "regions": [region._asdict() for region in finding.regions],
@@ -230,8 +237,16 @@ def _write(service: Service, part: Part) -> Path:
 def _inspect(workspace: Workspace, upload: Upload) -> Workspace:
     preprocessing = workspace.part.recipe.preprocessing
     photo = photos.prepare(upload.image, preprocessing, name=upload.name)
-    (score,), (anomaly_map,) = inspector.score(workspace.inspector, photo.pixels[None], batch_size=1)
-    image = InspectedImage(upload.name, upload.image.size, _drawable(upload.image), float(score), anomaly_map)
+    found = inspector.measure(workspace.inspector, photo.pixels[None], batch_size=1)
+    image = InspectedImage(
+        name=upload.name,
+        size=upload.image.size,
+        small=_drawable(upload.image),
+        score=float(found.score[0]),
+        map=found.map[0],
+        missing=None if found.missing is None else float(found.missing[0]),
+        known=repeats.known(workspace.part, photo),
+    )
     return workspace._replace(image=image)
 
 

@@ -49,7 +49,7 @@ def test_of_many_photographs_eight_are_tried():
 
 
 def test_what_the_file_lacks_must_be_given():
-    fitted, photos = whole()
+    fitted, photos = whole(stages=(), pixels=None)
     with pytest.raises(
         InputError, match=r"part disc does not hold the pixels .* pass them, or other good ones, as --im"
     ):
