@@ -87,7 +87,7 @@ def check_settings(method: Method) -> None:
 
 
 def check_shapes(method: Method) -> None:
-    """Patch scores are (h, w), float32, finite and not negative; the image score is one finite number."""
+    """Patch scores are (h, w), float32, finite and not negative; image score and what is missing are finite numbers."""
     fit, score = programs(method)
     for k in (1, 3):
         patches, image = score(fit(make_stages(method, 0, k)), make_stages(method, 1))
@@ -96,6 +96,11 @@ def check_shapes(method: Method) -> None:
         assert image.shape == (), f"the image score has shape {image.shape}, expected a scalar"
         assert np.isfinite(patches).all() and np.isfinite(image), f"scores are not finite with {k} support images"
         assert (np.asarray(patches) >= 0).all(), "patch scores must not be negative"
+        if method.missing:
+            missing = method.missing(fit(make_stages(method, 0, k)), method.embed(make_stages(method, 1)))
+            assert missing is not None, "what is missing must be a number, or the method must have no such function"
+            assert missing.shape == (), f"what is missing has shape {missing.shape}, expected a scalar"
+            assert np.isfinite(missing), f"what is missing is not finite with {k} support images"
 
 
 def check_jit_equals_eager(method: Method) -> None:

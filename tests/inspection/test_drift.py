@@ -177,7 +177,7 @@ def test_results_of_an_earlier_version_go_on(tmp_path):
 def test_older_parts_inspect_as_before_and_say_what_is_unknown(tmp_path):
     fitted = fitting.fit(engine(), [photo(seed) for seed in range(3)], name="disc", rate=0.05).part
     file = tmp_path / "disc.safetensors"
-    part_file.save(fitted, file)
+    part_file.save(fitted._replace(pixels=None), file)  # files of format 5 had none where no copies are made
     folder, told = line.write(tmp_path / "in", 3), []
     line.predict(file, folder, tmp_path / "new", tell=told.append, overlays="none")
     assert drift.UNKNOWN not in told[0]

@@ -77,9 +77,9 @@ def quick(monkeypatch):
         black = Photo(str(job.path), "", 64, 64, np.zeros((64, 64, 3), np.uint8))
         return ReadImage(job, *reading.stamp(job.path), black, None, 0.01, "")
 
-    def inspect(model, photos, *, batch_size):
-        anomaly_map = np.zeros((64, 64), np.float32)
-        return [Finding(photo.name, 0.1, 0.5, "good", (Region(1, 2, 3, 4, 5, 6.0),), anomaly_map) for photo in photos]
+    def inspect(model, photos, *, batch_size, before):
+        anomaly_map, region = np.zeros((64, 64), np.float32), Region(1, 2, 3, 4, 5, 6.0)
+        return [Finding(photo.name, 0.1, 0.5, "good", (region,), anomaly_map, "", 0.1, None) for photo in photos]
 
     monkeypatch.setattr(reading, "read", read)
     monkeypatch.setattr(inspector, "inspect", inspect)

@@ -152,7 +152,7 @@ def test_the_score_is_forward_but_for_what_exceeds_it_all_backward():
     support = stages(0, 3, sides=(16, 8, 4))
     state, one_way = (plus.fit(embed(support), settings=settings) for settings in (PLAIN, ONE_WAY))
     for query, expected in ((stages(1, sides=(16, 8, 4)), False), (first_half_twice(support, 3), True)):
-        forward, backward = plus.directions(state, plus.embed(query))
+        forward, backward, _ = plus.directions(state, plus.embed(query))
         assert (forward.shape, backward.shape) == ((8, 8), (2, 2))
         lacking = np.asarray(backward - MARGIN).repeat(4, 0).repeat(4, 1)
         more = lacking > forward.max()
@@ -162,6 +162,27 @@ def test_the_score_is_forward_but_for_what_exceeds_it_all_backward():
         assert alone.backward is None
         assert_close(plus.score(one_way, plus.embed(query)), np.exp(alone.forward))
         assert_close(alone.forward, forward)
+
+
+def test_what_is_lacking_is_measured_whatever_the_distances_forward_are():
+    """Of no image that the support holds; of one that has half of it, as much as that half is far away."""
+    support = stages(0, 3, sides=(16, 8, 4))
+    state = plus.fit(embed(support), settings=PLAIN)
+    own, half = tuple(stage[1] for stage in support), first_half_twice(support, 1)
+    assert float(plus.lacking(state, plus.embed(own))) < np.log(1e-3)
+    found, lacking = plus.directions(state, plus.embed(half)), float(plus.lacking(state, plus.embed(half)))
+    # The scale of the distances forward, of which each is small, takes no part in it.
+    assert_close(lacking, found.backward.max() - found.forward.max() + alike(state, half))
+    assert lacking > np.log(1e-2)
+    one_way = plus.fit(embed(support), settings=ONE_WAY)
+    assert plus.lacking(one_way, plus.embed(half)) is None
+    assert methods.create("fastrecon+", {"both_ways": False}).missing is None
+
+
+def alike(state, query):
+    """The largest logarithm of the distances forward in the directions of the search backward: here in all."""
+    assert all(level.leading is None for level in state.levels)
+    return plus.directions(state, plus.embed(query)).forward.max()
 
 
 def test_the_finest_of_three_stages_is_averaged_to_the_second_and_the_last_stays():
