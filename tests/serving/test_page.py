@@ -125,7 +125,7 @@ def test_after_an_upload_that_cannot_be_read_there_is_no_verdict(page, boards, b
     clear(page)
     page.wait(f"{VERDICT} === undefined")  # nothing is under inspection
     page.upload("#query input[type=file]", bad_files["cut"])
-    has_no_verdict(page, "cut.png is damaged")
+    has_no_verdict(page, "cut.png cannot be decoded")
 
 
 @pytest.mark.parametrize("where", ["query", "good"])
