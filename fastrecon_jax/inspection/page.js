@@ -20,12 +20,24 @@ function arrange() {
   shown.textContent = visible.length + " of " + all.length + " shown";
 }
 
+// The colours of the map from low to high, with the value from which regions are marked, as in the table of parts.
+function scaleOf(part) {
+  const scale = Array.from(document.querySelectorAll(".facts .scale")).find((one) => one.dataset.part === part);
+  if (!scale) return null;
+  const figure = document.createElement("figure"), words = document.createElement("figcaption");
+  words.textContent = "anomaly map: low, regions from the mark, high";
+  figure.append(scale.cloneNode(true), words);
+  return figure;
+}
+
 function show(index) {
   if (index < 0 || index >= visible.length) return;
   current = index;
   const copy = visible[index].cloneNode(true);
   const image = copy.querySelector("img");
   if (image) image.loading = "eager";
+  const scale = scaleOf(copy.dataset.part), more = copy.querySelector(".more");
+  if (image && scale) more.insertBefore(scale, more.querySelector("table"));
   document.getElementById("single").replaceChildren(copy);
   at.textContent = (index + 1) + " of " + visible.length;
   if (!dialog.open) dialog.showModal();
@@ -49,7 +61,9 @@ dialog.addEventListener("click", (event) => {
 });
 dialog.addEventListener("close", () => {
   history.replaceState(null, "", "#");
-  if (visible[current]) visible[current].scrollIntoView({ block: "nearest" });
+  if (!visible[current]) return;
+  visible[current].scrollIntoView({ block: "nearest" });
+  visible[current].querySelector(".view").focus();
 });
 addEventListener("keydown", (event) => {
   const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from fastrecon_jax import files
 from fastrecon_jax.command_line import console
@@ -32,6 +33,9 @@ _ORDERS = {
     "last": "latest first",
     "path": "by path",
 }
+_TOLD = frozenset(  # values of a row that the page tells in its own words, or has no use for
+    ("path", "part", "picked", "verdict", "score", "threshold", "p_value", "peak", "regions", "milliseconds", "overlay")
+) | {"time", "size", "modified", "error", "note", "warning", "confidence", "reason"}
 
 
 def write(directory: Path, parts: Sequence[Part], rows: Iterable[Row]) -> None:
@@ -57,15 +61,18 @@ def html(directory: Path, parts: Sequence[Part], rows: Sequence[Row]) -> str:
 {_beside("page.css")}</style>
 </head>
 <body>
+<main>
 <h1>{console.count(len(rows), "image")}: {Counts(rows)}</h1>
 <div>written {now}. A click opens an image, the keys left and right go on, Escape closes it.</div>
 {_facts(parts)}
 {_drift(rows)}{_form(parts, rows)}
-<ul class="rows">
+<ul class="rows" aria-label="images">
 {cards}
 </ul>
-<dialog><nav><button value="-1">&larr;</button><button value="1">&rarr;</button><span id="at"></span>
-<button value="close">close</button></nav><div id="single"></div></dialog>
+</main>
+<dialog aria-label="one image"><nav aria-label="images"><button value="-1" aria-label="previous image">&larr;</button>
+<button value="1" aria-label="next image">&rarr;</button><span id="at" role="status"></span>
+<button value="close">close</button></nav><ul id="single" aria-label="one image"></ul></dialog>
 <script>
 {_beside("page.js")}</script>
 </body>
@@ -87,18 +94,22 @@ def _facts(parts: Sequence[Part]) -> str:
         *("part", "method", "encoder", "good images", "score: defective above", "borderline above", "false positives"),
         "map: colours of every picture, regions from the mark",
     )
-    head = "".join(f"<th>{name}</th>" for name in names)
-    return f'<table class="facts"><tr>{head}</tr>{"".join(map(_fact, parts))}</table>'
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    rows = "".join(_fact(part, names) for part in parts)
+    return f'<table class="facts"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
 
-def _fact(part: Part) -> str:
+def _fact(part: Part, names: Sequence[str]) -> str:
+    """A row of the table; on a phone a list, in which each value follows its name."""
     recipe, limits = part.recipe, part.limits
     random = " (random weights: scores mean nothing)" if recipe.weights == "random" else ""
     cells = (
         *(part.name, recipe.method, f"{recipe.encoder} {'+'.join(recipe.stages)}{random}", str(len(part.good))),
         *(f"{limits.threshold:.4g}", f"{limits.borderline:.4g}", f"{100 * limits.rate:g} % asked for"),
     )
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + f"<td>{_scale(part)}</td></tr>"
+    contents = (*map(escape, cells), _scale(part))
+    named = zip(names, contents, strict=True)
+    return "<tr>" + "".join(f'<td data-name="{name}">{content}</td>' for name, content in named) + "</tr>"
 
 
 def _scale(part: Part) -> str:
@@ -108,8 +119,10 @@ def _scale(part: Part) -> str:
     for i in range(_STOPS):
         red, green, blue = pictures.palette()[round(255 * i / (_STOPS - 1))]
         stops.append(f"rgb({red} {green} {blue} / {pictures.OPACITY * i / (_STOPS - 1):.2f})")
+    words = f"colours of the anomaly map from {low:.3g}, as in good images, to {high:.3g}; regions from {mark:.4g}"
     return (
-        f'<div class="scale"><i style="background:linear-gradient(90deg,{",".join(stops)}),#777"></i>'
+        f'<div class="scale" role="img" aria-label="{words}" data-part="{escape(part.name)}">'
+        f'<i style="background:linear-gradient(90deg,{",".join(stops)}),#777"></i>'
         f'<b style="left:{share:.1f}%"></b><span style="left:0">{low:.3g}</span>'
         f'<span style="left:{share:.1f}%">{mark:.4g}</span><span style="left:100%">{high:.3g}</span></div>'
     )
@@ -131,20 +144,28 @@ def _form(parts: Sequence[Part], rows: Sequence[Row]) -> str:
     )
     orders = "".join(f'<option value="{key}">{text}</option>' for key, text in _ORDERS.items())
     names = "".join(f'<option value="{escape(part.name)}">{escape(part.name)}</option>' for part in parts)
-    choice = f'<select name="part"><option value="">all parts</option>{names}</select>' if len(parts) > 1 else ""
+    choice = (
+        f'<select name="part" aria-label="part"><option value="">all parts</option>{names}</select>'
+        if len(parts) > 1
+        else ""
+    )
     return (
-        f'<form autocomplete="off">{boxes}<select name="order">{orders}</select>{choice}'
-        '<input type="search" name="words" placeholder="in the path"><span id="shown"></span></form>'
+        f'<form autocomplete="off" aria-label="which images are shown">{boxes}'
+        f'<select name="order" aria-label="order">{orders}</select>{choice}'
+        '<input type="search" name="words" aria-label="words in the path" placeholder="in the path">'
+        '<span id="shown" role="status"></span></form>'
     )
 
 
 def _card(directory: Path, row: Row, order: int) -> str:
     path, verdict = escape(row.path), kind(row)
     overlay = urllib.parse.quote(row.overlay)
+    name = f"{path}, {verdict}: photograph with anomaly map and regions"
     view = (
-        f'<a class="view" href="{overlay}"><img loading="lazy" decoding="async" alt="" src="{overlay}"></a>'
+        f'<a class="view" href="{overlay}"><img loading="lazy" decoding="async" alt="{name}" src="{overlay}"></a>'
         if row.overlay
-        else f'<a class="view none" href="{_link(directory, row)}">no picture</a>'
+        else f'<a class="view none" aria-label="{path}, {verdict}: no picture" href="{_link(directory, row)}">'
+        "no picture</a>"
     )
     score = "" if row.score is None else f" {row.score:.4g}"
     reason = f'<p class="reason">{escape(row.reason)}</p>' if row.reason else ""
@@ -174,16 +195,22 @@ def _more(row: Row) -> str:
         *filter(None, [row.warning]),
     )
     facts += (f"drift: {row.note}",) if row.note else ()
+    facts += tuple(f"{name} {_number(value)}" for name, value in _others(row).items())
     return "".join(f"<p>{escape(fact)}</p>" for fact in facts) + _regions(row.regions)
+
+
+def _others(row: Row) -> dict[str, Any]:
+    """Values of a row that the page says nothing else of."""
+    return {name: value for name, value in row._asdict().items() if name not in _TOLD and value not in ("", None)}
 
 
 def _regions(regions: Sequence[Region]) -> str:
     if not regions:
         return "<p>no regions</p>"
-    head = "".join(f"<th>{name}</th>" for name in Region._fields)
+    head = "".join(f'<th scope="col">{name}</th>' for name in Region._fields)
     rows = "".join("<tr>" + "".join(f"<td>{_number(value)}</td>" for value in region) + "</tr>" for region in regions)
     return f"<table><tr>{head}</tr>{rows}</table>"
 
 
-def _number(value: int | float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -5,7 +5,8 @@ import urllib.parse
 
 import pytest
 
-from fastrecon_jax.inspection.rows import Counts
+from fastrecon_jax.inspection import page, routing
+from fastrecon_jax.inspection.rows import Counts, Row
 from tests.inspection import line
 
 NAMES = ("a b.png", "ä 漢.png", "100%25 #1?.png", 'it\'s "q" & <b>bold<b>.png', "c:d.png")
@@ -116,3 +117,19 @@ def test_without_pictures_the_photographs_are_linked(disc, tmp_path):
 
 def test_counts_name_every_kind():
     assert str(Counts()) == "0 good, 0 borderline, 0 defective, 0 unreadable"
+
+
+class Extended(Row):
+    """A row with a column that the page does not know."""
+
+    def _asdict(self):
+        return super()._asdict() | {"to_come": 0.98765}
+
+
+def test_a_reason_and_columns_to_come_are_shown(tmp_path):
+    values = dict.fromkeys(Row._fields, "") | {"path": "a.png", "part": "disc", "picked": routing.ONLY}
+    values |= {"verdict": "defective", "regions": (), "milliseconds": 1.0, "confidence": 0.9}
+    values |= {"score": 2.0, "threshold": 1.0, "p_value": 0.1, "peak": 3.0, "reason": "a corner <missing>"}
+    read = Reader(page.html(tmp_path, [], [Extended(**values)]))
+    assert "a corner <missing>" in read.words and "to_come 0.9877" in read.words
+    assert read.open == []

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fastrecon_jax.api import FastRecon
+from tests import axe
 from tests.serving import chromium
 
 pytest.importorskip("gradio", reason="needs Gradio, the extra demo")
@@ -149,3 +150,24 @@ def test_good_photographs_that_cannot_be_used_leave_the_part_and_no_verdict(page
     page.upload("#good input[type=file]", boards[0], bad_files["text"])
     has_no_verdict(page, "The part in use is still gear (example)")
     assert "gear (example)" in page.text(".part")
+
+
+@pytest.mark.skipif(not axe.SCRIPT, reason="needs axe-core, of the extra test")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_with_a_verdict_and_without(running, page, bad_files, theme):
+    page.open(f"{running.url}/?__theme={theme}")
+    page.wait(f"!!{VERDICT} && !!document.querySelector('#query input[type=file]')")
+    assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
+    assert axe.findings(page) == []
+    page.upload("#query input[type=file]", bad_files["text"])
+    page.wait("document.querySelector('#verdict')?.innerText.includes('text.png is not an image')")
+    page.wait("!!document.querySelector('#query .wrap.hide')")  # the overlay of its progress is gone
+    assert axe.findings(page) == []
+
+
+def test_nothing_scrolls_sideways_on_a_phone(running, page):
+    page.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=False)
+    try:
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+    finally:
+        page.call("Emulation.setDeviceMetricsOverride", width=1280, height=1000, deviceScaleFactor=1, mobile=False)
