@@ -7,6 +7,14 @@ from typing import Any
 
 from fastrecon_jax.errors import InputError
 
+# Ranges that several commands share.
+SIDES = (32, 4096)  # of resized images, in pixels
+BATCHES = (1, 4096)  # images
+PIXELS = (1, 10**10)  # up to which an image is decoded; 10 gigapixels take 30 gigabytes
+MOST_ROWS = 10**9  # of a coreset, and the like
+MOST_DIMENSIONS = 2**16  # of a projection; more than any encoder has channels
+_SHOWN = 100  # signs of a value in a message
+
 
 def setting(default: Any, help_text: str | Callable[[], str], **facts: Any) -> Any:
     """A dataclass field with its default and its help.
@@ -20,8 +28,21 @@ def require(settings: Any, name: str, allowed: bool, rule: str) -> None:
     """Raise an InputError that quotes the field's value and the rule, unless the value is allowed."""
     if not allowed:
         value = getattr(settings, name)
-        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        shown = f"{shown[:_SHOWN]}..." if len(shown) > _SHOWN else shown
         raise InputError(f"--{name}={shown} is not allowed: {rule}")
+
+
+def require_between(settings: Any, name: str, bounds: tuple[int, int]) -> None:
+    """Refuse a number outside a range, whose ends belong to it."""
+    low, high = bounds
+    require(settings, name, low <= getattr(settings, name) <= high, f"it must be from {low} to {high}")
+
+
+def require_once(settings: Any, name: str) -> None:
+    """Refuse a list that names something twice."""
+    values = getattr(settings, name)
+    require(settings, name, len(set(values)) == len(values), "nothing may be named twice")
 
 
 def require_number(
@@ -38,8 +59,8 @@ def require_number(
     lowest = at_least if above is None else above
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     inside = number and lowest <= value <= at_most and (above is None or value > above)
-    bounds = f"at least {lowest:g}" if above is None else f"above {lowest:g}"
-    bounds += f" and at most {at_most:g}" if math.isfinite(at_most) else ""
+    bounds = f"at least {lowest}" if above is None else f"above {lowest}"
+    bounds += f" and at most {at_most}" if math.isfinite(at_most) else ""
     words = "".join(f", or {word}" for word in also if word is not None)
     require(settings, name, inside or any(value == word for word in also), f"it must be a number {bounds}{words}")
 
@@ -48,5 +69,5 @@ def check_list(settings: Any, name: str) -> None:
     """Refuse an empty list, one that names something twice, and `all` beside others."""
     values = getattr(settings, name)
     require(settings, name, bool(values), "it must name at least one")
-    require(settings, name, len(set(values)) == len(values), "nothing may be named twice")
+    require_once(settings, name)
     require(settings, name, "all" not in values or len(values) == 1, "all stands alone")

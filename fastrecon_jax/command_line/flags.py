@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import re
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from fastrecon_jax.runtime import compiler
 
 Config = TypeVar("Config")
 flags.disclaim_key_flags()  # they belong to the entry point, which --help describes
+_SHOWN = 100  # signs of a value in a message
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 OPTIONS = "options"  # in a field's metadata: a function that gives the flags whose values the field collects
 
 
@@ -149,8 +152,21 @@ def run(main: Callable[[], int | None]) -> None:
 def _parse(arguments: Sequence[str]) -> Sequence[str]:
     try:
         return flags.FLAGS(arguments)
+    except flags.IllegalFlagValueError as error:
+        sys.exit(_complain(_expected(str(error))))
     except flags.Error as error:
         sys.exit(_complain(str(error)))
+
+
+def _expected(message: str) -> str:
+    """What absl says of a value that is not of its flag's type, in the words that all other refusals have."""
+    parts = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
+    if parts is None or parts[1] not in flags.FLAGS or flags.FLAGS[parts[1]].flag_type() not in _WORDS:
+        return message
+    flag = flags.FLAGS[parts[1]]
+    shown = f"{parts[2][:_SHOWN]}..." if len(parts[2]) > _SHOWN else parts[2]
+    example = "" if flag.default is None or flag.flag_type() == "bool" else f" such as {flag.default}"
+    return f"--{flag.name}={shown} is not allowed: expected {_WORDS[flag.flag_type()]}{example}"
 
 
 def _complain(message: str) -> int:

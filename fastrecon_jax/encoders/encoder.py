@@ -131,6 +131,8 @@ def _check(entry: Registration, stages: Sequence[str], dtype: str) -> None:
     for stage in stages:
         if stage not in entry.stages:
             raise InputError(f"unknown stage {stage!r} of {entry.name}: allowed are {', '.join(entry.stages)}")
+    if len(set(stages)) < len(stages):
+        raise InputError(f"stages {', '.join(stages)} of {entry.name}: nothing may be named twice")
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}: allowed are {', '.join(DTYPES)}")
 

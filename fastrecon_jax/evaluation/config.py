@@ -6,7 +6,16 @@ from typing import Any
 
 from fastrecon_jax import encoders, files, methods
 from fastrecon_jax.command_line import plugins
-from fastrecon_jax.command_line.fields import check_list, require, setting
+from fastrecon_jax.command_line.fields import (
+    BATCHES,
+    PIXELS,
+    SIDES,
+    check_list,
+    require,
+    require_between,
+    require_once,
+    setting,
+)
 from fastrecon_jax.core.scoring import IMAGE_SCORES
 from fastrecon_jax.data.bit_depth import AUTO, CHOICES, CONTAINER
 from fastrecon_jax.data.geometry import Preprocessing
@@ -99,18 +108,19 @@ class EvalConfig:
         require(self, "method", allowed, f"allowed are {', '.join(methods.names())}, or all")
         self.method_settings()  # refuses what no method has
         require(self, "shots", min(self.shots) >= 1, "each must be at least 1")
-        allowed = set(self.copies) <= set(_COPIES) and len(set(self.copies)) == len(self.copies)
-        require(self, "copies", allowed, f"each must be one of {', '.join(_COPIES)}")
+        for name in ("copies", "seeds", "stages"):
+            require_once(self, name)
+        require(self, "copies", set(self.copies) <= set(_COPIES), f"each must be one of {', '.join(_COPIES)}")
         allowed = all(0 <= seed < 2**32 for seed in self.seeds)
         require(self, "seeds", allowed, f"each must be from 0 to {2**32 - 1}")
-        require(self, "seeds", len(set(self.seeds)) == len(self.seeds), "nothing may be named twice")
         require(self, "seeds", not self.seeds or self.support in ("", RANDOM), "seeds belong to --support=random")
-        for name in ("image_size", "batch_size", "max_pixels"):
-            require(self, name, getattr(self, name) >= 1, "it must be at least 1")
+        for name, bounds in (("image_size", SIDES), ("batch_size", BATCHES), ("max_pixels", PIXELS)):
+            require_between(self, name, bounds)
         allowed = 32 <= self.crop_size <= self.image_size
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
         allowed = self.image_score in ("", *IMAGE_SCORES)
         require(self, "image_score", allowed, f"it must be one of {', '.join(IMAGE_SCORES)}")
+        method_settings.check_image_score(self.settings, self.image_score)
         require(self, "max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
         require(self, "bit_depth", self.bit_depth in CHOICES, f"it must be one of {', '.join(CHOICES)}")
         require(self, "mesh", self.mesh in devices.CHOICES, f"it must be one of {', '.join(devices.CHOICES)}")
@@ -125,6 +135,8 @@ class EvalConfig:
     def _check_processes(self) -> None:
         """The three flags that name the processes stand together or not at all."""
         require(self, "distributed", self.distributed in ("auto", "off"), "it must be one of auto, off")
+        alone = self.distributed == "auto" or not self.coordinator_address
+        require(self, "distributed", alone, "--coordinator_address names other processes")
         if not self.coordinator_address:
             for name, default in (("num_processes", 0), ("process_id", -1)):
                 alone = getattr(self, name) == default

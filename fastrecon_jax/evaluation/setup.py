@@ -15,6 +15,7 @@ from fastrecon_jax.data import bit_depth, datasets, feature_cache, samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.data.prefetch import prefetch
+from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import programs
 from fastrecon_jax.evaluation.category import Draws
@@ -60,6 +61,11 @@ def open_setup(config: EvalConfig) -> Setup:
     InputError where something that the user gave cannot be used.
     """
     made = [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
+    if config.copies and all(method.copies for method in made):
+        raise InputError(
+            f"--copies={','.join(config.copies)} is not allowed: it is for methods that ask for no copies themselves, "
+            f"unlike {', '.join(method.name for method in made)}"
+        )
     made = [method if method.copies else methods.with_copies(method, config.copies) for method in made]
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     categories = tuple(dataset.open_category(name) for name in datasets.select(dataset, config.category))

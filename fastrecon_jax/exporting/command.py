@@ -111,6 +111,10 @@ def _pictures(part: Part, config: ExportConfig, width: int, height: int) -> UInt
     else:
         read = _remaining(part)
     right = [np.asarray(picture) for picture in read if picture.size == (width, height)]
+    if config.images and not right:
+        raise InputError(
+            f"--images={config.images}: none of the {len(read)} images is {width}x{height}, as the file takes them"
+        )
     return np.concatenate([exporting.probes(height, width), *(picture[None] for picture in right)])
 
 

@@ -7,7 +7,16 @@ from typing import Any
 
 from fastrecon_jax import encoders, methods
 from fastrecon_jax.command_line import plugins
-from fastrecon_jax.command_line.fields import require, require_number, setting
+from fastrecon_jax.command_line.fields import (
+    BATCHES,
+    PIXELS,
+    SIDES,
+    require,
+    require_between,
+    require_number,
+    require_once,
+    setting,
+)
 from fastrecon_jax.core.scoring import IMAGE_SCORES
 from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.images import MAX_PIXELS
@@ -31,6 +40,7 @@ DECODED = "width times height of an image up to which it is decoded"
 ALL, SUSPICIOUS, NONE = OVERLAYS = ("all", "suspicious", "none")
 PNG, JPG = PICTURES = ("png", "jpg")
 AUTO = "auto"
+_INTERVAL = 0.5  # seconds
 
 
 def check_path(settings: object, name: str, meant: str) -> None:
@@ -81,15 +91,16 @@ class FitConfig:
         require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
         self.method_settings()  # refuses what the method does not have
         require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
-        allowed = 32 <= self.image_size <= 4096
-        require(self, "image_size", allowed, "it must be from 32 to 4096")
+        require_once(self, "stages")
+        require_between(self, "image_size", SIDES)
         allowed = 32 <= self.crop_size <= self.image_size
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
         require(self, "image_score", self.image_score in ("", *IMAGE_SCORES), f"allowed are {', '.join(IMAGE_SCORES)}")
+        method_settings.check_image_score(self.settings, self.image_score)
         allowed = self.bit_depth in bit_depth.CHOICES
         require(self, "bit_depth", allowed, f"allowed are {', '.join(bit_depth.CHOICES)}")
-        for name in ("max_images", "max_pixels"):
-            require(self, name, getattr(self, name) >= 1, "it must be at least 1")
+        require(self, "max_images", self.max_images >= 1, "it must be at least 1")
+        require_between(self, "max_pixels", PIXELS)
 
     def method_settings(self) -> Any:
         """The settings of the method, an instance of its dataclass."""
@@ -115,8 +126,8 @@ class ExtendConfig:
         if self.output:
             check_model(self, "output")
         check_path(self, "images", "more good images, such as --images='parts/more/*.png'")
-        for name in ("max_images", "max_pixels"):
-            require(self, name, getattr(self, name) >= 1, "it must be at least 1")
+        require(self, "max_images", self.max_images >= 1, "it must be at least 1")
+        require_between(self, "max_pixels", PIXELS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,10 +149,12 @@ class PredictConfig:
     )
     weights: str = setting("", OTHER_WEIGHTS)
     overlays: str = setting(ALL, "pictures with the map and the regions, of all images, of the suspicious, or none")
-    overlay_format: str = setting(PNG, "format of these pictures: png, or jpg, a sixth of the size and quicker")
+    overlay_format: str | None = setting(
+        None, "format of these pictures: png (the default), or jpg, a sixth of the size and quicker"
+    )
     batch_size: int = setting(8, "images that are inspected at once")
     watch: bool = setting(False, "go on inspecting images as they arrive, until Ctrl-C")
-    interval: float = setting(0.5, "seconds between two looks for new images")
+    interval: float | None = setting(None, "with --watch: seconds between two looks for new images, by default 0.5")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
     plugin: tuple[str, ...] = setting((), plugins.HELP)
 
@@ -157,8 +170,16 @@ class PredictConfig:
             require(self, "target_fpr", self.threshold is None, "--threshold stands instead of it")
         if self.threshold is not None:
             require_number(self, "threshold", above=0)
-        for name, allowed in (("overlays", OVERLAYS), ("overlay_format", PICTURES)):
-            require(self, name, getattr(self, name) in allowed, f"allowed are {', '.join(allowed)}")
-        require(self, "batch_size", 1 <= self.batch_size <= 4096, "it must be from 1 to 4096")
+        require(self, "overlays", self.overlays in OVERLAYS, f"allowed are {', '.join(OVERLAYS)}")
+        for name, default, used, needs in (
+            ("overlay_format", PNG, self.overlays != NONE, "--overlays=all or suspicious"),
+            ("interval", _INTERVAL, self.watch, "--watch"),
+        ):
+            require(self, name, used or getattr(self, name) is None, f"it needs {needs}")
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default)
+        allowed = self.overlay_format in PICTURES
+        require(self, "overlay_format", allowed, f"allowed are {', '.join(PICTURES)}")
+        require_between(self, "batch_size", BATCHES)
         require(self, "interval", 0 < self.interval <= 3600, "it must be above 0 and at most 3600")
-        require(self, "max_pixels", self.max_pixels >= 1, "it must be at least 1")
+        require_between(self, "max_pixels", PIXELS)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from fastrecon_jax.command_line.fields import require, require_number, setting
+from fastrecon_jax.command_line.fields import MOST_DIMENSIONS, MOST_ROWS, require, require_number, setting
 from fastrecon_jax.core import coreset, linalg, regression
 from fastrecon_jax.core import features as stage_features
 from fastrecon_jax.methods import tuning
@@ -34,15 +34,17 @@ class Settings:
         RATIO,
         "share of the support features to keep, above 0 and at most 1; auto: chosen from the support images alone",
     )
-    coreset_rows: int = setting(0, "number of support features to keep instead of a share; 0 for the share")
+    coreset_rows: int = setting(
+        0, "number of support features to keep instead of a share; 0 for the share", instead_of="coreset_ratio"
+    )
     coreset_projection: int = setting(0, "dimensions of a random projection in which the coreset is chosen; 0 for none")
 
     def __post_init__(self):
         """Refuse values out of their range."""
         require_number(self, "lam", at_least=0, also=(AUTO,))
         require_number(self, "coreset_ratio", above=0, at_most=1, also=(AUTO,))
-        require_number(self, "coreset_rows", at_least=0)
-        require_number(self, "coreset_projection", at_least=0)
+        require_number(self, "coreset_rows", at_least=0, at_most=MOST_ROWS)
+        require_number(self, "coreset_projection", at_least=0, at_most=MOST_DIMENSIONS)
         alone = not self.coreset_rows or self.coreset_ratio == RATIO
         require(self, "coreset_rows", alone, "it stands instead of --coreset_ratio")
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from fastrecon_jax.command_line.fields import require, require_number, setting
+from fastrecon_jax.command_line.fields import MOST_ROWS, require, require_number, setting
 from fastrecon_jax.core import coreset, held_out, linalg, missing, neighbours, whitening
 from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
 from fastrecon_jax.methods.registry import COPIES, Method, note, number_of_copies, register
@@ -46,7 +46,9 @@ class Settings:
     )
     coreset_rows: int = setting(ROWS, "support features to keep of each stage, at least 1; all if there are fewer")
     coreset_ratio: float | None = setting(
-        None, "share of the support features to keep of each stage instead, above 0 and at most 1"
+        None,
+        "share of the support features to keep of each stage instead, above 0 and at most 1",
+        instead_of="coreset_rows",
     )
     coordinates: int = setting(
         0, "leading directions of good features in which distances are taken, at least 1; 0 for all"
@@ -56,9 +58,12 @@ class Settings:
         BACKWARD_COORDINATES,
         "leading directions in which what is missing is looked for in stages with over twice as many, at least 1; "
         "0 for all",
+        needs="both_ways",
     )
     backward_margin: float = setting(
-        0.08, "by how much, as a logarithm, a distance backward must exceed all forward to count, 0 to 1000"
+        0.08,
+        "by how much, as a logarithm, a distance backward must exceed all forward to count, 0 to 1000",
+        needs="both_ways",
     )
     light: bool = setting(True, "fit on darker and lighter copies of the good images, too")
     turns: str = setting(
@@ -71,10 +76,10 @@ class Settings:
         """Refuse values out of their range."""
         require_number(self, "soft_length", at_least=0, at_most=_MOST)
         require_number(self, "soft_spectrum", above=0, at_most=_MOST)
-        require_number(self, "coreset_rows", at_least=1)
+        require_number(self, "coreset_rows", at_least=1, at_most=MOST_ROWS)
         require_number(self, "coreset_ratio", above=0, at_most=1, also=(None,))
-        require_number(self, "coordinates", at_least=0)
-        require_number(self, "backward_coordinates", at_least=0)
+        require_number(self, "coordinates", at_least=0, at_most=MOST_ROWS)
+        require_number(self, "backward_coordinates", at_least=0, at_most=MOST_ROWS)
         require_number(self, "backward_margin", at_least=0, at_most=_MOST)
         alone = self.coreset_ratio is None or self.coreset_rows == ROWS
         require(self, "coreset_rows", alone, "--coreset_ratio stands instead of it")

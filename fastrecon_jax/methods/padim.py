@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from fastrecon_jax.command_line.fields import require_number, setting
+from fastrecon_jax.command_line.fields import MOST_DIMENSIONS, require_number, setting
 from fastrecon_jax.core import features, linalg, scoring
 from fastrecon_jax.methods.registry import Method, register
 
@@ -29,7 +29,7 @@ class Settings:
 
     def __post_init__(self):
         """Refuse values out of their range."""
-        require_number(self, "channels", at_least=0)
+        require_number(self, "channels", at_least=0, at_most=MOST_DIMENSIONS)
 
 
 class State(NamedTuple):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from fastrecon_jax.command_line.fields import require, require_number, setting
+from fastrecon_jax.command_line.fields import MOST_DIMENSIONS, MOST_ROWS, require, require_number, setting
 from fastrecon_jax.core import coreset, features, linalg, neighbours
 from fastrecon_jax.methods.registry import Method, note, register
 
@@ -32,7 +32,9 @@ class Settings:
         PROJECTION, "dimensions of the random projection in which the coreset is chosen; 0 for none"
     )
     approximate: bool = setting(True, "begin the coreset with distances to 10 random rows, not to all")
-    reweighting: int = setting(0, "neighbours in the paper's re-weighted image score; 0 for the largest patch score")
+    reweighting: int = setting(
+        0, "neighbours in the paper's re-weighted image score; 0 for the largest patch score", for_image_score=True
+    )
     neighbours: int = setting(1, "nearest coreset rows whose distances are averaged, at least 1")
     features: str = setting(
         AVERAGED, "averaged: 3x3 patches averaged to 1024 numbers; concatenated: stages pooled 3x3, all channels kept"
@@ -41,9 +43,9 @@ class Settings:
     def __post_init__(self):
         """Refuse values out of their range."""
         require_number(self, "coreset_ratio", above=0, at_most=1)
-        require_number(self, "coreset_projection", at_least=0)
-        require_number(self, "reweighting", at_least=0)
-        require_number(self, "neighbours", at_least=1)
+        require_number(self, "coreset_projection", at_least=0, at_most=MOST_DIMENSIONS)
+        require_number(self, "reweighting", at_least=0, at_most=MOST_ROWS)
+        require_number(self, "neighbours", at_least=1, at_most=MOST_ROWS)
         allowed = self.features in (AVERAGED, CONCATENATED)
         require(self, "features", allowed, f"it must be {AVERAGED} or {CONCATENATED}")
 

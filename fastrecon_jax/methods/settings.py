@@ -86,7 +86,42 @@ def bind(methods: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
         if not set(owners) & set(methods):
             shown = f"it is a setting of {' and '.join(owners)}, not of {', '.join(methods)}"
             raise InputError(f"--{name}={value} is not allowed: {shown}")
-    return {method: _settings(method, available, values) for method in methods}
+    bound = {method: _settings(method, available, values) for method in methods}
+    for method, chosen in bound.items():
+        _refuse_unused(chosen, [available[name] for name in values if method in available[name].owners])
+    return bound
+
+
+def _refuse_unused(chosen: Any, given: Sequence[Option]) -> None:
+    """Refuse an option that another one of the same method leaves without effect."""
+    facts = {field.name: field.metadata for field in dataclasses.fields(chosen)}
+    for option in given:
+        value = getattr(chosen, option.field)
+        other, needed = (facts[option.field].get(key, "") for key in ("instead_of", "needs"))
+        if any(other == beside.field for beside in given):
+            raise InputError(
+                f"--{option.name}={value} is not allowed: it stands instead of --{other}, which is given too"
+            )
+        if needed and not getattr(chosen, needed):
+            raise InputError(f"--{option.name}={value} is not allowed: it needs --{needed}")
+
+
+def check_image_score(values: Mapping[str, Any], image_score: str) -> None:
+    """Refuse settings of a method's own image score where another one is asked for.
+
+    Args:
+        values: value of each option that was given, by its name.
+        image_score: kind of image score; empty for the method's own.
+
+    Raises:
+        InputError: a setting would have no effect.
+    """
+    for name, value in values.items() if image_score else ():
+        option = options()[name]
+        kind = registry.registration(option.owners[0]).settings
+        (field,) = (field for field in dataclasses.fields(kind) if field.name == option.field)
+        if field.metadata.get("for_image_score") and value:
+            raise InputError(f"--{name}={value} is not allowed: --image_score={image_score} stands instead of it")
 
 
 def _settings(method: str, available: Mapping[str, Option], values: Mapping[str, Any]) -> Any:

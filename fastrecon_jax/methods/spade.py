@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from fastrecon_jax.command_line.fields import require_number, setting
+from fastrecon_jax.command_line.fields import MOST_ROWS, require_number, setting
 from fastrecon_jax.core import linalg, neighbours
 from fastrecon_jax.core.features import resize_bilinear
 from fastrecon_jax.methods.registry import Method, register
@@ -32,7 +32,7 @@ class Settings:
 
     def __post_init__(self):
         """Refuse values out of their range."""
-        require_number(self, "neighbours", at_least=1)
+        require_number(self, "neighbours", at_least=1, at_most=MOST_ROWS)
 
 
 class State(NamedTuple):

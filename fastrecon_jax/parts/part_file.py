@@ -29,6 +29,7 @@ SUFFIX = ".safetensors"
 _KEY, _STATE, _STAGES, _PIXELS = "fastrecon_jax", "state", "stages", "pixels"
 _DTYPES = ("F32", "I32", "U8")
 _SIZES = (32, 4096)
+_MOST_DIMENSIONS = 32  # of an array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +145,12 @@ def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, 
 
 
 def _array(file: Path, name: str, opened: Any) -> Shaped[np.ndarray, "..."]:
-    kind = opened.get_slice(name).get_dtype()
+    stored = opened.get_slice(name)
+    kind, dimensions = stored.get_dtype(), len(stored.get_shape())
+    if dimensions > _MOST_DIMENSIONS:
+        raise InputError(
+            f"{file} is damaged: {name:.80} has {dimensions} dimensions, no part has more than {_MOST_DIMENSIONS}"
+        )
     if kind not in _DTYPES:
         raise InputError(f"{file} is damaged: {name} is of type {kind}, allowed are {', '.join(_DTYPES)}")
     return opened.get_tensor(name)

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from fastrecon_jax.command_line import plugins
-from fastrecon_jax.command_line.fields import require, setting
+from fastrecon_jax.command_line.fields import BATCHES, PIXELS, require, require_between, setting
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.inspection.config import DECODED, IMAGES, MODEL, OTHER_WEIGHTS, check_model
 
@@ -31,5 +31,5 @@ class ReportConfig:
         check_model(self)
         right = not self.output or Path(self.output).suffix == SUFFIX
         require(self, "output", right, f"it must end in {SUFFIX}")
-        require(self, "batch_size", 1 <= self.batch_size <= 4096, "it must be from 1 to 4096")
-        require(self, "max_pixels", self.max_pixels >= 1, "it must be at least 1")
+        require_between(self, "batch_size", BATCHES)
+        require_between(self, "max_pixels", PIXELS)

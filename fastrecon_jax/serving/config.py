@@ -4,7 +4,7 @@ import dataclasses
 
 from fastrecon_jax import encoders, methods
 from fastrecon_jax.command_line import plugins
-from fastrecon_jax.command_line.fields import require, setting
+from fastrecon_jax.command_line.fields import PIXELS, SIDES, require, require_between, setting
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.inspection.config import DECODED, MODEL, WEIGHTS, check_model
 from fastrecon_jax.serving import access
@@ -48,8 +48,9 @@ class DemoConfig:
             check_model(self)
         require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
         require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
-        require(self, "image_size", 32 <= self.image_size <= 4096, "it must be from 32 to 4096")
+        require_between(self, "image_size", SIDES)
         allowed = 32 <= self.crop_size <= self.image_size
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
-        for name in ("max_images", "max_upload_mb", "max_stored_mb", "max_pixels"):
+        for name in ("max_images", "max_upload_mb", "max_stored_mb"):
             require(self, name, getattr(self, name) >= 1, "it must be at least 1")
+        require_between(self, "max_pixels", PIXELS)

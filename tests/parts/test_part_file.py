@@ -272,3 +272,18 @@ def test_an_interrupt_while_writing_leaves_the_old_part(tmp_path, monkeypatch):
         part_file.save(fitted._replace(name="other"), file)
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_an_array_of_a_thousand_dimensions_is_refused(tmp_path):
+    _, file = saved(tmp_path)
+    data = file.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    name = next(name for name in header if name != "__metadata__")
+    header[name]["shape"] = [1] * 998 + header[name]["shape"]
+    changed = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(changed)) + changed + data[8 + length :])
+    with pytest.raises(
+        InputError, match=r"disc.safetensors is damaged: .* has \d{3,4} dimensions, no part has more than 32"
+    ):
+        load(file)

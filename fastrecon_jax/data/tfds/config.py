@@ -30,3 +30,5 @@ class PrepareConfig:
             raise InputError("--category is empty: pass categories, or all")
         if self.dataset == "all" and self.category != ("all",):
             raise InputError("--category goes with one data set, not with --dataset=all")
+        if self.dataset == "demo" and self.manual_dir:
+            raise InputError(f"--manual_dir={self.manual_dir} is not allowed: --dataset=demo is built in")
