@@ -17,7 +17,7 @@ GREY = 100
 
 def drawn(anomaly_map, regions=(), *, size=(512, 256), low=1.0, high=3.0):
     small = pictures.shrink(Image.new("RGB", size, (GREY, GREY, GREY)))
-    finding = Finding("x.png", 1.0, 0.5, "good", tuple(regions), np.asarray(anomaly_map, np.float32))
+    finding = Finding("x.png", 1.0, 0.5, "good", tuple(regions), np.asarray(anomaly_map, np.float32), "", 0.25, None)
     return np.asarray(pictures.draw(small, finding, RECIPE, size, low=low, high=high))
 
 
