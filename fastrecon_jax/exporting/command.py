@@ -11,13 +11,13 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from fastrecon_jax import encoders, exporting, files, locks
+from fastrecon_jax.data import geometry
 from fastrecon_jax.data import images as decoding
-from fastrecon_jax.detector import Detector
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting.config import ExportConfig
 from fastrecon_jax.inspection import fit, reading, summary
 from fastrecon_jax.parts import part_file, photos
-from fastrecon_jax.parts.engine import open_engine
+from fastrecon_jax.parts.engine import detector_of, open_engine
 from fastrecon_jax.parts.inspector import PartInspector, create, score
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.version import __version__
@@ -42,16 +42,18 @@ def _export(config: ExportConfig, file: Path, tell: Callable[[str], object]) -> 
     )
     inspector = create(part, engine)
     width, height = _size(part, config)
+    preprocessing = part.recipe.preprocessing
     tell(summary.introduction(engine))
     data = exporting.export(
         config.format,
         engine.encoder,
-        Detector(engine.method, part.recipe.crop_size, part.recipe.image_score),
+        detector_of(engine),
         inspector.state,
-        image_size=part.recipe.image_size,
+        image_size=preprocessing.resized,
         height=height,
         width=width,
-        facts=_facts(part),
+        box=preprocessing.box((width, height)) if preprocessing.cut else None,
+        facts=_facts(part, (width, height)),
     )
     pictures = _pictures(part, config, width, height)
     draft = file.with_name(f".{file.name}.unchecked")
@@ -69,13 +71,13 @@ def _export(config: ExportConfig, file: Path, tell: Callable[[str], object]) -> 
 
 def _report(file: Path, part: Part, differences: exporting.Differences, tolerance: float, size: str) -> str:
     """What was measured, and what who runs the file must know."""
-    limits, side = part.limits, part.recipe.crop_size
+    limits, (rows, columns) = part.limits, part.recipe.preprocessing.kept
     licence = encoders.registration(part.recipe.encoder).licence
     return (
         f"scores differ by {differences.score:.1e}, maps by {differences.map:.1e} of their range (at most "
         f"{tolerance:g})\nthreshold {limits.threshold:.6g}, borderline from {limits.borderline:.6g}\n"
         f"{file} ({file.stat().st_size / 1e6:.1f} MB) takes RGB images (n, {size}, 3) of uint8 and gives scores (n,) "
-        f"and maps (n, {side}, {side})\n"
+        f"and maps (n, {rows}, {columns})\n"
         + (f"it holds weights of {part.recipe.encoder}, whose licence is {licence}\n" if licence else "")
     )
 
@@ -127,13 +129,13 @@ def _remaining(part: Part) -> list[Image.Image]:
 
 def _original(
     inspector: PartInspector, pictures: UInt8[np.ndarray, "n H W 3"]
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n crop crop"]]:
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n h w"]]:
     """What the part itself says, through Pillow."""
     pixels = np.stack([photos.load(picture, inspector.part.recipe.preprocessing).pixels for picture in pictures])
     return score(inspector, pixels)
 
 
-def _facts(part: Part) -> dict[str, str]:
+def _facts(part: Part, size: tuple[int, int]) -> dict[str, str]:
     """What a program that runs the file wants to know of the part, as text."""
     recipe, limits = part.recipe, part.limits
     return {
@@ -145,6 +147,7 @@ def _facts(part: Part) -> dict[str, str]:
         "borderline": repr(limits.borderline),
         "target_fpr": repr(limits.rate),
         "map_threshold": repr(limits.seed),
+        "inspected": " ".join(map(str, geometry.frame(recipe.preprocessing, size).inspected)),
         "good_images": str(len(part.good)),
         "fastrecon_jax": __version__,
         "jax": jax.__version__,

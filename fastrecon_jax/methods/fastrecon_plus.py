@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from fastrecon_jax.command_line.fields import require, require_number, setting
-from fastrecon_jax.core import coreset, held_out, linalg, missing, neighbours, whitening
+from fastrecon_jax.core import coreset, held_out, linalg, missing, neighbours, scoring, whitening
 from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods.registry import COPIES, Method, note, number_of_copies, register
 
 STRIDES = (4, 8, 16)  # strides of the encoder stages used by default, in pixels
@@ -22,6 +23,7 @@ VIEWS = 8  # most support images whose features are looked for in the query
 HELP_OF_TURNS = 0.05  # turned copies stay where held-out images come this much nearer by them, as a logarithm
 TURNS = ("never", "auto")
 
+_NOWHERE = 1e4  # as a logarithm: no distance is so small, and its exponential is 0
 _MOST = 1000.0  # largest value of a soft setting, far beyond the range in which it has an effect
 
 Levels = tuple[Float[Array, "_ _ _"], ...]
@@ -290,7 +292,7 @@ class Directions(NamedTuple):
     lacking: Float[Array, ""] | None
 
 
-def directions(state: State, features: Levels) -> Directions:
+def directions(state: State, features: Levels, left_out: Bool[Array, "h w"] | None = None) -> Directions:
     """How far each feature of one query image is from good ones, and what it lacks of a good image.
 
     With f_j the features of stage j in the coordinates of its metric, the distance forward is the geometric mean over
@@ -306,6 +308,8 @@ def directions(state: State, features: Levels) -> Directions:
     Args:
         state: what `fit` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+        left_out: true for positions of the first stage that count in neither direction, (h, w); None for none. Their
+            logarithms are below all others.
 
     Returns:
         Logarithms of both, forward at the positions of the first stage.
@@ -325,16 +329,31 @@ def directions(state: State, features: Levels) -> Directions:
             alike.append(_at(positions, neighbours.smallest(query, level.leading.bank).reshape(h, w)))
         backward.append(missing.log_distances(level.views, query))
     # The geometric mean is the exponential of the mean logarithm.
-    near = jnp.stack(forward).mean(axis=0)
+    near = _without(jnp.stack(forward).mean(axis=0), left_out)
     if not backward:
         return Directions(near, None, None)
-    lacked = missing.of_likest(jnp.stack(backward).mean(axis=0))
+    coarse = _coarser(features[-1].shape[:2])
+    distances = jnp.stack(backward).mean(axis=0)  # (k, n)
+    if left_out is not None:
+        distances = _without(distances, scoring.covered(left_out, *coarse).reshape(1, -1))
+    lacked = missing.of_likest(distances)
     # From the scale of the distances in few directions to that of all of them.
-    scaled = lacked + near.max() - jnp.stack(alike).mean(axis=0).max()
-    return Directions(near, scaled.reshape(_coarser(features[-1].shape[:2])), lacked.max())
+    scaled = lacked + near.max() - _without(jnp.stack(alike).mean(axis=0), left_out).max()
+    return Directions(near, scaled.reshape(coarse), lacked.max())
 
 
-def score(state: State, features: Levels, *, margin: float = Settings.backward_margin) -> Float[Array, "h w"]:
+def _without(logs: Float[Array, "..."], left_out: Bool[Array, "..."] | None) -> Float[Array, "..."]:
+    """Logarithms of distances, far below all others at positions that are left out."""
+    return logs if left_out is None else logs - _NOWHERE * jnp.asarray(left_out, logs.dtype)
+
+
+def score(
+    state: State,
+    features: Levels,
+    left_out: Bool[Array, "h w"] | None = None,
+    *,
+    margin: float = Settings.backward_margin,
+) -> Float[Array, "h w"]:
     """Patch scores of one query image: distances forward, and those backward that exceed them all, see `directions`.
 
     Their maximum is that of both, a Hausdorff distance. It needs no weight: on good images both directions have maxima
@@ -344,12 +363,13 @@ def score(state: State, features: Levels, *, margin: float = Settings.backward_m
     Args:
         state: what `fit` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+        left_out: true for positions that count in neither direction and score 0, (h, w); None for none.
         margin: by how much the logarithm of a distance backward must exceed all forward to count, at least 0.
 
     Returns:
         Patch scores at the positions of the first stage, (h, w), without unit.
     """
-    forward, backward, _ = directions(state, features)
+    forward, backward, _ = directions(state, features, left_out)
     if backward is not None:
         backward = resize_nearest(backward[..., None] - margin, *forward.shape)[..., 0]
         # A good image may lie a little differently, so small distances backward have no place in the map of the query.
@@ -357,7 +377,7 @@ def score(state: State, features: Levels, *, margin: float = Settings.backward_m
     return jnp.exp(forward)
 
 
-def lacking(state: State, features: Levels) -> Float[Array, ""] | None:
+def lacking(state: State, features: Levels, left_out: Bool[Array, "h w"] | None = None) -> Float[Array, ""] | None:
     """What one query image lacks of every good one: the distance backward by itself, whatever the query's own are.
 
     A frame without the part looks like the background of good images, and is near to them. Its distance backward in the
@@ -367,12 +387,13 @@ def lacking(state: State, features: Levels) -> Float[Array, ""] | None:
     Args:
         state: what `fit` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+        left_out: true for positions of the first stage at which nothing counts as missing, (h, w); None for none.
 
     Returns:
         A logarithm, a scalar: the largest distance of a feature of the good image of which the query lacks the least;
         None without `both_ways`.
     """
-    return directions(state, features).lacking
+    return directions(state, features, left_out).lacking
 
 
 def _at(positions: tuple[int, int], squared: Float[Array, "h w"]) -> Float[Array, "H W"]:
@@ -405,7 +426,7 @@ def _backward(settings: Settings) -> str:
 
 
 @register("fastrecon+", settings=Settings, source="this project; generalises Fang et al., FastRecon, ICCV 2023")
-def method(settings: Settings, *, map_size: int) -> Method:
+def method(settings: Settings, *, map_size: Size) -> Method:
     """Nearest good feature in a soft metric, both ways, stage by stage, the stages multiplied; the default of `fit`."""
     del map_size
     length, spectrum, ratio = settings.soft_length, settings.soft_spectrum, settings.coreset_ratio
@@ -415,6 +436,7 @@ def method(settings: Settings, *, map_size: int) -> Method:
         embed=embed,
         fit=functools.partial(fit, settings=settings),
         score=functools.partial(score, margin=settings.backward_margin),
+        score_rest=functools.partial(score, margin=settings.backward_margin),
         rows=functools.partial(rows, settings=settings),
         note=note(
             f"length {length:g}",

@@ -71,7 +71,7 @@ def from_held_out(
     rate: float,
     scores: Calibration,
     peaks: Calibration,
-    maps: Float[np.ndarray, "n H W"],
+    maps: Float[np.ndarray, "..."],
     lacks: Calibration | None = None,
     empty: Sequence[EmptyFrame] = (),
 ) -> Limits:

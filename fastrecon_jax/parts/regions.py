@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
+from fastrecon_jax.data.geometry import Frame
+
 _NEIGHBOURS = np.ones((3, 3), bool)
 
 
@@ -27,22 +29,6 @@ class Region(NamedTuple):
     height: int
     area: int
     peak: float
-
-
-class Frame(NamedTuple):
-    """Where a map lies in its photograph.
-
-    Attributes:
-        width: width of the photograph, in pixels.
-        height: its height, in pixels.
-        image_size: side of the square to which it was resized, in pixels.
-        crop_size: side of the centre of that square, which the map covers.
-    """
-
-    width: int
-    height: int
-    image_size: int
-    crop_size: int
 
 
 def find(
@@ -73,9 +59,7 @@ def find(
 
 def _region(box: tuple[slice, slice], area: float, peak: float, frame: Frame) -> Region:
     rows, columns = box
-    # Back through the preprocessing: the crop's corner, then the two factors of the resize to a square.
-    margin = round((frame.image_size - frame.crop_size) / 2)
-    across, down = frame.width / frame.image_size, frame.height / frame.image_size
-    left, right = (round((x + margin) * across) for x in (columns.start, columns.stop))
-    top, bottom = (round((y + margin) * down) for y in (rows.start, rows.stop))
+    across, down = frame.scale
+    left, top = map(round, frame.place(columns.start, rows.start))
+    right, bottom = map(round, frame.place(columns.stop, rows.stop))
     return Region(left, top, right - left, bottom - top, round(area * across * down), peak)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastrecon_jax import exporting
 from fastrecon_jax.errors import InputError
@@ -76,3 +77,20 @@ def test_sizes(tmp_path):
 def test_mistakes(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         export(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("kind", exporting.FORMATS)
+def test_rectangles_regions_and_what_is_ignored_go_into_the_file(tmp_path, kind):
+    if kind == "onnx":
+        pytest.importorskip("jax2onnx", reason="needs the extra onnx: jax2onnx")
+    mask = np.zeros((80, 90), bool)
+    mask[:, :30] = True
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    area = {"resize": "keep", "image_size": 64, "crop_size": 0, "region": (10, 5, 80, 60)}
+    fit(tmp_path, images=str(write(tmp_path / "good", 2)), ignore=str(tmp_path / "mask.png"), **area)
+    file = export(tmp_path, format=kind)
+    pictures = [picture(1), picture(7)]
+    scores, maps = exporting.load(kind, file)(np.stack([np.asarray(image) for image in pictures]))
+    assert maps.shape == (2, 48, 64)
+    assert not maps[:, :, :16].any() and maps[:, :, 17:].all()
+    np.testing.assert_allclose(scores, fit_scores(tmp_path, pictures), rtol=1e-5)

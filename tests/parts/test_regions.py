@@ -1,8 +1,9 @@
 import numpy as np
 
-from fastrecon_jax.parts.regions import Frame, Region, find
+from fastrecon_jax.data.geometry import Preprocessing, frame
+from fastrecon_jax.parts.regions import Region, find
 
-WHOLE = Frame(64, 64, 64, 64)
+WHOLE = frame(Preprocessing(64, 64), (64, 64))
 
 
 def map_with(*boxes):
@@ -28,8 +29,8 @@ def test_neighbours_at_a_corner_are_one_region():
 
 
 def test_boxes_are_in_pixels_of_the_photograph():
-    frame = Frame(width=800, height=400, image_size=80, crop_size=64)
-    (region,) = find(map_with((0, 10, 4, 2, 4.0)), frame, seed=3.0, extent=1.0)
+    centre = frame(Preprocessing(80, 64), (800, 400))
+    (region,) = find(map_with((0, 10, 4, 2, 4.0)), centre, seed=3.0, extent=1.0)
     assert region == Region(x=180, y=40, width=20, height=20, area=400, peak=4.0)
 
 
