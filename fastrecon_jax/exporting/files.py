@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, UInt8
 
 from fastrecon_jax import encoders
 from fastrecon_jax.core.sizes import Size
-from fastrecon_jax.detector import Detector, Inspection
+from fastrecon_jax.detector import Detector
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting import onnx, stablehlo
@@ -44,7 +44,7 @@ def program(
     height: int,
     width: int,
     box: tuple[int, int, int, int] | None = None,
-) -> Callable[[UInt8[Array, "b H W 3"]], Inspection]:
+) -> Callable[[UInt8[Array, "b H W 3"]], tuple[Float[Array, " b"], Float[Array, "b h w"]]]:
     """A fitted part as one pure function of photographs of one size.
 
     Args:
@@ -58,13 +58,14 @@ def program(
         box: left, upper, right and lower edge of the part that is resized, in pixels; None for the whole photograph.
 
     Returns:
-        RGB photographs (b, height, width, 3), 0 to 255, to scores (b,) and maps (b, H, W). It raises a ValueError
-        where photographs are of another size.
+        RGB photographs (b, height, width, 3), 0 to 255, to scores (b,) and maps (b, H, W), without what the method says
+        of what is missing. It raises a ValueError where photographs are of another size.
     """
 
     def inspect(photographs):
         check_size(photographs.shape[1:], (height, width, 3))
-        return detector.inspect_photographs(encoder, state, photographs, image_size=image_size, box=box)
+        found = detector.inspect_photographs(encoder, state, photographs, image_size=image_size, box=box)
+        return found.score, found.map
 
     return inspect
 
@@ -113,8 +114,8 @@ def export(
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, height, width, 3), jnp.uint8)
     if kind == "onnx":
-        return onnx.export(lambda x: tuple(inspect(x)), images, facts or {})
-    return stablehlo.export(lambda x: tuple(inspect(x)), images)
+        return onnx.export(inspect, images, facts or {})
+    return stablehlo.export(inspect, images)
 
 
 def _check(kind: str, encoder: Encoder, state: Any) -> None:
