@@ -16,17 +16,17 @@ from fastrecon_jax.data import images as decoding
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting.config import ExportConfig
 from fastrecon_jax.inspection import fit, reading, summary
-from fastrecon_jax.parts import part_file, photos
+from fastrecon_jax.parts import augment, part_file, photos
 from fastrecon_jax.parts.engine import detector_of, open_engine
 from fastrecon_jax.parts.inspector import PartInspector, create, score
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.version import __version__
 
-_CHECKED = 8  # images at most, since each is held in memory at its full size
+_CHECKED = 8  # photographs at most beside changed copies, since each is held in memory at its full size
 
 
 def export(config: ExportConfig, *, tell: Callable[[str], object]) -> Path:
-    """Write a part as one file and run it against the part, on its good photographs and on synthetic ones.
+    """Write a part as one file and run it against the part, on photographs, known and unknown, and synthetic pictures.
 
     An InputError says what the user gave that cannot be used, or that the file differs from the part beyond rounding;
     nothing is left of it then. Where another process writes that file, this one waits.
@@ -106,14 +106,20 @@ def _size(part: Part, config: ExportConfig) -> tuple[int, int]:
 
 
 def _pictures(part: Part, config: ExportConfig, width: int, height: int) -> UInt8[np.ndarray, "n H W 3"]:
-    """Synthetic photographs, and the good ones that are still where they were, or those that were asked for."""
+    """Synthetic pictures, the good photographs that are still where they were or those asked for, and changed copies.
+
+    The part knows the good ones, so that their distances are next to nothing. Copies of one that are moved, turned,
+    nearer and darker stand for photographs that the part does not know, of which nearly all that a file gets are.
+    """
     if config.images:
         paths = reading.find(config.images)[:_CHECKED]
         read = [decoding.decode(path.read_bytes(), str(path)) for path in paths]
     else:
         read = _remaining(part)
-    right = [np.asarray(picture) for picture in read if picture.size == (width, height)]
-    return np.concatenate([exporting.probes(height, width), *(picture[None] for picture in right)])
+    right = [picture for picture in read if picture.size == (width, height)] or _kept(part, width, height)
+    photographs = [np.asarray(picture) for picture in right]
+    changed = [copy for picture in photographs[:1] for copy in augment.changed_copies(picture)[::2]]
+    return np.concatenate([exporting.probes(height, width), *(picture[None] for picture in (*photographs, *changed))])
 
 
 def _remaining(part: Part) -> list[Image.Image]:
@@ -125,6 +131,13 @@ def _remaining(part: Part) -> list[Image.Image]:
         except (OSError, ValueError):  # moved, replaced or fitted from arrays
             continue
     return remaining
+
+
+def _kept(part: Part, width: int, height: int) -> list[Image.Image]:
+    """The first good photograph, from the pixels that a part may keep, brought to the size of photographs again."""
+    if part.pixels is None:
+        return []
+    return [Image.fromarray(part.pixels[0]).resize((width, height), Image.Resampling.BICUBIC)]
 
 
 def _original(

@@ -1,5 +1,7 @@
 """The command export: a file that says what the part says, or none."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -34,7 +36,7 @@ def test_the_file_gives_the_scores_of_the_part(tmp_path, kind):
     scores, maps = exporting.load(kind, file)(np.stack([np.asarray(picture(seed)) for seed in (1, 7)]))
     assert (scores.shape, maps.shape) == ((2,), (2, 64, 64))
     np.testing.assert_allclose(scores, fit_scores(tmp_path, [picture(1), picture(7)]), rtol=1e-5)
-    assert "checked on 7 images" in "".join(said)
+    assert "checked on 11 images" in "".join(said)
     assert f"threshold {part.limits.threshold:.6g}" in "".join(said)
     assert "(n, 80, 90, 3)" in "".join(said)
 
@@ -43,6 +45,29 @@ def fit_scores(tmp_path, images):
     from fastrecon_jax import FastRecon
 
     return FastRecon.load(tmp_path / "disc.safetensors").score(images)
+
+
+@pytest.mark.parametrize("method", ["fastrecon+", "fastrecon"])
+def test_the_check_runs_on_photographs_that_the_part_does_not_know(tmp_path, monkeypatch, method):
+    """Where the good ones are gone as well, if the part keeps pixels; the good ones alone would be all rounding."""
+    fit(tmp_path, images=str(write(tmp_path / "good")), method=method)
+    checked = []
+
+    def verify(original, kind, file, images):
+        checked.append(images)
+        return exporting.Differences(0.0, 0.0)
+
+    monkeypatch.setattr(exporting, "verify", verify)
+    known = [np.asarray(picture(seed)) for seed in range(4)]
+    export(tmp_path)
+    shutil.rmtree(tmp_path / "good")
+    export(tmp_path)
+    there, gone = checked
+    new = [image for image in there[3:] if not any((image == one).all() for one in known)]
+    assert (len(there), len(new)) == (3 + 4 + 4, 4)
+    # They look like the part all the same.
+    assert all(np.abs(image.astype(int) - known[0]).mean() < 40 for image in new)
+    assert len(gone) == 3 + (5 if method == "fastrecon+" else 0)
 
 
 def test_a_file_that_differs_is_not_written(tmp_path, monkeypatch):

@@ -85,6 +85,18 @@ def test_every_methods_file_gives_the_programs_results_for_batches_of_any_size(t
     assert max(exporting.verify(part("small", variant)[3], kind, file, images)) < 1e-5  # in batches of 3 and 1
 
 
+@each_format
+def test_what_is_known_exactly_is_no_rounding(tmp_path, kind):
+    """Photographs of the support with a new corner: the rest has distances of 0 up to the rounding of each program."""
+    need(kind)
+    file = tmp_path / "part"
+    _, detector, _, program = part("small", "fastrecon+")
+    file.write_bytes(export(kind, "small", "fastrecon+"))
+    images = photographs(0, 5)
+    images[:, :30, :30] = 255
+    assert max(exporting.verify(program, kind, file, images)) < detector.method.export_tolerance == 1e-4
+
+
 @pytest.mark.parametrize(("kind", "encoder_name"), ENCODERS)
 def test_every_encoders_file_gives_the_programs_results(tmp_path, encoder_name, kind):
     need(kind)
