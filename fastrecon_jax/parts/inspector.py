@@ -119,6 +119,7 @@ def judge(
     decision = verdicts.decide(limits, score, missing, known=known, before=before)
     frame = geometry.frame(recipe.preprocessing, size)
     force = decision.verdict == DEFECTIVE
-    marked = regions.find(anomaly_map, frame, seed=limits.seed, extent=limits.extent, force=force)
+    levels = {"seed": limits.seed, "floor": limits.floor, "extent": limits.extent}
+    marked = regions.find(anomaly_map, frame, **levels, force=force)
     verdict, reason, p_value, confidence = decision
     return Finding(name, score, p_value, verdict, marked, anomaly_map, reason, confidence, missing)

@@ -168,7 +168,7 @@ def test_the_score_is_forward_but_for_what_exceeds_it_all_backward():
     support = stages(0, 3, sides=(16, 8, 4))
     state, one_way = (plus.fit(embed(support), settings=settings) for settings in (PLAIN, ONE_WAY))
     for query, expected in ((stages(1, sides=(16, 8, 4)), False), (first_half_twice(support, 3), True)):
-        forward, backward = plus.directions(state, plus.embed(query))
+        forward, backward, _ = plus.directions(state, plus.embed(query))
         assert (forward.shape, backward.shape) == ((8, 8), (2, 2))
         lacking = np.asarray(backward - MARGIN).repeat(4, 0).repeat(4, 1)
         more = lacking > forward.max()
