@@ -25,10 +25,11 @@ from tqdm import tqdm
 
 from fastrecon_jax import files, methods
 from fastrecon_jax.command_line import flags as command_line
-from fastrecon_jax.data import datasets, samples, support
+from fastrecon_jax.data import datasets, images, samples, support
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import tables
-from fastrecon_jax.parts import fitting, inspector, regions
+from fastrecon_jax.inspection.config import FitConfig
+from fastrecon_jax.parts import area, fitting, inspector, regions
 from fastrecon_jax.parts.engine import Engine, Recipe, open_engine
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.photos import Photo
@@ -154,12 +155,32 @@ def _check(names: list[str]) -> None:
         raise InputError(f"--outlines={','.join(names)} is not allowed: numbers above 0 and below 1, or {EXTENT}")
 
 
-def _category(engine: Engine, dataset: datasets.Dataset, name: str, shots: list[int]) -> list[dict[str, object]]:
+def _engine(category: samples.Category) -> Engine:
+    """Of the recipe that `fit` takes by default: the whole photograph in its proportions."""
+    settings = methods.registration(_METHOD.value).settings()
+    known = {"encoder": _ENCODER.value, "weights": _WEIGHTS.value, "method": _METHOD.value, "settings": settings}
+    recipe = Recipe(
+        **known,
+        stages=(),
+        weights_sha256=None,
+        dtype="float32",
+        image_size=FitConfig.image_size,
+        crop_size=0,
+        image_score="",
+        resize=FitConfig.resize,
+    )
+    first = category.train[0]
+    return open_engine(area.decide(recipe, images.size(samples.read(first), first.path)))
+
+
+def _category(dataset: datasets.Dataset, name: str, shots: list[int]) -> list[dict[str, object]]:
     """The records of one category."""
-    category, preprocessing = dataset.open_category(name), engine.recipe.preprocessing
+    category = dataset.open_category(name)
     samples.check(category, shots=max(shots))
     if not category.has_masks:
         raise InputError(f"category {name} has no masks")
+    engine = _engine(category)
+    preprocessing = engine.recipe.preprocessing
 
     def load(sample: samples.Sample) -> Photo:
         picture = samples.load_image(sample, samples.read(sample), preprocessing)
@@ -195,17 +216,12 @@ def main() -> None:
     if min(shots) < 2 or not 0 < _RATE.value < 1:
         raise InputError("--shots must be at least 2, --target_fpr above 0 and below 1")
     _check(_OUTLINES.value)
-    settings = methods.registration(_METHOD.value).settings()
-    recipe = Recipe(_ENCODER.value, (), _WEIGHTS.value, None, "float32", 256, 224, _METHOD.value, settings, "")
-    engine = open_engine(recipe)
     dataset = datasets.open_dataset(_DATASET.value, _DATA_DIR.value)
     records = [
-        one
-        for name in datasets.select(dataset, tuple(_CATEGORY.value))
-        for one in _category(engine, dataset, name, shots)
+        one for name in datasets.select(dataset, tuple(_CATEGORY.value)) for one in _category(dataset, name, shots)
     ]
     rows = [[f"{x:.2f}" if isinstance(x, float) else str(x) for x in one.values()] for one in records]
-    about = f"{_METHOD.value}, {engine.encoder.name} ({engine.encoder.weights}), {_DRAWS.value} draws"
+    about = f"{_METHOD.value}, {_ENCODER.value}, {_DRAWS.value} draws"
     sys.stdout.write(f"{about}\n\n{tables.markdown([list(records[0]), *rows])}")
     if _JSON.value:
         files.write(Path(_JSON.value), json.dumps(records, indent=1).encode())
