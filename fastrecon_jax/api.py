@@ -13,8 +13,9 @@ from jaxtyping import Float
 from PIL import Image
 
 from fastrecon_jax import files, locks, methods
+from fastrecon_jax.data.geometry import KEEP
 from fastrecon_jax.inspection import reading
-from fastrecon_jax.parts import auto_settings, fitting, inspector, part_file, photos, pictures, repeats, warnings
+from fastrecon_jax.parts import area, auto_settings, fitting, inspector, part_file, photos, pictures, repeats, warnings
 from fastrecon_jax.parts.engine import Recipe, open_engine
 from fastrecon_jax.parts.inspector import PartInspector
 from fastrecon_jax.parts.part import Part
@@ -43,7 +44,7 @@ class Finding:
         regions: defect regions in pixels of the photograph, the highest peak first.
         warnings: what is odd about the photograph, each `KIND: text`: pages not looked at, values above white, a
             picture that is nearly black, another shape than the good ones.
-        map: anomaly map of the inspected centre, (crop_size, crop_size), float32, in the unit of the patch scores.
+        map: anomaly map of the inspected area, (H, W), float32, in the unit of the patch scores.
         source: the photograph as it was given.
     """
 
@@ -91,7 +92,8 @@ class Finding:
             confidence=self.confidence,
             missing=self.missing,
         )
-        return pictures.draw(small, drawn, self._part.recipe, photograph.size, low=limits.floor, high=limits.ceiling)
+        scale = {"low": limits.floor, "high": limits.ceiling}
+        return pictures.draw(small, drawn, self._part.recipe, photograph.size, **scale, ignore=self._part.ignore)
 
     def _repr_png_(self) -> bytes:
         """The overlay, which notebooks show."""
@@ -128,10 +130,13 @@ class Inspector:
         weights: str = "",
         stages: Sequence[str] = (),
         dtype: str = "float32",
+        resize: str = KEEP,
         image_size: int = 256,
-        crop_size: int = 224,
+        crop_size: int = 0,
         image_score: str = "",
         bit_depth: int | str = "auto",
+        region: Sequence[int] = (),
+        ignore: Source | None = None,
     ) -> "Inspector":
         """Fit and calibrate a part.
 
@@ -148,11 +153,17 @@ class Inspector:
                 by default.
             stages: names of encoder stages; those of the method's strides by default.
             dtype: float32, tfloat32 or bfloat16, for the encoder.
-            image_size: side in pixels of the square to which photographs are resized, 32 to 4096.
-            crop_size: side in pixels of its centre, which is inspected, 32 to image_size.
+            resize: `keep` inspects the whole photograph in the proportions that most of them have, `stretch` the whole
+                as a square, `crop` the centre of that square, as published.
+            image_size: side in pixels to which photographs are resized, the longer one with `keep`, 32 to 4096.
+            crop_size: with `crop`, side in pixels of the centre, 32 to image_size; 7/8 of image_size by default.
             image_score: `max` or `top1p`, how patch scores become one number; the method's own by default.
             bit_depth: bits that the camera fills of pixels with more than 8: 8, 10, 12, 14 or 16; `auto` takes the
                 fewest that hold all values of the photographs. It holds for all photographs of the part.
+            region: x, y, width and height of the only part that is inspected, in pixels of the good photographs; all
+                of them by default.
+            ignore: path, array (H, W) or Pillow image of the photographs' proportions, white or opaque where nothing is
+                ever scored; None for nothing.
 
         Returns:
             The part, ready to inspect.
@@ -170,14 +181,18 @@ class Inspector:
             weights_sha256=None,
             dtype=dtype,
             image_size=image_size,
-            crop_size=crop_size,
+            crop_size=area.crop_size(resize, image_size, crop_size),
             method=method,
             settings=methods.create(method, settings).settings,
             image_score=image_score,
             bit_depth=photos.find_bit_depth(sources, bit_depth),
+            resize=resize,
         )
+        usual = area.usual_size(sources)
+        recipe = area.decide(recipe, usual, region)
+        marked = None if ignore is None else area.read_ignore(ignore, recipe, usual)
         good = _load(sources, recipe)
-        engine = auto_settings.resolve(open_engine(recipe), good)
+        engine = auto_settings.resolve(open_engine(recipe, ignore=marked), good)
         fitted = fitting.fit(engine, good, name=name, rate=target_fpr)
         return cls(inspector.create(fitted.part, engine), fitted.warnings)
 

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, Real, UInt8
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, Real, UInt8
 
-from fastrecon_jax.core import resample, scoring
+from fastrecon_jax.core import resample, scoring, sizes
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.methods import Method
 
@@ -46,21 +48,24 @@ class Inspection(NamedTuple):
     missing: Float[Array, "*b"] | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Detector:
     """A method, and how its patch scores become an image score and an anomaly map.
 
     Attributes:
         method: method with its settings bound.
-        map_size: side of the anomaly map, and of the encoder's input images, in pixels.
+        map_size: side of the anomaly map and of the encoder's input images, or their height and width, in pixels.
         image_score: kind of image score, see `core.scoring.image_score`; empty for the method's own.
         sigma: standard deviation of the Gaussian blur of the map, in pixels, at least 0; 0 for none.
+        ignore: true for pixels of the map that are never scored, (H, W); None if all are. Positions of patch scores
+            that hold such a pixel score 0, and so do these pixels of the map.
     """
 
     method: Method
-    map_size: int
+    map_size: Size
     image_score: str = ""
     sigma: float = 4.0
+    ignore: Bool[np.ndarray, "H W"] | None = None
 
     def fit(self, support: Stages, key: Key[Array, ""], copies: Stages = ()) -> Any:
         """Fit the method on one support draw.
@@ -90,7 +95,7 @@ class Detector:
             The patch scores and the image score.
         """
         features = self.method.embed(stages)
-        patches = self.method.score(state, features)
+        patches = self._patches(state, features)
         # The detector's image score goes before the method's own; `max` is used where neither is given.
         if not self.image_score and self.method.image_score:
             return Scores(patches, self.method.image_score(state, features, patches))
@@ -106,7 +111,28 @@ class Detector:
         Returns:
             A logarithm, a scalar; None where the method cannot tell.
         """
-        return self.method.missing(state, self.method.embed(stages)) if self.method.missing else None
+        if self.method.missing is None:
+            return None
+        features = self.method.embed(stages)
+        return self.method.missing(state, features, self._left_out(state, features))
+
+    def _patches(self, state: Any, features: Any) -> Float[Array, "h w"]:
+        """Patch scores, 0 at positions that are not scored."""
+        left_out = self._left_out(state, features)
+        if left_out is None:
+            return self.method.score(state, features)
+        if self.method.score_rest is None:
+            patches = self.method.score(state, features)
+        else:
+            patches = self.method.score_rest(state, features, left_out)
+        return patches * (~left_out).astype(patches.dtype)
+
+    def _left_out(self, state: Any, features: Any) -> Bool[Array, "h w"] | None:
+        """The positions of patch scores that hold pixels to be ignored; None if there are no such pixels."""
+        if self.ignore is None:
+            return None
+        height, width = jax.eval_shape(self.method.score, state, features).shape
+        return scoring.covered(jnp.asarray(self.ignore), height, width)
 
     def anomaly_map(self, patches: Float[Array, "h w"]) -> Float[Array, "H W"]:
         """Resize patch scores bilinearly to the size of the image and blur them.
@@ -115,9 +141,11 @@ class Detector:
             patches: patch scores of one image, (h, w).
 
         Returns:
-            The anomaly map, (map_size, map_size), in units of the patch scores.
+            The anomaly map, (H, W) as `map_size` says, in units of the patch scores.
         """
-        return scoring.anomaly_map(patches, height=self.map_size, width=self.map_size, sigma=self.sigma)
+        height, width = sizes.height_and_width(self.map_size)
+        values = scoring.anomaly_map(patches, height=height, width=width, sigma=self.sigma)
+        return values if self.ignore is None else values * jnp.asarray(~self.ignore, values.dtype)
 
     def inspect(self, state: Any, stages: Stages) -> Inspection:
         """Image scores and anomaly maps from the stages of a batch.
@@ -142,8 +170,8 @@ class Detector:
         Args:
             encoder: encoder with frozen weights, the one that the support was encoded with.
             state: what `fit` returned.
-            images: preprocessed RGB images, (b, map_size, map_size, 3), 0 to 255, of a floating type if gradients with
-                respect to them are wanted.
+            images: preprocessed RGB images, (b, H, W, 3) as `map_size` says, 0 to 255, of a floating type if gradients
+                with respect to them are wanted.
 
         Returns:
             Scores and maps of the b images.
@@ -151,7 +179,13 @@ class Detector:
         return self.inspect(state, encoder(images))
 
     def inspect_photographs(
-        self, encoder: Encoder, state: Any, photographs: UInt8[Array, "b height width 3"], *, image_size: int
+        self,
+        encoder: Encoder,
+        state: Any,
+        photographs: UInt8[Array, "b height width 3"],
+        *,
+        image_size: Size,
+        box: tuple[int, int, int, int] | None = None,
     ) -> Inspection:
         """Image scores and anomaly maps from photographs of equal size, preprocessed as by `data.geometry.preprocess`.
 
@@ -159,12 +193,14 @@ class Detector:
             encoder: encoder with frozen weights, the one that the support was encoded with.
             state: what `fit` returned.
             photographs: RGB photographs of any size, the same for all, (b, height, width, 3), 0 to 255.
-            image_size: side of the square to which they are resized before the centre is cut out, in pixels.
+            image_size: side of the square, or height and width, to which they are resized before the centre is cut out,
+                in pixels.
+            box: left, upper, right and lower edge of the part that is resized, in pixels; None for the whole of them.
 
         Returns:
             Scores and maps of the b photographs.
         """
-        images = resample.resize_and_crop(photographs, image_size=image_size, crop_size=self.map_size)
+        images = resample.resize_and_crop(photographs, image_size=image_size, crop_size=self.map_size, box=box)
         return self.inspect_images(encoder, state, images)
 
 
@@ -180,17 +216,17 @@ def keys(seeds: Sequence[int | None]) -> Key[Array, " d"]:
     return jnp.stack([jax.random.key(seed or 0) for seed in seeds])
 
 
-def feature_shape(encoder: Encoder, method: Method, image_size: int) -> tuple[int, ...]:
+def feature_shape(encoder: Encoder, method: Method, image_size: Size) -> tuple[int, ...]:
     """Shape of a method's features of one image, found without computing them.
 
     Args:
         encoder: encoder of the images; its weights are not used.
         method: method whose features are a single array rather than a tuple.
-        image_size: side of the images, in pixels.
+        image_size: side of the images, or their height and width, in pixels.
 
     Returns:
         Height and width in positions and number of channels, (h, w, c).
     """
-    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.uint8)
+    images = jax.ShapeDtypeStruct((1, *sizes.height_and_width(image_size), 3), jnp.uint8)
     stages = jax.eval_shape(encoder, images)
     return jax.eval_shape(jax.vmap(method.embed), stages).shape[1:]

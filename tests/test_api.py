@@ -12,6 +12,7 @@ from fastrecon_jax.methods import patchcore
 from tests.parts.helpers import picture, write
 
 TINY = {"encoder": "resnet18", "stages": ("layer1", "layer2"), "weights": "random", "image_size": 72, "crop_size": 64}
+TINY |= {"resize": "crop"}
 TINY |= {"method": "fastrecon", "settings": {"coreset_ratio": 0.1}}
 
 
@@ -127,3 +128,20 @@ def test_built_in_photographs_are_good_ones_to_fit_and_test_ones_to_inspect():
 def test_what_is_no_photograph_is_refused(part, images, message):
     with pytest.raises(InputError, match=message):
         part.predict(images)
+
+
+def test_a_region_and_a_mask_from_python(folder):
+    known = {name: value for name, value in TINY.items() if name != "crop_size"}
+    mask = np.zeros((80, 90), bool)
+    mask[:40] = True
+    part = Inspector.fit(folder, ignore=mask, region=(5, 0, 85, 80), **(known | {"resize": "keep", "image_size": 64}))
+    assert part.part.recipe.region == (5, 0, 85, 80, 90, 80)
+    (found,) = part.predict(picture(7))
+    assert found.map.shape == (64, 64)
+    assert not found.map[:32].any() and found.map[33:].all()
+    assert found.overlay().size == (90, 80)
+    more = part.extend(picture(9))
+    np.testing.assert_array_equal(more.part.ignore, part.part.ignore)
+    assert not more.predict(picture(7))[0].map[:32].any()
+    with pytest.raises(InputError, match="--crop_size=64 needs --resize=crop"):
+        Inspector.fit(folder, crop_size=64)

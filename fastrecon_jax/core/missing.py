@@ -23,18 +23,21 @@ def spread(features: Float[Array, "h w c"], height: int, width: int) -> Float[Ar
     return features[rows][:, columns].reshape(height * width, c)
 
 
-def log_distances(views: Float[Array, "k n c"], query: Float[Array, "q c"]) -> Float[Array, "k n"]:
+def log_distances(
+    views: Float[Array, "k n c"], query: Float[Array, "q c"], noise: Float[Array, ""] | float = 0.0
+) -> Float[Array, "k n"]:
     """Logarithm of the distance of each feature of k good images to the nearest feature of the query.
 
     Args:
         views: features of the good images, (k, n, c).
         query: features of the query, (q, c), in the same coordinates.
+        noise: squared distance that is added to each, at least 0, see `neighbours.log_distance`.
 
     Returns:
         log min_q ||v - q||, (k, n).
     """
     k, n, c = views.shape
-    return neighbours.log_distance(neighbours.smallest(views.reshape(k * n, c), query)).reshape(k, n)
+    return neighbours.log_distance(neighbours.smallest(views.reshape(k * n, c), query), noise).reshape(k, n)
 
 
 def of_likest(distances: Float[Array, "k n"]) -> Float[Array, " n"]:

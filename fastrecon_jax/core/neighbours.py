@@ -153,16 +153,36 @@ def smallest(queries: Float[Array, "n c"], bank: Float[Array, "m c"], *, block: 
     return jnp.maximum(jnp.sum(jnp.square(queries), axis=1) + nearest, 0)
 
 
-def log_distance(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
+def log_distance(squared: Float[Array, "*n"], noise: Float[Array, ""] | float = 0.0) -> Float[Array, "*n"]:
     """Logarithm of distances from their squares, without the root, whose derivative at 0 is infinite.
 
     Args:
-        squared: squared distances, at least 0; those below 1e-12 count as 1e-12.
+        squared: squared distances, at least 0.
+        noise: squared distance that is added to each, at least 0, see `rounding_noise`; sums below 1e-12 count as
+            1e-12.
 
     Returns:
-        log d = log(d²) / 2, of the same shape.
+        log d = log(d² + noise) / 2, of the same shape.
     """
-    return jnp.log(jnp.maximum(squared, FLOOR)) / 2
+    return jnp.log(jnp.maximum(squared + noise, FLOOR)) / 2
+
+
+def rounding_noise(bank: Float[Array, "m c"], share: float) -> Float[Array, ""]:
+    """A squared distance far above the rounding of those to the rows of a bank, as a share of how far these spread.
+
+    The distance of a feature to itself is all rounding, of the encoder and of `smallest`: anything from 0 to 1e-3 of
+    the lengths, by the program and the machine. Its logarithm then has no digit in common between two of them. With
+    this added to its square, distances that rounding can reach all count as the same small one.
+
+    Args:
+        bank: features, (m, c).
+        share: of the root mean square distance of the rows from their mean, at least 0; rounding makes 1e-3 of 0.
+
+    Returns:
+        share² mean ||y - mean||², in squared units of the features.
+    """
+    spread = jnp.sum(jnp.square(bank - bank.mean(axis=0)[None]), axis=1).mean()
+    return share**2 * jax.lax.stop_gradient(spread)
 
 
 def _search(

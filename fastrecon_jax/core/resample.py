@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from fastrecon_jax.core import linalg
+from fastrecon_jax.core import linalg, sizes
+from fastrecon_jax.core.sizes import Size
 
 SUPPORT = 3  # half the width of the filter, in input samples at scale 1
 PRECISION_BITS = 22  # fractional bits of Pillow's fixed-point weights
@@ -27,20 +28,25 @@ class Taps(NamedTuple):
 
 
 def resize_and_crop(
-    images: UInt8[Array, "b H W 3"], *, image_size: int, crop_size: int
-) -> UInt8[Array, "b crop_size crop_size 3"]:
-    """Resize to a square with Lanczos' filter and cut out the centre: `data.geometry.preprocess` without Pillow.
+    images: UInt8[Array, "b H W 3"],
+    *,
+    image_size: Size,
+    crop_size: Size,
+    box: tuple[int, int, int, int] | None = None,
+) -> UInt8[Array, "b h w 3"]:
+    """Resize with Lanczos' filter and cut out the centre: `data.geometry.preprocess` without Pillow.
 
     The width is filtered first and rounded to 8 bits, then the height, both with integer weights. A side that keeps its
     size is not filtered. Only the pixels that the crop needs are computed.
 
     Args:
         images: RGB images of one size, (b, H, W, 3), 0 to 255.
-        image_size: side of the resized image, in pixels.
-        crop_size: side of the centre that is kept, in pixels, 1 to `image_size`.
+        image_size: side of the resized image, or its height and width, in pixels.
+        crop_size: side of the centre that is kept, or its height and width, in pixels, 1 to `image_size`.
+        box: left, upper, right and lower edge of the part that is resized, in pixels; None for the whole image.
 
     Returns:
-        The cropped images, (b, crop_size, crop_size, 3), equal to Pillow's in every bit.
+        The centres, (b, h, w, 3) with h and w those of `crop_size`, equal to Pillow's in every bit.
 
     Raises:
         ValueError: the crop is not in 1..image_size, or an output pixel covers more than 32,896 pixels of an axis.
@@ -48,11 +54,17 @@ def resize_and_crop(
     References:
         Pillow, `Image.resize` with `Resampling.LANCZOS`, src/libImaging/Resample.c.
     """
-    if not 1 <= crop_size <= image_size:
+    resized, kept = sizes.height_and_width(image_size), sizes.height_and_width(crop_size)
+    if not all(1 <= inner <= outer for inner, outer in zip(kept, resized, strict=True)):
         raise ValueError(f"a crop of {crop_size} is not possible: it must be from 1 to the image size {image_size}")
+    if box is not None:
+        images = images[:, box[1] : box[3], box[0] : box[2]]
     # Rounds halves to even, as `data.geometry.preprocess` does.
-    start = round((image_size - crop_size) / 2)
-    rows, columns = (lanczos_taps(n, image_size)[start : start + crop_size] for n in images.shape[1:3])
+    starts = [round((outer - inner) / 2) for inner, outer in zip(kept, resized, strict=True)]
+    rows, columns = (
+        lanczos_taps(source, target)[start : start + count]
+        for source, target, start, count in zip(images.shape[1:3], resized, starts, kept, strict=True)
+    )
     # Input rows that no pixel of the crop reads are cut off before the width is filtered.
     top, bottom = rows[0].first, _end(rows[-1])
     x = jnp.moveaxis(images[:, top:bottom], -1, 1)  # (b, 3, h, W)

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from fastrecon_jax.core import linalg
 
@@ -72,6 +72,29 @@ def anomaly_map(
     vertical = linalg.matmul(gaussian_matrix(height, sigma), bilinear_matrix(h, height))
     horizontal = linalg.matmul(gaussian_matrix(width, sigma), bilinear_matrix(w, width))
     return linalg.matmul(linalg.matmul(vertical, patch_scores), horizontal.T)
+
+
+def covered(mask: Bool[Array, "H W"], height: int, width: int) -> Bool[Array, "height width"]:
+    """Positions of a coarser grid of which any part is marked.
+
+    Args:
+        mask: true for marked pixels or positions, (H, W).
+        height: rows of the coarser grid, at most H.
+        width: columns of the coarser grid, at most W.
+
+    Returns:
+        True for the positions whose area holds a marked pixel, (height, width).
+    """
+    rows, columns = _membership(mask.shape[0], height), _membership(mask.shape[1], width)
+    # The number of marked pixels of each position, exact in float32.
+    return linalg.matmul(linalg.matmul(rows, mask.astype(jnp.float32)), columns.T) > 0
+
+
+def _membership(size: int, count: int) -> Float[Array, "count size"]:
+    """1 where a pixel lies in the area of a position: from floor(i H / h) up to ceil((i + 1) H / h)."""
+    position, pixel = jnp.arange(count)[:, None], jnp.arange(size)[None]
+    first, beyond = position * size // count, -(-(position + 1) * size // count)
+    return ((pixel >= first) & (pixel < beyond)).astype(jnp.float32)
 
 
 def image_score(patch_scores: Float[Array, "h w"], kind: str = "max") -> Float[Array, ""]:

@@ -23,8 +23,17 @@ def _light(pixels: Pixels) -> UInt8[np.ndarray, "2 H W 3"]:
 
 
 def _turns(pixels: Pixels) -> UInt8[np.ndarray, "3 H W 3"]:
-    """Turned by 90, 180 and 270 degrees, as a part that lies in any direction; photographs are square here."""
-    return np.stack([np.rot90(pixels, quarters) for quarters in (1, 2, 3)])
+    """Turned by 90, 180 and 270 degrees, as a part that lies in any direction, in a frame that does not turn."""
+    return np.stack([_centre(np.rot90(pixels, quarters), *pixels.shape[:2]) for quarters in (1, 2, 3)])
+
+
+def _centre(pixels: Pixels, height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The middle of a picture, with its mirror image where it is too small."""
+    short = [max(wanted - side, 0) for wanted, side in zip((height, width), pixels.shape[:2], strict=True)]
+    pads = [(missing // 2, missing - missing // 2) for missing in short]
+    padded = np.pad(pixels, (*pads, (0, 0)), mode="symmetric")
+    top, left = (padded.shape[0] - height) // 2, (padded.shape[1] - width) // 2
+    return padded[top : top + height, left : left + width]
 
 
 _KINDS: dict[str, Callable[[Pixels], UInt8[np.ndarray, "n H W 3"]]] = {

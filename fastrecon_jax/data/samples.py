@@ -117,15 +117,13 @@ def load_image(sample: Sample, data: bytes, preprocessing: Preprocessing) -> Pic
     return Picture(geometry.preprocess(image, preprocessing), image.size)
 
 
-def load_mask(
-    sample: Sample, size: tuple[int, int], preprocessing: Preprocessing
-) -> Bool[np.ndarray, "crop_size crop_size"]:
+def load_mask(sample: Sample, size: tuple[int, int], preprocessing: Preprocessing) -> Bool[np.ndarray, "H W"]:
     """Read, decode and preprocess the mask of a photograph; all false for good images and where there is no mask.
 
     InputError where it cannot be used, or is of another (width, height) than `size`, the photograph's.
     """
     if sample.read_mask is None:
-        return np.zeros((preprocessing.crop_size, preprocessing.crop_size), bool)
+        return np.zeros(preprocessing.kept, bool)
     name = f"the mask of {sample.path}"
     mask = masks.decode(_bytes(sample.read_mask, name), name, max_pixels=preprocessing.max_pixels)
     if mask.size != size:
@@ -150,6 +148,16 @@ def peak(sample: Sample, max_pixels: int) -> int | None:
         return images.peak(sample.files[0], sample.path, max_pixels=max_pixels)
     except InputError:  # which is said when the photograph is used
         return None
+
+
+def lies_outside(sample: Sample, preprocessing: Preprocessing) -> bool:
+    """Whether a mask marks something, and all of it outside of the inspected area; InputError as in `load_mask`."""
+    if sample.read_mask is None:
+        return False
+    name = f"the mask of {sample.path}"
+    mask = masks.decode(_bytes(sample.read_mask, name), name, max_pixels=preprocessing.max_pixels)
+    inside = mask.crop(geometry.frame(preprocessing, mask.size).inspected)
+    return mask.getbbox() is not None and inside.getbbox() is None
 
 
 def _bytes(read: Callable[[], bytes], name: str) -> bytes:

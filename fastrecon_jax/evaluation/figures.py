@@ -28,7 +28,7 @@ class Measured(NamedTuple):
         rows: the metrics, one row for each method, number of shots and draw.
         scores: the image scores, one row for each of those and each test image.
         sheets: contact sheets, PNG, by the name of their file.
-        doubts: lines on masks that may not mean what they should; empty if there are none.
+        doubts: lines on masks that may not mean what they should, or lie outside of what is inspected; mostly empty.
     """
 
     rows: list[Row]
@@ -44,7 +44,10 @@ def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
     """
     queries = scoring.queries(category, setup.config)
     config, _ = of_category(setup, category)
-    measured = Measured([], [], {}, mask_checks.doubts(category.name, queries, share.masks, config.max_pixels))
+    doubts = mask_checks.doubts(category.name, queries, share.masks, config.max_pixels)
+    measured = Measured(
+        [], [], {}, doubts + mask_checks.outside(category.name, queries, share.masks, config.preprocessing)
+    )
     labels = np.array([sample.defective for sample in queries])
     for key in scoring.keys(setup.programs, setup.draws[category.name]):
         scored = share.scored[key]

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from fastrecon_jax.data import samples
+from fastrecon_jax.data.geometry import Preprocessing
 
 _MOST = 0.5  # share of a picture from which a mask marks most of it
 
@@ -28,3 +29,16 @@ def doubts(category: str, queries: Sequence[samples.Sample], masks: Bool[np.ndar
         for number, what in counts
         if number
     )
+
+
+def outside(
+    category: str, queries: Sequence[samples.Sample], masks: Bool[np.ndarray, "n H W"], preprocessing: Preprocessing
+) -> str:
+    """A line on defective images that show nothing of their defect in the inspected area, if there are any."""
+    unseen = [sample for sample, mask in zip(queries, masks, strict=True) if not mask.any()]
+    count = sum(samples.lies_outside(sample, preprocessing) for sample in unseen)
+    defective = sum(sample.defective for sample in queries)
+    said = (
+        f"{category}: {count} of {defective} defective images have all of their defect outside of the inspected area\n"
+    )
+    return said if count else ""

@@ -8,7 +8,8 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
-from fastrecon_jax.core import scoring
+from fastrecon_jax.core import scoring, sizes
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.detector import Detector, Scores, Stages
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.methods import Method
@@ -53,14 +54,15 @@ def create(
     encoder: Encoder,
     methods: Sequence[Method],
     *,
-    map_size: int,
+    map_size: Size,
     image_score: str = "",
     sigma: float = 4.0,
     mesh: Mesh | None = None,
 ) -> Programs:
     """Compose the programs of an encoder and its methods; nothing is compiled yet. Arguments as `Detector` has them."""
     detectors = [Detector(method, map_size, image_score, sigma) for method in methods]
-    maps = jax.vmap(functools.partial(scoring.anomaly_map, height=map_size, width=map_size, sigma=sigma))
+    height, width = sizes.height_and_width(map_size)
+    maps = jax.vmap(functools.partial(scoring.anomaly_map, height=height, width=width, sigma=sigma))
 
     return Programs(
         encoder=devices.put(mesh, encoder, devices.COPIED),

@@ -11,22 +11,22 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from fastrecon_jax import encoders, exporting, files, locks
+from fastrecon_jax.data import geometry
 from fastrecon_jax.data import images as decoding
-from fastrecon_jax.detector import Detector
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting.config import ExportConfig
 from fastrecon_jax.inspection import fit, reading, summary
-from fastrecon_jax.parts import part_file, photos
-from fastrecon_jax.parts.engine import open_engine
+from fastrecon_jax.parts import augment, part_file, photos
+from fastrecon_jax.parts.engine import detector_of, open_engine
 from fastrecon_jax.parts.inspector import PartInspector, create, score
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.version import __version__
 
-_CHECKED = 8  # images at most, since each is held in memory at its full size
+_CHECKED = 8  # photographs at most beside changed copies, since each is held in memory at its full size
 
 
 def export(config: ExportConfig, *, tell: Callable[[str], object]) -> Path:
-    """Write a part as one file and run it against the part, on its good photographs and on synthetic ones.
+    """Write a part as one file and run it against the part, on photographs, known and unknown, and synthetic pictures.
 
     An InputError says what the user gave that cannot be used, or that the file differs from the part beyond rounding;
     nothing is left of it then. Where another process writes that file, this one waits.
@@ -42,16 +42,18 @@ def _export(config: ExportConfig, file: Path, tell: Callable[[str], object]) -> 
     )
     inspector = create(part, engine)
     width, height = _size(part, config)
+    preprocessing = part.recipe.preprocessing
     tell(summary.introduction(engine))
     data = exporting.export(
         config.format,
         engine.encoder,
-        Detector(engine.method, part.recipe.crop_size, part.recipe.image_score),
+        detector_of(engine),
         inspector.state,
-        image_size=part.recipe.image_size,
+        image_size=preprocessing.resized,
         height=height,
         width=width,
-        facts=_facts(part),
+        box=preprocessing.box((width, height)) if preprocessing.cut else None,
+        facts=_facts(part, (width, height)),
     )
     pictures = _pictures(part, config, width, height)
     draft = file.with_name(f".{file.name}.unchecked")
@@ -69,13 +71,13 @@ def _export(config: ExportConfig, file: Path, tell: Callable[[str], object]) -> 
 
 def _report(file: Path, part: Part, differences: exporting.Differences, tolerance: float, size: str) -> str:
     """What was measured, and what who runs the file must know."""
-    limits, side = part.limits, part.recipe.crop_size
+    limits, (rows, columns) = part.limits, part.recipe.preprocessing.kept
     licence = encoders.registration(part.recipe.encoder).licence
     return (
         f"scores differ by {differences.score:.1e}, maps by {differences.map:.1e} of their range (at most "
         f"{tolerance:g})\nthreshold {limits.threshold:.6g}, borderline from {limits.borderline:.6g}\n"
         f"{file} ({file.stat().st_size / 1e6:.1f} MB) takes RGB images (n, {size}, 3) of uint8 and gives scores (n,) "
-        f"and maps (n, {side}, {side})\n"
+        f"and maps (n, {rows}, {columns})\n"
         + (f"it holds weights of {part.recipe.encoder}, whose licence is {licence}\n" if licence else "")
     )
 
@@ -104,18 +106,24 @@ def _size(part: Part, config: ExportConfig) -> tuple[int, int]:
 
 
 def _pictures(part: Part, config: ExportConfig, width: int, height: int) -> UInt8[np.ndarray, "n H W 3"]:
-    """Synthetic photographs, and the good ones that are still where they were, or those that were asked for."""
+    """Synthetic pictures, the good photographs that are still where they were or those asked for, and changed copies.
+
+    The part knows the good ones, so that their distances are next to nothing. Copies of one that are moved, turned,
+    nearer and darker stand for photographs that the part does not know, of which nearly all that a file gets are.
+    """
     if config.images:
         paths = reading.find(config.images)[:_CHECKED]
         read = [decoding.decode(path.read_bytes(), str(path)) for path in paths]
     else:
         read = _remaining(part)
-    right = [np.asarray(picture) for picture in read if picture.size == (width, height)]
+    right = [picture for picture in read if picture.size == (width, height)]
     if config.images and not right:
         raise InputError(
             f"--images={config.images}: none of the {len(read)} images is {width}x{height}, as the file takes them"
         )
-    return np.concatenate([exporting.probes(height, width), *(picture[None] for picture in right)])
+    photographs = [np.asarray(picture) for picture in right or _kept(part, width, height)]
+    changed = [copy for picture in photographs[:1] for copy in augment.changed_copies(picture)[::2]]
+    return np.concatenate([exporting.probes(height, width), *(picture[None] for picture in (*photographs, *changed))])
 
 
 def _remaining(part: Part) -> list[Image.Image]:
@@ -129,15 +137,22 @@ def _remaining(part: Part) -> list[Image.Image]:
     return remaining
 
 
+def _kept(part: Part, width: int, height: int) -> list[Image.Image]:
+    """The first good photograph, from the pixels that a part may keep, brought to the size of photographs again."""
+    if part.pixels is None:
+        return []
+    return [Image.fromarray(part.pixels[0]).resize((width, height), Image.Resampling.BICUBIC)]
+
+
 def _original(
     inspector: PartInspector, pictures: UInt8[np.ndarray, "n H W 3"]
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n crop crop"]]:
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n h w"]]:
     """What the part itself says, through Pillow."""
     pixels = np.stack([photos.load(picture, inspector.part.recipe.preprocessing).pixels for picture in pictures])
     return score(inspector, pixels)
 
 
-def _facts(part: Part) -> dict[str, str]:
+def _facts(part: Part, size: tuple[int, int]) -> dict[str, str]:
     """What a program that runs the file wants to know of the part, as text."""
     recipe, limits = part.recipe, part.limits
     return {
@@ -149,6 +164,7 @@ def _facts(part: Part) -> dict[str, str]:
         "borderline": repr(limits.borderline),
         "target_fpr": repr(limits.rate),
         "map_threshold": repr(limits.seed),
+        "inspected": " ".join(map(str, geometry.frame(recipe.preprocessing, size).inspected)),
         "good_images": str(len(part.good)),
         "fastrecon_jax": __version__,
         "jax": jax.__version__,

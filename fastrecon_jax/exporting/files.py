@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from fastrecon_jax import encoders
-from fastrecon_jax.detector import Detector, Inspection
+from fastrecon_jax.core.sizes import Size
+from fastrecon_jax.detector import Detector
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting import onnx, stablehlo
@@ -19,7 +20,7 @@ FORMATS = ("stablehlo", "onnx")
 LARGEST = 2_000_000_000  # bytes; protobuf and flatbuffers end at 2 GiB
 
 Images = UInt8[np.ndarray, "b H W 3"]
-Results = tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b crop crop"]]
+Results = tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b H W"]]
 
 
 class Differences(NamedTuple):
@@ -35,26 +36,36 @@ class Differences(NamedTuple):
 
 
 def program(
-    encoder: Encoder, detector: Detector, state: Any, *, image_size: int, height: int, width: int
-) -> Callable[[UInt8[Array, "b H W 3"]], Inspection]:
+    encoder: Encoder,
+    detector: Detector,
+    state: Any,
+    *,
+    image_size: Size,
+    height: int,
+    width: int,
+    box: tuple[int, int, int, int] | None = None,
+) -> Callable[[UInt8[Array, "b H W 3"]], tuple[Float[Array, " b"], Float[Array, "b h w"]]]:
     """A fitted part as one pure function of photographs of one size.
 
     Args:
         encoder: frozen.
         detector: method with the settings of the fit, and the map's size.
         state: what the method fitted.
-        image_size: side of the square to which photographs are resized before the centre is cut out, in pixels.
+        image_size: side of the square, or height and width, to which photographs are resized before the centre is cut
+            out, in pixels.
         height: rows of a photograph.
         width: columns of a photograph.
+        box: left, upper, right and lower edge of the part that is resized, in pixels; None for the whole photograph.
 
     Returns:
-        RGB photographs (b, height, width, 3), 0 to 255, to scores (b,) and maps (b, crop, crop). It raises a ValueError
-        where photographs are of another size.
+        RGB photographs (b, height, width, 3), 0 to 255, to scores (b,) and maps (b, H, W), without what the method says
+        of what is missing. It raises a ValueError where photographs are of another size.
     """
 
     def inspect(photographs):
         check_size(photographs.shape[1:], (height, width, 3))
-        return detector.inspect_photographs(encoder, state, photographs, image_size=image_size)
+        found = detector.inspect_photographs(encoder, state, photographs, image_size=image_size, box=box)
+        return found.score, found.map
 
     return inspect
 
@@ -71,21 +82,24 @@ def export(
     detector: Detector,
     state: Any,
     *,
-    image_size: int,
+    image_size: Size,
     height: int,
     width: int,
+    box: tuple[int, int, int, int] | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> bytes:
-    """A fitted part as one file: photographs (b, height, width, 3), uint8, to scores (b,) and maps (b, crop, crop).
+    """A fitted part as one file: photographs (b, height, width, 3), uint8, to scores (b,) and maps (b, H, W).
 
     Args:
         kind: one of `FORMATS`.
         encoder: frozen; its weights go into the file.
         detector: method with the settings of the fit, and the map's size.
         state: what the method fitted; it goes into the file too.
-        image_size: side of the square to which photographs are resized before the centre is cut out, in pixels.
+        image_size: side of the square, or height and width, to which photographs are resized before the centre is cut
+            out, in pixels.
         height: rows of a photograph.
         width: columns of a photograph.
+        box: left, upper, right and lower edge of the part that is resized, in pixels; None for the whole photograph.
         facts: kept as metadata in an `onnx` file; `stablehlo` has no place for them.
 
     Returns:
@@ -96,12 +110,12 @@ def export(
     """
     _check(kind, encoder, state)
     form = (encoders.single_operations if kind == "onnx" else encoders.portable)(encoder)
-    inspect = program(form, detector, state, image_size=image_size, height=height, width=width)
+    inspect = program(form, detector, state, image_size=image_size, height=height, width=width, box=box)
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, height, width, 3), jnp.uint8)
     if kind == "onnx":
-        return onnx.export(lambda x: tuple(inspect(x)), images, facts or {})
-    return stablehlo.export(lambda x: tuple(inspect(x)), images)
+        return onnx.export(inspect, images, facts or {})
+    return stablehlo.export(inspect, images)
 
 
 def _check(kind: str, encoder: Encoder, state: Any) -> None:
@@ -125,7 +139,7 @@ def load(kind: str, file: Path) -> Callable[[Images], Results]:
         file: path.
 
     Returns:
-        Images (b, height, width, 3) to scores (b,) and maps (b, crop, crop). It raises a ValueError where images are of
+        Images (b, height, width, 3) to scores (b,) and maps (b, H, W). It raises a ValueError where images are of
         another size.
 
     Raises:

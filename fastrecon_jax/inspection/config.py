@@ -10,7 +10,6 @@ from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import (
     BATCHES,
     PIXELS,
-    SIDES,
     require,
     require_between,
     require_number,
@@ -19,9 +18,11 @@ from fastrecon_jax.command_line.fields import (
 )
 from fastrecon_jax.core.scoring import IMAGE_SCORES
 from fastrecon_jax.data import bit_depth
+from fastrecon_jax.data.geometry import KEEP
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import settings as method_settings
+from fastrecon_jax.parts import area
 
 IMAGES = (
     "image files: a path, a pattern in quotes such as 'parts/good/*.png', a folder, or demo:CATEGORY for built-in "
@@ -37,6 +38,12 @@ BIT_DEPTH = (
     "bits that the camera fills of pixels with more than 8: 8, 10, 12, 14 or 16; auto finds them from the good images"
 )
 DECODED = "width times height of an image up to which it is decoded"
+RESIZE = (
+    "keep: the whole image in its proportions; stretch: the whole image, as a square; crop: the centre of that square, "
+    "as published"
+)
+IMAGE_SIZE = "side in pixels to which images are resized; the longer one with --resize=keep"
+CROP_SIZE = "with --resize=crop, side in pixels of the centre that is inspected; by default 7/8 of image_size"
 ALL, SUSPICIOUS, NONE = OVERLAYS = ("all", "suspicious", "none")
 PNG, JPG = PICTURES = ("png", "jpg")
 AUTO = "auto"
@@ -71,10 +78,17 @@ class FitConfig:
         (), "encoder stages; by default those of the method's strides: 8 and 16, for fastrecon+ 4, 8 and 16"
     )
     dtype: str = setting("float32", "type in which the encoder computes: float32, tfloat32 (TF32 on GPUs) or bfloat16")
-    image_size: int = setting(256, "side in pixels to which images are resized")
-    crop_size: int = setting(224, "side in pixels of the centre that is inspected")
+    resize: str = setting(KEEP, RESIZE)
+    image_size: int = setting(256, IMAGE_SIZE)
+    crop_size: int = setting(0, CROP_SIZE)
     image_score: str = setting(
         "", "max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's"
+    )
+    region: tuple[int, ...] = setting(
+        (), "x,y,width,height in pixels of the good images: all that is inspected; by default the whole image"
+    )
+    ignore: str = setting(
+        "", "an image of the same proportions as the good ones, white or opaque where they are never scored"
     )
     extendable: bool = setting(True, "keep the images' features and pixels, so that more images can be added")
     bit_depth: str = setting(bit_depth.AUTO, BIT_DEPTH)
@@ -92,9 +106,8 @@ class FitConfig:
         self.method_settings()  # refuses what the method does not have
         require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
         require_once(self, "stages")
-        require_between(self, "image_size", SIDES)
-        allowed = 32 <= self.crop_size <= self.image_size
-        require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
+        area.crop_size(self.resize, self.image_size, self.crop_size)  # refuses what is not possible
+        require(self, "region", len(self.region) in (0, 4), "it must be x,y,width,height")
         require(self, "image_score", self.image_score in ("", *IMAGE_SCORES), f"allowed are {', '.join(IMAGE_SCORES)}")
         method_settings.check_image_score(self.settings, self.image_score)
         allowed = self.bit_depth in bit_depth.CHOICES

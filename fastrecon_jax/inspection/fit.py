@@ -8,7 +8,7 @@ from fastrecon_jax.command_line.console import count, shown
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import reading, summary
 from fastrecon_jax.inspection.config import FitConfig
-from fastrecon_jax.parts import auto_settings, fitting, part_file, photos
+from fastrecon_jax.parts import area, auto_settings, fitting, part_file, photos
 from fastrecon_jax.parts.engine import Recipe, open_engine
 from fastrecon_jax.parts.part import Part
 
@@ -27,7 +27,10 @@ def _fit(config: FitConfig, file: Path, tell: Callable[[str], object]) -> Part:
     paths = reading.find(config.images, purpose=reading.FIT)
     check_number(len(paths), limit=config.max_images)
     depth = photos.find_bit_depth(paths, config.bit_depth, config.max_pixels)
-    engine = open_engine(_recipe(config, depth))
+    usual = area.usual_size(paths)
+    recipe = area.decide(_recipe(config, depth), usual, config.region)
+    ignore = area.read_ignore(config.ignore, recipe, usual) if config.ignore else None
+    engine = open_engine(recipe, ignore=ignore)
     tell(summary.introduction(engine))
     tell(f"part {shown(config.name or file.stem)}, {count(len(paths), 'image')}\n")
     tell(f"{reading.skipped(config.images)}{summary.describe_bit_depth(depth, config.bit_depth)}")
@@ -71,9 +74,10 @@ def _recipe(config: FitConfig, depth: int) -> Recipe:
         weights_sha256=None,
         dtype=config.dtype,
         image_size=config.image_size,
-        crop_size=config.crop_size,
+        crop_size=area.crop_size(config.resize, config.image_size, config.crop_size),
         method=config.method,
         settings=config.method_settings(),
         image_score=config.image_score,
         bit_depth=depth,
+        resize=config.resize,
     )

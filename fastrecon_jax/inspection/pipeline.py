@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from fastrecon_jax.data import geometry
 from fastrecon_jax.inspection import drift, reading, routing
 from fastrecon_jax.inspection.config import ALL, NONE
 from fastrecon_jax.inspection.ledger import Ledger
@@ -24,6 +25,7 @@ from fastrecon_jax.inspection.routing import Choice, Router
 from fastrecon_jax.inspection.rows import Row
 from fastrecon_jax.parts import inspector, pictures, repeats, warnings
 from fastrecon_jax.parts.inspector import DEFECTIVE, GOOD, Finding
+from fastrecon_jax.parts.part import Part
 
 OVERLAYS = "overlays"
 _UNWRITTEN = 64  # rows that may wait for their pictures
@@ -160,8 +162,7 @@ class Pipeline:
             self.preparation += time.perf_counter() - start
 
     def _black(self, index: int = 0) -> UInt8[np.ndarray, "1 H W 3"]:
-        size = self._models[index].inspector.part.recipe.crop_size
-        return np.zeros((1, size, size, 3), np.uint8)
+        return np.zeros((1, *self._models[index].inspector.part.recipe.preprocessing.kept, 3), np.uint8)
 
     def _report(self, waiting: _Waiting, finding: Finding, seconds: float) -> None:
         image, part = waiting.image, self._models[waiting.choice.index].inspector.part
@@ -182,6 +183,7 @@ class Pipeline:
             overlay=overlay,
             note=self._note(waiting, finding),
             warning="; ".join(warnings.about_photo(image.photo, part.good)),
+            inspected=_inspected(part, (image.photo.width, image.photo.height)),
         )
         self._record(row, self._painters.submit(self._paint, row, waiting, finding) if overlay else None)
 
@@ -198,9 +200,8 @@ class Pipeline:
     def _paint(self, row: Row, waiting: _Waiting, finding: Finding) -> None:
         part, image = self._models[waiting.choice.index].inspector.part, waiting.image
         size, scale = (image.photo.width, image.photo.height), {"low": part.limits.floor, "high": part.limits.ceiling}
-        pictures.write(
-            pictures.draw(image.small, finding, part.recipe, size, **scale), self._out.directory / row.overlay
-        )
+        picture = pictures.draw(image.small, finding, part.recipe, size, **scale, ignore=part.ignore)
+        pictures.write(picture, self._out.directory / row.overlay)
 
     def _record(self, row: Row, picture: Future[None] | None) -> None:
         """Hand a row to the writer; if too many wait, wait for the first of them, whose error is raised here."""
@@ -213,6 +214,12 @@ class Pipeline:
         if picture is not None:
             picture.result()  # a row never names a picture that is not there
         self._out.ledger.append(row)
+
+
+def _inspected(part: Part, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """x, y, width and height of the inspected area of a photograph of (width, height)."""
+    left, top, right, bottom = geometry.frame(part.recipe.preprocessing, size).inspected
+    return left, top, right - left, bottom - top
 
 
 def _blank(image: ReadImage) -> Row:

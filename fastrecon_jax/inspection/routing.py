@@ -15,7 +15,10 @@ from fastrecon_jax.parts.inspector import PartInspector
 from fastrecon_jax.runtime import devices
 
 ONLY, GIVEN, NAME, LIKENESS = "only", "given", "name", "likeness"
-_COMPARED = ("encoder", "stages", "weights_sha256", "dtype", "image_size", "crop_size", "bit_depth")
+_COMPARED = (
+    *("encoder", "stages", "weights_sha256", "dtype", "bit_depth"),
+    *("resize", "image_size", "crop_size", "shape", "region"),
+)
 
 
 class Choice(NamedTuple):

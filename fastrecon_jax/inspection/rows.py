@@ -54,6 +54,7 @@ class Row(NamedTuple):
         confidence: from 0, surely good, to 1, surely defective, a half at the threshold; None without a verdict, and in
             rows of older versions.
         reason: why the verdict is what it is, where the score alone does not say so; empty otherwise.
+        inspected: x, y, width and height of the inspected area, in pixels of the photograph; empty without a verdict.
     """
 
     path: str
@@ -75,6 +76,7 @@ class Row(NamedTuple):
     warning: str = ""
     confidence: float | None = None
     reason: str = ""
+    inspected: tuple[int, ...] = ()
 
 
 def kind(row: Row) -> str:

@@ -4,7 +4,7 @@ import jax
 
 from fastrecon_jax.command_line.console import percent, shown
 from fastrecon_jax.data import bit_depth
-from fastrecon_jax.parts import calibration
+from fastrecon_jax.parts import area, calibration
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.fitting import Fitted
 from fastrecon_jax.parts.part import Part
@@ -12,7 +12,7 @@ from fastrecon_jax.version import __version__
 
 
 def introduction(engine: Engine) -> str:
-    """Two lines: the versions and the device, the method and the encoder."""
+    """Three lines: the versions and the device, the method and the encoder, and what of images is inspected."""
     devices, encoder = jax.devices(), engine.encoder
     random = " RANDOM WEIGHTS: scores mean nothing." if encoder.weights == "random" else ""
     note = f" ({engine.method.note})" if engine.method.note else ""
@@ -20,6 +20,7 @@ def introduction(engine: Engine) -> str:
         f"fastrecon_jax {__version__}, jax {jax.__version__}, {len(devices)} x {devices[0].device_kind}\n"
         f"{engine.method.name}{note}, encoder {encoder.name} {'+'.join(encoder.stages)} "
         f"({encoder.dtype}, {shown(encoder.weights)}).{random}\n"
+        f"{area.describe(engine)}\n"
     )
 
 

@@ -97,7 +97,7 @@ def check_shapes(method: Method) -> None:
         assert np.isfinite(patches).all() and np.isfinite(image), f"scores are not finite with {k} support images"
         assert (np.asarray(patches) >= 0).all(), "patch scores must not be negative"
         if method.missing:
-            missing = method.missing(fit(make_stages(method, 0, k)), method.embed(make_stages(method, 1)))
+            missing = method.missing(fit(make_stages(method, 0, k)), method.embed(make_stages(method, 1)), None)
             assert missing is not None, "what is missing must be a number, or the method must have no such function"
             assert missing.shape == (), f"what is missing has shape {missing.shape}, expected a scalar"
             assert np.isfinite(missing), f"what is missing is not finite with {k} support images"

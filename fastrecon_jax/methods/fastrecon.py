@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from fastrecon_jax.command_line.fields import MOST_DIMENSIONS, MOST_ROWS, require, require_number, setting
 from fastrecon_jax.core import coreset, linalg, regression
 from fastrecon_jax.core import features as stage_features
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods import tuning
 from fastrecon_jax.methods.registry import Method, note, register
 
@@ -142,7 +143,7 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
 
 
 @register("fastrecon", settings=Settings, source="Fang et al., FastRecon, ICCV 2023")
-def method(settings: Settings, *, map_size: int) -> Method:
+def method(settings: Settings, *, map_size: Size) -> Method:
     """Residual of the regression on a coreset, held to the support's mean: the published method."""
     del map_size
     lam, ratio, rows, projection = dataclasses.astuple(settings)

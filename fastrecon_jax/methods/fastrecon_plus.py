@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from fastrecon_jax.command_line.fields import MOST_ROWS, require, require_number, setting
-from fastrecon_jax.core import coreset, held_out, linalg, missing, neighbours, whitening
+from fastrecon_jax.core import coreset, held_out, linalg, missing, neighbours, scoring, whitening
 from fastrecon_jax.core.features import local_pool, resize_nearest, shrink
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods.registry import COPIES, Method, note, number_of_copies, register
 
 STRIDES = (4, 8, 16)  # strides of the encoder stages used by default, in pixels
@@ -19,9 +20,11 @@ ROWS = 784  # rows kept of each stage: as many as one image of 224 pixels has po
 SHORT = 128  # directions in which the nearest row of a wider bank is chosen
 BACKWARD_COORDINATES = 64  # directions in which distances backward are taken where a stage has over twice as many
 VIEWS = 8  # most support images whose features are looked for in the query
+NOISE = 0.03  # share of a stage's spread added to distances: thirty times what rounding makes of 0
 HELP_OF_TURNS = 0.05  # turned copies stay where held-out images come this much nearer by them, as a logarithm
 TURNS = ("never", "auto")
 
+_NOWHERE = 1e4  # as a logarithm: no distance is so small, and its exponential is 0
 _MOST = 1000.0  # largest value of a soft setting, far beyond the range in which it has an effect
 
 Levels = tuple[Float[Array, "_ _ _"], ...]
@@ -65,6 +68,11 @@ class Settings:
         "by how much, as a logarithm, a distance backward must exceed all forward to count, 0 to 1000",
         needs="both_ways",
     )
+    noise: float = setting(
+        NOISE,
+        "distance that is added to every distance, in squares, so that rounding decides nothing: in root mean square "
+        "distances of the support from its mean, 0 to 1000",
+    )
     light: bool = setting(True, "fit on darker and lighter copies of the good images, too")
     turns: str = setting(
         "never",
@@ -81,6 +89,7 @@ class Settings:
         require_number(self, "coordinates", at_least=0, at_most=MOST_ROWS)
         require_number(self, "backward_coordinates", at_least=0, at_most=MOST_ROWS)
         require_number(self, "backward_margin", at_least=0, at_most=_MOST)
+        require_number(self, "noise", at_least=0, at_most=_MOST)
         alone = self.coreset_ratio is None or self.coreset_rows == ROWS
         require(self, "coreset_rows", alone, "--coreset_ratio stands instead of it")
         require(self, "turns", self.turns in TURNS, f"it must be one of {', '.join(TURNS)}")
@@ -295,7 +304,9 @@ class Directions(NamedTuple):
     lacking: Float[Array, ""] | None
 
 
-def directions(state: State, features: Levels) -> Directions:
+def directions(
+    state: State, features: Levels, left_out: Bool[Array, "h w"] | None = None, *, noise: float = NOISE
+) -> Directions:
     """How far each feature of one query image is from good ones, and what it lacks of a good image.
 
     With f_j the features of stage j in the coordinates of its metric, the distance forward is the geometric mean over
@@ -311,6 +322,9 @@ def directions(state: State, features: Levels) -> Directions:
     Args:
         state: what `fit` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+        left_out: true for positions of the first stage that count in neither direction, (h, w); None for none. Their
+            logarithms are below all others.
+        noise: what is added to every distance, in squares, as a share of the spread of the stage's bank, at least 0.
 
     Returns:
         Logarithms of both, forward at the positions of the first stage.
@@ -320,26 +334,44 @@ def directions(state: State, features: Levels) -> Directions:
     for level, stage in zip(state.levels, features, strict=True):
         h, w, c = stage.shape
         query = whitening.apply(level.metric, stage.reshape(h * w, c))
-        forward.append(_at(positions, _squared(query, level).reshape(h, w)))
+        added = neighbours.rounding_noise(level.bank, noise)
+        forward.append(_at(positions, _squared(query, level).reshape(h, w), added))
         if level.views is None:
             continue
         if level.leading is None:
             alike.append(forward[-1])
         else:
             query = linalg.matmul(query, level.leading.directions)
-            alike.append(_at(positions, neighbours.smallest(query, level.leading.bank).reshape(h, w)))
-        backward.append(missing.log_distances(level.views, query))
+            added = neighbours.rounding_noise(level.leading.bank, noise)
+            alike.append(_at(positions, neighbours.smallest(query, level.leading.bank).reshape(h, w), added))
+        backward.append(missing.log_distances(level.views, query, added))
     # The geometric mean is the exponential of the mean logarithm.
-    near = jnp.stack(forward).mean(axis=0)
+    near = _without(jnp.stack(forward).mean(axis=0), left_out)
     if not backward:
         return Directions(near, None, None)
-    lacked = missing.of_likest(jnp.stack(backward).mean(axis=0))
+    coarse = _coarser(features[-1].shape[:2])
+    distances = jnp.stack(backward).mean(axis=0)  # (k, n)
+    if left_out is not None:
+        distances = _without(distances, scoring.covered(left_out, *coarse).reshape(1, -1))
+    lacked = missing.of_likest(distances)
     # From the scale of the distances in few directions to that of all of them.
-    scaled = lacked + near.max() - jnp.stack(alike).mean(axis=0).max()
-    return Directions(near, scaled.reshape(_coarser(features[-1].shape[:2])), lacked.max())
+    scaled = lacked + near.max() - _without(jnp.stack(alike).mean(axis=0), left_out).max()
+    return Directions(near, scaled.reshape(coarse), lacked.max())
 
 
-def score(state: State, features: Levels, *, margin: float = Settings.backward_margin) -> Float[Array, "h w"]:
+def _without(logs: Float[Array, "..."], left_out: Bool[Array, "..."] | None) -> Float[Array, "..."]:
+    """Logarithms of distances, far below all others at positions that are left out."""
+    return logs if left_out is None else logs - _NOWHERE * jnp.asarray(left_out, logs.dtype)
+
+
+def score(
+    state: State,
+    features: Levels,
+    left_out: Bool[Array, "h w"] | None = None,
+    *,
+    margin: float = Settings.backward_margin,
+    noise: float = NOISE,
+) -> Float[Array, "h w"]:
     """Patch scores of one query image: distances forward, and those backward that exceed them all, see `directions`.
 
     Their maximum is that of both, a Hausdorff distance. It needs no weight: on good images both directions have maxima
@@ -349,12 +381,14 @@ def score(state: State, features: Levels, *, margin: float = Settings.backward_m
     Args:
         state: what `fit` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+        left_out: true for positions that count in neither direction and score 0, (h, w); None for none.
         margin: by how much the logarithm of a distance backward must exceed all forward to count, at least 0.
+        noise: what is added to every distance, see `directions`.
 
     Returns:
         Patch scores at the positions of the first stage, (h, w), without unit.
     """
-    forward, backward, _ = directions(state, features)
+    forward, backward, _ = directions(state, features, left_out, noise=noise)
     if backward is not None:
         backward = resize_nearest(backward[..., None] - margin, *forward.shape)[..., 0]
         # A good image may lie a little differently, so small distances backward have no place in the map of the query.
@@ -362,7 +396,9 @@ def score(state: State, features: Levels, *, margin: float = Settings.backward_m
     return jnp.exp(forward)
 
 
-def lacking(state: State, features: Levels) -> Float[Array, ""] | None:
+def lacking(
+    state: State, features: Levels, left_out: Bool[Array, "h w"] | None = None, *, noise: float = NOISE
+) -> Float[Array, ""] | None:
     """What one query image lacks of every good one: the distance backward by itself, whatever the query's own are.
 
     A frame without the part looks like the background of good images, and is near to them. Its distance backward in the
@@ -372,17 +408,19 @@ def lacking(state: State, features: Levels) -> Float[Array, ""] | None:
     Args:
         state: what `fit` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+        left_out: true for positions of the first stage at which nothing counts as missing, (h, w); None for none.
+        noise: what is added to every distance, see `directions`.
 
     Returns:
         A logarithm, a scalar: the largest distance of a feature of the good image of which the query lacks the least;
         None without `both_ways`.
     """
-    return directions(state, features).lacking
+    return directions(state, features, left_out, noise=noise).lacking
 
 
-def _at(positions: tuple[int, int], squared: Float[Array, "h w"]) -> Float[Array, "H W"]:
+def _at(positions: tuple[int, int], squared: Float[Array, "h w"], noise: Float[Array, ""]) -> Float[Array, "H W"]:
     """Logarithm of the distances of one stage, at the positions of the first."""
-    return resize_nearest(neighbours.log_distance(squared)[..., None], *positions)[..., 0]
+    return resize_nearest(neighbours.log_distance(squared, noise)[..., None], *positions)[..., 0]
 
 
 def _squared(query: Float[Array, "n c"], level: Level) -> Float[Array, " n"]:
@@ -410,7 +448,7 @@ def _backward(settings: Settings) -> str:
 
 
 @register("fastrecon+", settings=Settings, source="this project; generalises Fang et al., FastRecon, ICCV 2023")
-def method(settings: Settings, *, map_size: int) -> Method:
+def method(settings: Settings, *, map_size: Size) -> Method:
     """Nearest good feature in a soft metric, both ways, stage by stage, the stages multiplied; the default of `fit`."""
     del map_size
     length, spectrum, ratio = settings.soft_length, settings.soft_spectrum, settings.coreset_ratio
@@ -419,7 +457,8 @@ def method(settings: Settings, *, map_size: int) -> Method:
         settings=settings,
         embed=embed,
         fit=functools.partial(fit, settings=settings),
-        score=functools.partial(score, margin=settings.backward_margin),
+        score=functools.partial(score, margin=settings.backward_margin, noise=settings.noise),
+        score_rest=functools.partial(score, margin=settings.backward_margin, noise=settings.noise),
         rows=functools.partial(rows, settings=settings),
         note=note(
             f"length {length:g}",
@@ -427,11 +466,13 @@ def method(settings: Settings, *, map_size: int) -> Method:
             f"coreset {ratio:g}" if ratio else f"{settings.coreset_rows} rows",
             f"{settings.coordinates} coordinates" if settings.coordinates else "",
             _backward(settings),
+            f"noise {settings.noise:g}" if settings.noise != NOISE else "",
             "" if settings.light else "without light",
             "turns" if settings.turns == "auto" else "",
         ),
         strides=STRIDES,
         copies=settings.copies,
-        missing=lacking if settings.both_ways else None,
-        export_tolerance=1e-2,  # of known features the distance is rounding, see `smallest`: up to 4e-3 seen
+        missing=functools.partial(lacking, noise=settings.noise) if settings.both_ways else None,
+        # Without noise, which parts of older formats lack, rounding decides how far known features are from themselves.
+        export_tolerance=1e-4 if settings.noise >= NOISE else 1e-2,
     )

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from fastrecon_jax.command_line.fields import require_number, setting
 from fastrecon_jax.core import coreset, linalg, neighbours, scoring
 from fastrecon_jax.core import features as stage_features
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods.registry import Method, note, register
 
 
@@ -91,7 +92,7 @@ image_score = scoring.mean_of_largest  # as in the authors' code
 
 
 @register("nearest", settings=Settings, source="Damm et al., AnomalyDINO, WACV 2025")
-def method(settings: Settings, *, map_size: int) -> Method:
+def method(settings: Settings, *, map_size: Size) -> Method:
     """Cosine distance to the nearest support feature."""
     del map_size
     ratio = settings.coreset_ratio

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from fastrecon_jax.command_line.fields import MOST_DIMENSIONS, require_number, setting
-from fastrecon_jax.core import features, linalg, scoring
+from fastrecon_jax.core import features, linalg, scoring, sizes
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods.registry import Method, register
 
 EPSILON = 0.01  # variance added to every channel
@@ -142,7 +143,7 @@ def _product(indices: str, a: Float[Array, "..."], b: Float[Array, "..."]) -> Fl
 
 
 def image_score(
-    state: State, features: Float[Array, "h w c"], patch_scores: Float[Array, "h w"], *, map_size: int = 224
+    state: State, features: Float[Array, "h w c"], patch_scores: Float[Array, "h w"], *, map_size: Size = 224
 ) -> Float[Array, ""]:
     """The largest value of the anomaly map, which is resized and blurred with a standard deviation of 4 pixels.
 
@@ -153,17 +154,18 @@ def image_score(
         state: what `fit` returned; unused.
         features: features of one query image; unused.
         patch_scores: what `score` returned, (h, w).
-        map_size: side of the anomaly map, in pixels.
+        map_size: side of the anomaly map, or its height and width, in pixels.
 
     Returns:
         The image score, in units of the patch scores.
     """
     del state, features
-    return jnp.max(scoring.anomaly_map(patch_scores, height=map_size, width=map_size))
+    height, width = sizes.height_and_width(map_size)
+    return jnp.max(scoring.anomaly_map(patch_scores, height=height, width=width))
 
 
 @register("padim", settings=Settings, source="Defard et al., PaDiM, ICPR 2021")
-def method(settings: Settings, *, map_size: int) -> Method:
+def method(settings: Settings, *, map_size: Size) -> Method:
     """Mahalanobis distance to a Gaussian at each position."""
     return Method(
         name="padim",

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from fastrecon_jax.command_line.fields import MOST_DIMENSIONS, MOST_ROWS, require, require_number, setting
 from fastrecon_jax.core import coreset, features, linalg, neighbours
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods.registry import Method, note, register
 
 DIMENSIONS = 1024  # channels of a patch feature
@@ -216,7 +217,7 @@ def image_score(
 
 
 @register("patchcore", settings=Settings, source="Roth et al., PatchCore, CVPR 2022")
-def method(settings: Settings, *, map_size: int) -> Method:
+def method(settings: Settings, *, map_size: Size) -> Method:
     """Distance to the nearest row of a greedy k-center coreset."""
     del map_size
     ratio, projection = settings.coreset_ratio, settings.coreset_projection

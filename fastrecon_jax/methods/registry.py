@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.errors import InputError
 
 Features: TypeAlias = PyTree[Float[Array, "_ _ _"]]  # features of one image: (h, w, c), or a tuple of such arrays
@@ -56,9 +57,12 @@ class Method(NamedTuple):
         choose: function (features, features of defective copies) -> arrays that say what was chosen for settings that
             are `auto`; None where no setting is.
         settle: function (what `choose` returned) -> settings with numbers in place of `auto`.
-        missing: function (state, features of one image) -> logarithm of how far the image is from having all that good
-            images have, a scalar; None if the method cannot tell. A frame without the part is near to good ones where
-            these show the same, and this alone tells it from them.
+        missing: function (state, features of one image, positions to be left out, (h, w), or None) -> logarithm of how
+            far the image is from having all that good images have, a scalar; None if the method cannot tell. A frame
+            without the part is near to good ones where these show the same, and this alone tells it from them.
+        score_rest: function (state, features of one image, positions to be left out, (h, w)) -> patch scores of the
+            others; None where each patch score depends on its own position alone, so that those can be set to 0.
+        whole_image: whether the image score sees more than the patch scores, so that no position can be left out.
         order_matters: whether scores depend on the order of the support images: a greedy coreset starts with the first.
         export_tolerance: largest relative difference between an exported file and the program that counts as rounding.
     """
@@ -75,7 +79,9 @@ class Method(NamedTuple):
     copies: tuple[str, ...] = ()
     choose: Callable[[Features, Features], Any] | None = None
     settle: Callable[[Any], Any] | None = None
-    missing: Callable[[Any, Features], Float[Array, ""] | None] | None = None
+    missing: Callable[[Any, Features, Bool[Array, "h w"] | None], Float[Array, ""] | None] | None = None
+    score_rest: Callable[[Any, Features, Bool[Array, "h w"]], Float[Array, "h w"]] | None = None
+    whole_image: bool = False
     order_matters: bool = False
     export_tolerance: float = 1e-4
 
@@ -86,7 +92,7 @@ class Registration(NamedTuple):
     Attributes:
         name: name that users write.
         settings: frozen dataclass whose fields come from `command_line.fields.setting`.
-        build: function (settings, map_size=side of the anomaly map in pixels) -> method.
+        build: function (settings, map_size=side of the anomaly map, or its height and width, in pixels) -> method.
         source: publication that the method implements, for the docs.
         summary: what the method does, in one line, for help texts and the docs.
     """
@@ -160,14 +166,15 @@ def registration(name: str) -> Registration:
     return _REGISTRY[name]
 
 
-def create(name: str, settings: Any = None, *, map_size: int = 224) -> Method:
+def create(name: str, settings: Any = None, *, map_size: Size = 224) -> Method:
     """Make a method.
 
     Args:
         name: one of `names()`.
         settings: an instance of the method's settings, or a mapping from their names to values; settings that are not
             given have their defaults.
-        map_size: side of the anomaly map, in pixels, for a method that takes its image score from the map (PaDiM).
+        map_size: side of the anomaly map, or its height and width, in pixels, for a method that takes its image score
+            from the map (PaDiM).
 
     Returns:
         The method with its settings bound.

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from fastrecon_jax.command_line.fields import MOST_ROWS, require_number, setting
 from fastrecon_jax.core import linalg, neighbours
 from fastrecon_jax.core.features import resize_bilinear
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods.registry import Method, register
 
 NEIGHBOURS = 50  # the paper's K
@@ -148,7 +149,7 @@ def image_score(
 
 
 @register("spade", settings=Settings, source="Cohen and Hoshen, SPADE, 2020")
-def method(settings: Settings, *, map_size: int) -> Method:
+def method(settings: Settings, *, map_size: Size) -> Method:
     """Distance to the nearest feature of the nearest support images, level by level."""
     del map_size
     images = settings.neighbours
@@ -160,6 +161,7 @@ def method(settings: Settings, *, map_size: int) -> Method:
         score=functools.partial(score, images=images),
         image_score=functools.partial(image_score, images=images),
         rows=lambda pool: pool,
+        whole_image=True,
         note=f"{images} images" if images != NEIGHBOURS else "",
         export_tolerance=1e-3,  # rounding decides between two support features that are almost as near: up to 2e-4 seen
     )

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from fastrecon_jax.command_line.fields import require_number, setting
 from fastrecon_jax.core import features as stage_features
 from fastrecon_jax.core import pca, scoring
+from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods.registry import Method, register
 
 
@@ -88,7 +89,7 @@ image_score = scoring.mean_of_largest  # the authors' code takes it over the pix
 
 
 @register("subspace", settings=Settings, source="SubspaceAD, CVPR 2026")
-def method(settings: Settings, *, map_size: int) -> Method:
+def method(settings: Settings, *, map_size: Size) -> Method:
     """Residual of the principal components of all support features."""
     del map_size
     return Method(

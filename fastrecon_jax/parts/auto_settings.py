@@ -25,4 +25,4 @@ def resolve(engine: Engine, photos: Sequence[Photo]) -> Engine:
     support, defective = fitting.encode(engine, pixels), fitting.encode_copies(engine, pixels)
     choice = engine.choose(tuple(map(jnp.asarray, support)), tuple(map(jnp.asarray, defective)))
     settings = engine.method.settle(choice)
-    return make_engine(dataclasses.replace(engine.recipe, settings=settings), engine.encoder)
+    return make_engine(dataclasses.replace(engine.recipe, settings=settings), engine.encoder, engine.ignore)

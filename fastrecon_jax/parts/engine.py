@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key, UInt8
+import numpy as np
+from jaxtyping import Array, Bool, Key, UInt8
 
 from fastrecon_jax import encoders, methods
 from fastrecon_jax.data import bit_depth
-from fastrecon_jax.data.geometry import Preprocessing
+from fastrecon_jax.data.geometry import CROP, Cut, Preprocessing
 from fastrecon_jax.detector import Detector, Inspection, Stages
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.runtime import compiler
@@ -26,12 +27,15 @@ class Recipe:
         weights: where the encoder's weights come from, as `encoders.create` takes it; empty for the pretrained ones.
         weights_sha256: hash of the weights file, empty for random ones; None if any will do.
         dtype: float32, tfloat32 or bfloat16.
-        image_size: side of the resized image, in pixels.
-        crop_size: side of the centre that is inspected, in pixels.
+        image_size: side of the resized image, or its longer side, in pixels.
+        crop_size: side of the centre that is inspected, in pixels; 0 where all of it is.
         method: name of a registered method.
         settings: instance of the method's settings.
         image_score: how patch scores become one number; empty for the method's own.
         bit_depth: bits that are filled of pixels with more than 8.
+        resize: `keep`: all of a photograph in its proportions; `stretch`: in a square; `crop`: the square's centre.
+        shape: height and width of the resized image; empty with `crop`, or before good photographs have decided it.
+        region: the only part of photographs that is inspected, the numbers of a `geometry.Cut`; empty for all of them.
     """
 
     encoder: str
@@ -45,11 +49,21 @@ class Recipe:
     settings: Any
     image_score: str
     bit_depth: int = bit_depth.CONTAINER
+    resize: str = CROP
+    shape: tuple[int, ...] = ()
+    region: tuple[int, ...] = ()
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How a photograph becomes the encoder's image."""
-        return Preprocessing(self.image_size, self.crop_size, bit_depth=self.bit_depth)
+        height, width = self.shape or (self.image_size, self.image_size)
+        return Preprocessing(
+            self.image_size,
+            self.crop_size,
+            bit_depth=self.bit_depth,
+            shape=None if self.resize == CROP else (height, width),
+            cut=Cut(*self.region) if self.region else None,
+        )
 
 
 class Engine(NamedTuple):
@@ -67,6 +81,7 @@ class Engine(NamedTuple):
         leave_one_out: the same, with k at least 2, to the inspection of each image by a model fitted on the others.
         choose: where settings are `auto`, stages of the support and of n defective copies of each image
             (k, n, h_i, w_i, c_i) to the choice; None otherwise. See `auto_settings`.
+        ignore: true for pixels of the map that are never scored, (H, W); None if all are.
     """
 
     recipe: Recipe
@@ -78,15 +93,17 @@ class Engine(NamedTuple):
     inspect_stages: Callable[[Any, Stages], Inspection]
     leave_one_out: Callable[[Stages, Key[Array, ""], Stages], Inspection]
     choose: Callable[[Stages, Stages], Any] | None = None
+    ignore: Bool[np.ndarray, "H W"] | None = None
 
 
-def open_engine(recipe: Recipe, *, weights: str = "") -> Engine:
+def open_engine(recipe: Recipe, *, weights: str = "", ignore: Bool[np.ndarray, "H W"] | None = None) -> Engine:
     """Load the weights, from another place if one is named, and make the programs; nothing is compiled yet.
 
     Raises:
-        InputError: the recipe names what does not exist, or the weights are not those that its hash names.
+        InputError: the recipe names what does not exist, the weights are not those that its hash names, or the method
+            scores images as a whole, so that no pixel can be ignored.
     """
-    return make_engine(recipe, load_encoder(recipe, weights=weights))
+    return make_engine(recipe, load_encoder(recipe, weights=weights), ignore)
 
 
 def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
@@ -103,10 +120,16 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
     return encoder
 
 
-def make_engine(recipe: Recipe, encoder: encoders.Encoder) -> Engine:
+def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarray, "H W"] | None = None) -> Engine:
     """The programs of a recipe on an encoder that is loaded already; nothing is compiled yet."""
-    method = methods.create(recipe.method, recipe.settings, map_size=recipe.crop_size)
-    detector = Detector(method, recipe.crop_size, recipe.image_score)
+    kept = recipe.preprocessing.kept
+    method = methods.create(recipe.method, recipe.settings, map_size=kept)
+    if ignore is not None and method.whole_image and not recipe.image_score:
+        raise InputError(
+            f"--ignore is not possible with --method={method.name}, whose image score sees the whole image: take "
+            "another method, or --image_score=max"
+        )
+    detector = Detector(method, kept, recipe.image_score, ignore=ignore)
     return Engine(
         recipe=dataclasses.replace(recipe, stages=encoder.stages, weights_sha256=encoder.sha256),
         encoder=encoder,
@@ -117,7 +140,14 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder) -> Engine:
         inspect_stages=compiler.jit(detector.inspect),
         leave_one_out=compiler.jit(lambda support, key, copies: _leave_one_out(detector, support, key, copies)),
         choose=compiler.jit(lambda support, defective: _choose(method, support, defective)) if method.choose else None,
+        ignore=ignore,
     )
+
+
+def detector_of(engine: Engine) -> Detector:
+    """The detector whose programs an engine holds."""
+    recipe = engine.recipe
+    return Detector(engine.method, recipe.preprocessing.kept, recipe.image_score, ignore=engine.ignore)
 
 
 def _choose(method: methods.Method, support: Stages, defective: Stages) -> Any:

@@ -15,7 +15,7 @@ from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import appearance, augment, calibration, empty_frames, inspector, limits, warnings
 from fastrecon_jax.parts.appearance import Appearance
 from fastrecon_jax.parts.calibration import Calibration
-from fastrecon_jax.parts.engine import Engine
+from fastrecon_jax.parts.engine import Engine, make_engine
 from fastrecon_jax.parts.inspector import PartInspector
 from fastrecon_jax.parts.limits import EmptyFrame
 from fastrecon_jax.parts.part import GoodPhoto, Part
@@ -154,14 +154,15 @@ def _fit(engine: Engine, good: _Good, name: str, rate: float, *, surplus: int, g
     )
     empty = _empty(engine, state, good.pixels)
     _, maps, of_scores, of_peaks, lacks = held_out
-    part_limits = limits.from_held_out(rate, of_scores, of_peaks, maps, lacks, empty)
+    scored_maps = maps if engine.ignore is None else maps[:, ~engine.ignore]
+    part_limits = limits.from_held_out(rate, of_scores, of_peaks, scored_maps, lacks, empty)
     said = (
         *warnings.about_notes([photo for photo in good.photos if isinstance(photo, Photo)]),
         *_warnings(scored, good.stages, rate, of_scores, surplus=surplus, given=given),
         *warnings.about_empty_frames([frame.name for frame in limits.passing(part_limits)]),
     )
     pixels = good.pixels if len(good.pixels) == len(good.photos) else None
-    part = Part(name, engine.recipe, state, good.stages, pixels, scored, part_limits, good.appearance)
+    part = Part(name, engine.recipe, state, good.stages, pixels, scored, part_limits, good.appearance, engine.ignore)
     return Fitted(part, said)
 
 
@@ -198,7 +199,12 @@ def _single(
     """
     other = encode(engine, augment.changed_copies(pixels))
     scores, maps, missing = jax.device_get(engine.inspect_stages(state, tuple(map(jnp.asarray, other))))
-    halves = [_half(engine, support, changed, axis=axis, first=first) for axis in (1, 2) for first in (True, False)]
+    halves = [
+        _half(half, support, changed, axis=axis, first=first)
+        for axis in (1, 2)
+        for first in (True, False)
+        if (half := _engine_of_half(engine, axis=axis, first=first)) is not None
+    ]
     of_scores = calibration.fit_single(scores.tolist(), [float(half.score) for half in halves])
     of_peaks = calibration.fit_single(maps.max((1, 2)).tolist(), [float(half.map.max()) for half in halves])
     lacks = None
@@ -206,6 +212,22 @@ def _single(
         lacks = calibration.guess_single(np.exp(missing).tolist(), [float(np.exp(half.missing)) for half in halves])
     score = float(engine.inspect_stages(state, support).score[0])
     return _HeldOut([score], maps, of_scores, of_peaks, lacks)
+
+
+def _engine_of_half(engine: Engine, *, axis: int, first: bool) -> Engine | None:
+    """The engine that scores the half which `_half` does not fit; None if nothing of it is scored."""
+    if engine.ignore is None:
+        return engine
+    length = engine.ignore.shape[axis - 1]
+    half = length // 2
+    scored = np.take(engine.ignore, range(length - half, length) if first else range(half), axis=axis - 1)
+    if scored.all():
+        return None
+    # Half a map, drawn out to the size of a whole one, as the map of the half's patch scores is.
+    stretched = np.repeat(scored, 2, axis=axis - 1)
+    if stretched.shape != engine.ignore.shape:  # an odd side
+        stretched = np.concatenate([stretched, np.take(stretched, [-1], axis=axis - 1)], axis=axis - 1)
+    return make_engine(engine.recipe, engine.encoder, stretched)
 
 
 def _half(engine: Engine, support: Stages, changed: Stages, *, axis: int, first: bool) -> Inspection:

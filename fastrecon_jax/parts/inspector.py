@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from fastrecon_jax.data import geometry
 from fastrecon_jax.detector import Inspection
 from fastrecon_jax.parts import regions, repeats, verdicts
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.photos import Photo
-from fastrecon_jax.parts.regions import Frame, Region
+from fastrecon_jax.parts.regions import Region
 from fastrecon_jax.parts.verdicts import BORDERLINE, DEFECTIVE, GOOD, VERDICTS
 from fastrecon_jax.runtime import devices
 
@@ -30,7 +31,7 @@ class Finding(NamedTuple):
         p_value: probability that a good photograph scores at least as high, by the part's calibration.
         verdict: good, borderline or defective.
         regions: defect regions, the highest peak first; a defective photograph has at least one.
-        map: anomaly map of the inspected centre, (H, W).
+        map: anomaly map of the inspected area, (H, W).
         reason: why the verdict is what it is, where the score alone does not say so; empty otherwise.
         confidence: from 0, surely good, to 1, surely defective; a half at the threshold.
         missing: what it lacks of the good ones, see `Limits`; None where the method cannot tell.
@@ -76,7 +77,7 @@ def measure(inspector: PartInspector, pixels: UInt8[np.ndarray, "n H W 3"], *, b
 def score(
     inspector: PartInspector, pixels: UInt8[np.ndarray, "n H W 3"], *, batch_size: int = 8
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n H W"]]:
-    """Scores (n,) and maps (n, crop_size, crop_size) alone, see `measure`."""
+    """Scores (n,) and maps (n, H, W) alone, see `measure`."""
     found = measure(inspector, pixels, batch_size=batch_size)
     return found.score, found.map
 
@@ -109,15 +110,16 @@ def judge(
     known: str = "",
     before: str = "",
 ) -> Finding:
-    """What a score and the map of the inspected centre mean by the part's calibration, see `verdicts.decide`.
+    """What a score and the map of the inspected area mean by the part's calibration, see `verdicts.decide`.
 
     `size` is (width, height) of the photograph in pixels. `known` names the good photograph of the part that it is,
     `before` the picture before it that is the same.
     """
     limits, recipe = part.limits, part.recipe
     decision = verdicts.decide(limits, score, missing, known=known, before=before)
-    frame = Frame(*size, recipe.image_size, recipe.crop_size)
+    frame = geometry.frame(recipe.preprocessing, size)
     force = decision.verdict == DEFECTIVE
-    marked = regions.find(anomaly_map, frame, seed=limits.seed, extent=limits.extent, force=force)
+    levels = {"seed": limits.seed, "floor": limits.floor, "extent": limits.extent}
+    marked = regions.find(anomaly_map, frame, **levels, force=force)
     verdict, reason, p_value, confidence = decision
     return Finding(name, score, p_value, verdict, marked, anomaly_map, reason, confidence, missing)

@@ -11,7 +11,6 @@ from fastrecon_jax.parts import calibration
 from fastrecon_jax.parts.calibration import Calibration
 
 TENTH = 0.1  # share of the rate at which a photograph lacks too much, and at which its score is too low
-_EXTENT = 0.999  # share of the pixels of held-out good maps below the level where a region ends
 _RATES = 1e-9, 1 - 1e-9  # the quantiles of a distribution are finite between these
 _CLEAR = 4 * calibration.TYPICAL_SPREAD  # above the centre, as a logarithm, where good images are hardly expected
 _BELOW = 0.05  # how far below a frame without the part, as a logarithm, another such frame may lie
@@ -41,7 +40,8 @@ class Limits(NamedTuple):
         threshold: image score above which a photograph is defective.
         borderline: image score above which it is at least borderline, at most the threshold.
         seed: value of the map that a defect region reaches somewhere.
-        extent: value of the map above which such a region extends, at most `seed`.
+        extent: value of the map above which such a region extends, at most `seed`, in parts of formats up to 5; None in
+            those since, where it ends at a share of its own peak above `floor`, see `regions.masks`.
         floor: median of the maps of good photographs, the first colour of every picture.
         ceiling: value of the map that has the last colour of every picture.
         lacks: calibration of what photographs lack of the good ones; None where the method cannot tell.
@@ -57,7 +57,7 @@ class Limits(NamedTuple):
     threshold: float
     borderline: float
     seed: float
-    extent: float
+    extent: float | None
     floor: float
     ceiling: float
     lacks: Calibration | None = None
@@ -71,14 +71,13 @@ def from_held_out(
     rate: float,
     scores: Calibration,
     peaks: Calibration,
-    maps: Float[np.ndarray, "n H W"],
+    maps: Float[np.ndarray, "..."],
     lacks: Calibration | None = None,
     empty: Sequence[EmptyFrame] = (),
 ) -> Limits:
     """The limits at a false-positive rate, from calibrations and maps of good photographs, held out."""
-    floor, extent = (float(x) for x in np.quantile(maps, [0.5, _EXTENT]))
-    unknown = float("nan")
-    limits = Limits(rate, scores, peaks, unknown, unknown, unknown, extent, floor, unknown)
+    floor, unknown = float(np.median(maps)), float("nan")
+    limits = Limits(rate, scores, peaks, unknown, unknown, unknown, None, floor, unknown)
     return at_rate(limits._replace(lacks=lacks, lowest=unknown, empty=tuple(empty)), rate)
 
 
@@ -94,7 +93,7 @@ def at_rate(limits: Limits, rate: float) -> Limits:
         # Above a rate of one half the two would change places.
         borderline=min(calibration.lower_threshold(limits.scores, rate), threshold),
         seed=seed,
-        extent=min(limits.extent, seed),
+        extent=None if limits.extent is None else min(limits.extent, seed),
         # The seed lies in the middle of the colours, so that good parts stay in their lower half.
         ceiling=seed + max(seed - limits.floor, 0.0),
     )

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, PyTree, UInt8
+from jaxtyping import Bool, Float, PyTree, UInt8
 
 from fastrecon_jax.parts.appearance import Appearance
 from fastrecon_jax.parts.engine import Recipe
@@ -41,6 +41,7 @@ class Part(NamedTuple):
         good: the k photographs.
         limits: thresholds and calibration, from their held-out scores.
         appearance: how each of them looks; None in parts of files before format 6.
+        ignore: true for pixels of the map that are never scored, (H, W); None if all are.
     """
 
     name: str
@@ -51,3 +52,4 @@ class Part(NamedTuple):
     good: tuple[GoodPhoto, ...]
     limits: Limits
     appearance: tuple[Appearance, ...] | None = None
+    ignore: Bool[np.ndarray, "H W"] | None = None

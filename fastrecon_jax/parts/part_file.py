@@ -15,10 +15,12 @@ from jaxtyping import PyTree, Shaped
 
 from fastrecon_jax import files, methods
 from fastrecon_jax.data import bit_depth
+from fastrecon_jax.command_line.fields import SIDES
+from fastrecon_jax.data.geometry import CROP, RESIZES
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import part_settings
+from fastrecon_jax.parts import area, part_settings
 from fastrecon_jax.parts.appearance import Appearance
-from fastrecon_jax.parts.engine import Engine, Recipe
+from fastrecon_jax.parts.engine import Engine, Recipe, make_engine
 from fastrecon_jax.parts.limits import Limits
 from fastrecon_jax.parts.part import GoodPhoto, Part
 from fastrecon_jax.parts.records import MalformedError, build
@@ -26,9 +28,8 @@ from fastrecon_jax.version import __version__
 
 FORMAT = 6
 SUFFIX = ".safetensors"
-_KEY, _STATE, _STAGES, _PIXELS = "fastrecon_jax", "state", "stages", "pixels"
+_KEY, _STATE, _STAGES, _PIXELS, _IGNORE = "fastrecon_jax", "state", "stages", "pixels", "ignore"
 _DTYPES = ("F32", "I32", "U8")
-_SIZES = (32, 4096)
 _MOST_DIMENSIONS = 32  # of an array
 
 
@@ -63,6 +64,8 @@ def save(part: Part, file: Path) -> None:
     arrays = dict(_named(part.state)) | {f"{_STAGES}.{i}": stage for i, stage in enumerate(part.stages)}
     if part.pixels is not None:
         arrays[_PIXELS] = part.pixels
+    if part.ignore is not None:
+        arrays[_IGNORE] = part.ignore.astype(np.uint8)
     contents = {
         "format": FORMAT,
         "name": part.name,
@@ -100,6 +103,7 @@ def load(file: Path, open_engine: Callable[[Recipe], Engine]) -> tuple[Part, Eng
         raise InputError(f"{file} cannot be read, it is damaged or no part: {error}") from None
     if header.sha256 != _digest(contents, arrays):
         raise InputError(f"{file} is damaged: its contents are not those that were written")
+    engine = _with_ignore(file, engine, arrays.pop(_IGNORE, None))
     return _part(file, header, engine, arrays), engine
 
 
@@ -137,11 +141,23 @@ def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, 
     recipe = header.recipe
     if recipe.bit_depth not in bit_depth.DEPTHS:
         raise InputError(f"{file} is damaged: pixels of {recipe.bit_depth} bits")
-    if not _SIZES[0] <= recipe.crop_size <= recipe.image_size <= _SIZES[1] or not header.good or not recipe.stages:
+    if not _possible(recipe) or not header.good or not recipe.stages:
         raise InputError(
-            f"{file} is damaged: sizes {recipe.crop_size} and {recipe.image_size}, {len(header.good)} images"
+            f"{file} is damaged: sizes {recipe.crop_size} and {recipe.image_size}, shape {recipe.shape}, region "
+            f"{recipe.region}, {len(header.good)} images"
         )
     return header, {key: value for key, value in contents.items() if key != "sha256"}
+
+
+def _possible(recipe: Recipe) -> bool:
+    """Whether sizes of images are possible."""
+    least, most = SIDES
+    if recipe.resize == CROP:
+        sizes = not recipe.shape and least <= recipe.crop_size <= recipe.image_size <= most
+    else:
+        sides = [least <= side <= recipe.image_size <= most for side in recipe.shape]
+        sizes = recipe.resize in RESIZES and recipe.crop_size == 0 and len(sides) == 2 and all(sides)
+    return sizes and (not recipe.region or (len(recipe.region) == 6 and area.lies_inside(*recipe.region)))
 
 
 def _array(file: Path, name: str, opened: Any) -> Shaped[np.ndarray, "..."]:
@@ -154,6 +170,16 @@ def _array(file: Path, name: str, opened: Any) -> Shaped[np.ndarray, "..."]:
     if kind not in _DTYPES:
         raise InputError(f"{file} is damaged: {name} is of type {kind}, allowed are {', '.join(_DTYPES)}")
     return opened.get_tensor(name)
+
+
+def _with_ignore(file: Path, engine: Engine, array: np.ndarray | None) -> Engine:
+    """The engine, or one that leaves out what a part's array marks."""
+    if array is None:
+        return engine
+    ignore = array > 0
+    if array.dtype != np.uint8 or ignore.shape != engine.recipe.preprocessing.kept or not 0 < ignore.mean() < 1:
+        raise InputError(f"{file} is damaged: {_IGNORE} is of another shape or type, or marks everything or nothing")
+    return make_engine(engine.recipe, engine.encoder, ignore)
 
 
 def _part(file: Path, header: Header, engine: Engine, arrays: Mapping[str, np.ndarray]) -> Part:
@@ -181,6 +207,7 @@ def _part(file: Path, header: Header, engine: Engine, arrays: Mapping[str, np.nd
         good=header.good,
         limits=header.limits,
         appearance=header.appearance,
+        ignore=engine.ignore,
     )
 
 
@@ -188,8 +215,7 @@ def _expected(
     engine: Engine, count: int
 ) -> tuple[tuple[jax.ShapeDtypeStruct, ...], PyTree[jax.ShapeDtypeStruct], jax.ShapeDtypeStruct]:
     """Shapes of the stages, of the state and of the pixels of so many photographs."""
-    size = engine.recipe.crop_size
-    pixels = jax.ShapeDtypeStruct((count, size, size, 3), jnp.uint8)
+    pixels = jax.ShapeDtypeStruct((count, *engine.recipe.preprocessing.kept, 3), jnp.uint8)
     stages = jax.eval_shape(engine.encode, engine.encoder, pixels)
     number = methods.number_of_copies(engine.method.copies)
     changed = tuple(jax.ShapeDtypeStruct((count, number, *stage.shape[1:]), stage.dtype) for stage in stages if number)

@@ -28,6 +28,7 @@ _ZERO_WAS_DEFAULT = ("neighbours",)
 _BROUGHT: tuple[tuple[int, str, dict[str, Any]], ...] = (
     (4, "fastrecon+", {"coreset_rows": 8192, "coordinates": 0, "both_ways": False, "light": False, "turns": "never"}),
     (5, "fastrecon+", {"backward_coordinates": 0, "backward_margin": 0.03}),
+    (6, "fastrecon+", {"noise": 0.0}),
 )
 
 

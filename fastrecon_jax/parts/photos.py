@@ -40,7 +40,7 @@ class Photo(NamedTuple):
         sha256: hash of the preprocessed pixels, in hexadecimal.
         width: width of the photograph itself, in pixels.
         height: its height, in pixels.
-        pixels: what the encoder sees, RGB, (crop_size, crop_size, 3).
+        pixels: what the encoder sees, RGB, (H, W, 3).
         notes: what is odd about it, each `KIND: text`, see `images.Decoded`.
     """
 
@@ -58,7 +58,7 @@ def load(source: Source, preprocessing: Preprocessing, *, name: str = "") -> Pho
     Args:
         source: a path; an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16 or bool, of NumPy or of
             anything that NumPy can read (JAX, PyTorch); or a Pillow image.
-        preprocessing: sides of the resized image and of its centre, in pixels, and bits of the values that are filled.
+        preprocessing: which part of it is resized, and to what, and bits of the values that are filled.
         name: what messages and results call it; by default the path, or `image`.
 
     Returns:

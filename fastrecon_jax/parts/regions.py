@@ -1,12 +1,20 @@
 """Defect regions of an anomaly map, as boxes and areas in the photograph."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from fastrecon_jax.data.geometry import Frame
+
+OUTLINE = 0.4  # share of the way from good maps to its peak above which a region lies
+DISTINCT = 0.25  # share of that way by which a second peak must rise above the saddle to be a region of its own
+_LEVELS = 8  # tried between the two for the lowest at which it touches no other
 _NEIGHBOURS = np.ones((3, 3), bool)
+
+Mask = Bool[np.ndarray, "H W"]
 
 
 class Region(NamedTuple):
@@ -29,53 +37,91 @@ class Region(NamedTuple):
     peak: float
 
 
-class Frame(NamedTuple):
-    """Where a map lies in its photograph.
-
-    Attributes:
-        width: width of the photograph, in pixels.
-        height: its height, in pixels.
-        image_size: side of the square to which it was resized, in pixels.
-        crop_size: side of the centre of that square, which the map covers.
-    """
-
-    width: int
-    height: int
-    image_size: int
-    crop_size: int
-
-
 def find(
-    anomaly_map: Float[np.ndarray, "H W"], frame: Frame, *, seed: float, extent: float, force: bool = False
+    anomaly_map: Float[np.ndarray, "H W"],
+    frame: Frame,
+    *,
+    seed: float,
+    floor: float,
+    extent: float | None = None,
+    force: bool = False,
 ) -> tuple[Region, ...]:
-    """Connected regions above `extent` everywhere and above `seed` somewhere, the highest peak first.
+    """Regions of the map that are above `seed` somewhere, the highest peak first; see `masks` for where they end."""
+    found = masks(anomaly_map, seed=seed, floor=floor, extent=extent, force=force)
+    regions = [_region(_box(mask), float(mask.sum()), float(anomaly_map[mask].max()), frame) for mask in found]
+    return tuple(sorted(regions, key=lambda region: -region.peak))
 
-    With `force` there is always one: that of the largest value, even if it stays below `seed`.
+
+def masks(
+    anomaly_map: Float[np.ndarray, "H W"],
+    *,
+    seed: float,
+    floor: float,
+    extent: float | None = None,
+    force: bool = False,
+    outline: float = OUTLINE,
+) -> list[Mask]:
+    """The pixels of each region. With `force` there is always one: that of the largest value, even if below `seed`.
+
+    A region ends where the map has come down to the share `outline` of the way from `floor`, what good maps have, to
+    its peak: a strong defect has a wide halo, from the encoder's fields of view and the blur, and a weak one has none.
+    With `extent`, which parts of older formats have, all end at that one value instead.
     """
     if force:
         # The next float below the peak, which the comparison below must exceed.
-        seed = min(seed, np.nextafter(np.float32(anomaly_map.max()), np.float32(-np.inf)))
-    # Hysteresis: pixels above the lower level make regions (of 8 neighbours), of which those with a high peak stay.
-    labels, count = ndimage.label(anomaly_map > min(extent, seed), structure=_NEIGHBOURS)
-    if not count:
-        return ()
-    numbers = np.arange(1, count + 1)
-    peaks = ndimage.maximum(anomaly_map, labels, numbers)
-    areas = ndimage.sum_labels(np.ones_like(labels), labels, numbers)
-    boxes = ndimage.find_objects(labels)
-    regions = [
-        _region(box, float(area), float(value), frame)
-        for box, area, value in zip(boxes, areas, peaks, strict=True)
-        if value > seed
-    ]
-    return tuple(sorted(regions, key=lambda region: -region.peak))
+        seed = min(seed, float(np.nextafter(np.float32(anomaly_map.max()), np.float32(-np.inf))))
+    if extent is not None:
+        # Hysteresis: pixels above the lower level make regions (of 8 neighbours), of which those with a high peak stay.
+        return [mask for mask in _connected(anomaly_map > min(extent, seed)) if anomaly_map[mask].max() > seed]
+    return list(_around_peaks(anomaly_map, seed, floor, outline))
+
+
+def _around_peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float, floor: float, outline: float) -> Iterator[Mask]:
+    """One peak after the other, the highest first; lower ones inside of a region, or on its slope, belong to it."""
+    taken = np.zeros(anomaly_map.shape, bool)
+    for peak in _peaks(anomaly_map, seed):
+        value = anomaly_map[peak]
+        below = np.nextafter(value, np.float32(-np.inf))
+        lowest, highest = (min(floor + share * (value - floor), below) for share in (outline, 1 - DISTINCT))
+        # It must be a hill of its own: at this level it is not yet joined to what was found before.
+        if taken[peak] or (taken & _around(peak, anomaly_map > highest)).any():
+            continue
+        # Down its slopes until there, or until it would be joined: defects that lie side by side stay apart.
+        for level in np.linspace(lowest, highest, _LEVELS):
+            mask = _around(peak, anomaly_map > level)
+            if not (taken & mask).any():
+                break
+        taken |= mask
+        yield mask
+
+
+def _peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float) -> list[tuple[int, int]]:
+    """Local maxima above `seed`, the highest first."""
+    highest = (ndimage.maximum_filter(anomaly_map, footprint=_NEIGHBOURS) == anomaly_map) & (anomaly_map > seed)
+    rows, columns = np.nonzero(highest)
+    order = np.argsort(-anomaly_map[rows, columns], kind="stable")
+    return [(int(rows[i]), int(columns[i])) for i in order]
+
+
+def _connected(inside: Mask) -> Iterator[Mask]:
+    labels, count = ndimage.label(inside, structure=_NEIGHBOURS)
+    return (labels == number for number in range(1, count + 1))
+
+
+def _around(pixel: tuple[int, int], inside: Mask) -> Mask:
+    """The pixels that are connected to one of them."""
+    labels, _ = ndimage.label(inside, structure=_NEIGHBOURS)
+    return labels == labels[pixel]
+
+
+def _box(mask: Mask) -> tuple[slice, slice]:
+    ((rows, columns),) = ndimage.find_objects(mask.astype(np.uint8))
+    return rows, columns
 
 
 def _region(box: tuple[slice, slice], area: float, peak: float, frame: Frame) -> Region:
     rows, columns = box
-    # Back through the preprocessing: the crop's corner, then the two factors of the resize to a square.
-    margin = round((frame.image_size - frame.crop_size) / 2)
-    across, down = frame.width / frame.image_size, frame.height / frame.image_size
-    left, right = (round((x + margin) * across) for x in (columns.start, columns.stop))
-    top, bottom = (round((y + margin) * down) for y in (rows.start, rows.stop))
+    across, down = frame.scale
+    left, top = map(round, frame.place(columns.start, rows.start))
+    right, bottom = map(round, frame.place(columns.stop, rows.stop))
     return Region(left, top, right - left, bottom - top, round(area * across * down), peak)

@@ -66,7 +66,7 @@ def about_sizes(photos: Sequence[tuple[str, int, int]]) -> list[str]:
         return []
     listed = ", ".join(f"{width}x{height} ({_names(names)})" for (width, height), names in sizes.items())
     return [
-        f"the images are of different sizes: {listed}; all are resized to the same square, "
+        f"the images are of different sizes: {listed}; all are resized to the same shape, "
         "so the part must fill each of them alike"
     ]
 

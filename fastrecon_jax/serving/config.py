@@ -4,9 +4,11 @@ import dataclasses
 
 from fastrecon_jax import encoders, methods
 from fastrecon_jax.command_line import plugins
-from fastrecon_jax.command_line.fields import PIXELS, SIDES, require, require_between, setting
+from fastrecon_jax.command_line.fields import PIXELS, require, require_between, setting
+from fastrecon_jax.data.geometry import KEEP
 from fastrecon_jax.data.images import MAX_PIXELS
-from fastrecon_jax.inspection.config import DECODED, MODEL, WEIGHTS, check_model
+from fastrecon_jax.inspection.config import CROP_SIZE, DECODED, IMAGE_SIZE, MODEL, RESIZE, WEIGHTS, check_model
+from fastrecon_jax.parts import area
 from fastrecon_jax.serving import access
 
 
@@ -28,8 +30,9 @@ class DemoConfig:
     target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
     encoder: str = setting("efficientnet_lite0", lambda: f"encoder, one of {', '.join(encoders.names())}")
     weights: str = setting("", WEIGHTS)
-    image_size: int = setting(256, "side in pixels to which images are resized")
-    crop_size: int = setting(224, "side in pixels of the centre that is inspected")
+    resize: str = setting(KEEP, RESIZE)
+    image_size: int = setting(256, IMAGE_SIZE)
+    crop_size: int = setting(0, CROP_SIZE)
     max_images: int = setting(32, "at most this many good images")
     max_upload_mb: int = setting(50, "size in MB of an upload")
     max_stored_mb: int = setting(4000, "size in MB of all uploads and parts kept at a time, each for an hour")
@@ -48,9 +51,7 @@ class DemoConfig:
             check_model(self)
         require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
         require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
-        require_between(self, "image_size", SIDES)
-        allowed = 32 <= self.crop_size <= self.image_size
-        require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
+        area.crop_size(self.resize, self.image_size, self.crop_size)  # refuses what is not possible
         for name in ("max_images", "max_upload_mb", "max_stored_mb"):
             require(self, name, getattr(self, name) >= 1, "it must be at least 1")
         require_between(self, "max_pixels", PIXELS)

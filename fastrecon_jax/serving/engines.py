@@ -8,6 +8,7 @@ from typing import TypeAlias
 from fastrecon_jax import methods
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.parts import area
 from fastrecon_jax.parts.engine import Engine, Recipe, load_encoder, make_engine
 from fastrecon_jax.serving.config import DemoConfig
 
@@ -18,19 +19,21 @@ _UPLOADABLE = ("", "random")  # weights that an uploaded part may name
 
 
 def recipe(config: DemoConfig) -> Recipe:
-    """The recipe of parts that are fitted on the page, as the flags ask for it."""
-    return Recipe(
+    """The recipe of parts that are fitted on the page, as the flags ask for it; for square photographs."""
+    asked = Recipe(
         encoder=config.encoder,
         stages=(),
         weights=config.weights,
         weights_sha256=None,
         dtype="float32",
         image_size=config.image_size,
-        crop_size=config.crop_size,
+        crop_size=area.crop_size(config.resize, config.image_size, config.crop_size),
         method=config.method,
         settings=methods.registration(config.method).settings(),
         image_score="",
+        resize=config.resize,
     )
+    return area.decide(asked, None)
 
 
 def opener(engine: Engine, *, trusted: bool = False) -> EngineOpener:
@@ -45,10 +48,9 @@ def opener(engine: Engine, *, trusted: bool = False) -> EngineOpener:
         return make_engine(recipe, _encoder(recipe, engine.encoder, trusted=trusted))
 
     def open_engine(recipe: Recipe) -> Engine:
-        if recipe.image_size > _LARGEST and not trusted:
-            raise InputError(
-                f"the part was fitted at --image_size={recipe.image_size}, the demo takes up to {_LARGEST}"
-            )
+        largest = max(_LARGEST, engine.recipe.image_size)
+        if recipe.image_size > largest and not trusted:
+            raise InputError(f"the part was fitted at --image_size={recipe.image_size}, the demo takes up to {largest}")
         return engine if _anywhere(recipe) == _anywhere(engine.recipe) else other(recipe)
 
     return open_engine

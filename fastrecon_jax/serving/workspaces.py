@@ -15,7 +15,7 @@ from PIL import Image
 
 from fastrecon_jax.data import bit_depth, demo
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import auto_settings, fitting, inspector, limits, part_file, photos, pictures, repeats
+from fastrecon_jax.parts import area, auto_settings, fitting, inspector, limits, part_file, photos, pictures, repeats
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.inspector import Finding, PartInspector
 from fastrecon_jax.parts.part import Part
@@ -55,7 +55,7 @@ class InspectedImage(NamedTuple):
         size: (width, height) in pixels.
         small: the whole of it, to draw on.
         score: image score.
-        map: anomaly map of the inspected centre.
+        map: anomaly map of the inspected area.
         missing: what it lacks of the good ones; None where the method cannot tell.
         known: name of the good photograph of the part that it is; empty if it is none.
     """
@@ -163,8 +163,9 @@ def checked(threshold: object) -> float:
 
 def draw(workspace: Workspace, finding: Finding) -> Image.Image:
     """The photograph with its map and regions, in the colours of the part, at most 640 pixels wide and high."""
-    image, scale = workspace.image, workspace.part.limits
-    return pictures.draw(image.small, finding, workspace.part.recipe, image.size, low=scale.floor, high=scale.ceiling)
+    image, part = workspace.image, workspace.part
+    scale = {"low": part.limits.floor, "high": part.limits.ceiling}
+    return pictures.draw(image.small, finding, part.recipe, image.size, **scale, ignore=part.ignore)
 
 
 def slider(workspace: Workspace) -> tuple[float, float, float]:
@@ -212,9 +213,11 @@ def finding_facts(workspace: Workspace, finding: Finding, threshold: float | Non
 
 
 def _fit(service: Service, good: Sequence[Upload], *, name: str, token: str) -> Workspace:
-    preprocessing = service.engine.recipe.preprocessing
-    prepared = [photos.prepare(upload.image, preprocessing, name=upload.name, notes=upload.notes) for upload in good]
-    engine = auto_settings.resolve(service.engine, prepared)
+    # The programs of the flags' engine serve all photographs of its shape, those of others are made as they come.
+    recipe = area.decide(service.engine.recipe, area.usual_size([upload.image for upload in good]))
+    sizes = recipe.preprocessing
+    prepared = [photos.prepare(upload.image, sizes, name=upload.name, notes=upload.notes) for upload in good]
+    engine = auto_settings.resolve(service.open_engine(recipe), prepared)
     fitted = fitting.fit(engine, prepared, name=name, rate=service.rate)
     workspace = _workspace(service, inspector.create(fitted.part, engine), token=token)
     return workspace._replace(warnings=fitted.warnings, thumbnails=tuple(_thumbnail(upload.image) for upload in good))

@@ -173,3 +173,18 @@ def test_the_smallest_distance_keeps_one_block_of_distances():
     # Of the bank there are two copies and the lengths of the rows, whatever the number of queries.
     for n in (64, 640):
         assert temporary(100_000, n) < temporary(10_000, n) + 90_000 * 4 * (2 * 16 + 2)
+
+
+def test_noise_is_added_to_squares_in_units_of_the_banks_spread():
+    bank = jnp.asarray([[3.0, 1.0], [-3.0, 1.0]])  # 3 from their mean
+    noise = neighbours.rounding_noise(bank, 0.5)
+    assert_close(noise, 1.5**2)
+    assert_close(neighbours.log_distance(jnp.asarray([4.0, 0.0]), noise), np.log([2.5, 1.5]))
+    assert_close(neighbours.log_distance(jnp.asarray([4.0, 0.0])), [np.log(2.0), np.log(neighbours.FLOOR) / 2])
+    assert neighbours.rounding_noise(jnp.ones((5, 3)), 0.5) == 0
+    assert neighbours.rounding_noise(bank, 0.0) == 0
+
+
+def test_no_gradient_flows_through_the_noise():
+    bank = jnp.asarray([[3.0, 1.0], [-3.0, 1.0]])
+    assert not jax.grad(lambda x: neighbours.rounding_noise(x, 0.5))(bank).any()

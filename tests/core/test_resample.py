@@ -98,3 +98,11 @@ def test_crops_that_do_not_fit(crop_size):
 def test_too_strong_a_reduction_is_refused():
     with pytest.raises(ValueError, match="input samples for one output sample are not possible: at most 32896 are"):
         ours(np.zeros((1, 40000, 3), np.uint8), 1, 1)
+
+
+def test_rectangles_of_a_part_of_the_image():
+    pixels = np.random.default_rng(3).integers(0, 256, (61, 90, 3), dtype=np.uint8)
+    sizes = {"image_size": (32, 48), "crop_size": (30, 40), "box": (10, 5, 80, 60)}
+    ours = resample.resize_and_crop(jnp.asarray(pixels)[None], **sizes)[0]
+    part = Image.fromarray(pixels).crop((10, 5, 80, 60)).resize((48, 32), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(ours, np.asarray(part)[1:31, 4:44])

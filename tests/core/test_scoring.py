@@ -45,3 +45,16 @@ def test_image_scores_by_hand():
 def test_unknown_image_score():
     with pytest.raises(ValueError, match="unknown image score 'mean': allowed are max, top1p"):
         scoring.image_score(jnp.ones((2, 2)), "mean")
+
+
+def test_a_position_is_covered_where_any_part_of_it_is_marked():
+    mask = np.zeros((10, 12), bool)
+    mask[4, 3] = True
+    expected = np.zeros((5, 3), bool)
+    expected[2, 0] = True
+    np.testing.assert_array_equal(scoring.covered(jnp.asarray(mask), 5, 3), expected)
+    # Of 10 rows in 4 positions the third begins in the middle of none: row 4 belongs to the second alone.
+    np.testing.assert_array_equal(scoring.covered(jnp.asarray(mask), 4, 1)[:, 0], [False, True, False, False])
+    mask[5] = True
+    np.testing.assert_array_equal(scoring.covered(jnp.asarray(mask), 3, 1)[:, 0], [False, True, False])
+    np.testing.assert_array_equal(scoring.covered(jnp.asarray(mask), 10, 12), mask)

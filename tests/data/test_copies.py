@@ -54,3 +54,20 @@ def test_the_same_photograph_has_the_same_copies_and_stays_as_it_is():
     first = copies.make(pixels, kinds)
     np.testing.assert_array_equal(pixels, photo(3, side=64))
     np.testing.assert_array_equal(copies.make(pixels, kinds), first)
+
+
+def test_turns_of_a_rectangle_lie_in_its_frame():
+    pixels = photo(side=24)[:16]
+    once, twice, thrice = copies.make(pixels, ("turns",))
+    assert once.shape == pixels.shape
+    np.testing.assert_array_equal(twice, pixels[::-1, ::-1])
+    # The middle 16 of 24 columns became the rows, and 16 rows the columns, with mirror images of 4 on either side.
+    turned = np.rot90(pixels)
+    np.testing.assert_array_equal(once[:, 4:20], turned[4:20])
+    np.testing.assert_array_equal(once[:, :4], turned[4:20, 3::-1])
+    np.testing.assert_array_equal(thrice, np.rot90(pixels, 3)[4:20][:, [3, 2, 1, 0, *range(16), 15, 14, 13, 12]])
+
+
+@pytest.mark.parametrize("kind", methods.COPIES)
+def test_copies_have_the_shape_of_a_rectangle(kind):
+    assert copies.make(photo(side=64)[:, :48], (kind,)).shape[1:] == (64, 48, 3)

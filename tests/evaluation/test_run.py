@@ -351,3 +351,18 @@ def test_a_new_process_runs_and_explains_itself(parts):
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "mean of 1" in ran.stdout
+
+
+def test_defects_outside_of_the_inspected_centre_are_counted(tmp_path):
+    write_category(tmp_path / "data", "bolt")
+    for i, at in ((0, slice(0, 3)), (1, slice(0, 12))):  # the first in the corner alone, the second reaches the centre
+        mask = np.zeros((48, 48), np.uint8)
+        mask[at, at] = 255
+        Image.fromarray(mask).save(tmp_path / "data/bolt/ground_truth/scratch" / f"{i:03}_mask.png")
+    Image.new("L", (48, 48)).save(tmp_path / "data/bolt/ground_truth/scratch/002_mask.png")  # marks nothing anywhere
+    said = []
+    run(tmp_path, said.append, crop_size=52)
+    assert "bolt: 1 of 3 defective images have all of their defect outside of the inspected area\n" in "".join(said)
+    said = []
+    run(tmp_path, said.append, output_dir=str(tmp_path / "whole"))
+    assert "outside of the inspected" not in "".join(said)

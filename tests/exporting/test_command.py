@@ -1,7 +1,10 @@
 """The command export: a file that says what the part says, or none."""
 
+import shutil
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastrecon_jax import exporting
 from fastrecon_jax.errors import InputError
@@ -33,7 +36,7 @@ def test_the_file_gives_the_scores_of_the_part(tmp_path, kind):
     scores, maps = exporting.load(kind, file)(np.stack([np.asarray(picture(seed)) for seed in (1, 7)]))
     assert (scores.shape, maps.shape) == ((2,), (2, 64, 64))
     np.testing.assert_allclose(scores, fit_scores(tmp_path, [picture(1), picture(7)]), rtol=1e-5)
-    assert "checked on 7 images" in "".join(said)
+    assert "checked on 11 images" in "".join(said)
     assert f"threshold {part.limits.threshold:.6g}" in "".join(said)
     assert "(n, 80, 90, 3)" in "".join(said)
 
@@ -42,6 +45,29 @@ def fit_scores(tmp_path, images):
     from fastrecon_jax import FastRecon
 
     return FastRecon.load(tmp_path / "disc.safetensors").score(images)
+
+
+@pytest.mark.parametrize("method", ["fastrecon+", "fastrecon"])
+def test_the_check_runs_on_photographs_that_the_part_does_not_know(tmp_path, monkeypatch, method):
+    """Where the good ones are gone as well, if the part keeps pixels; the good ones alone would be all rounding."""
+    fit(tmp_path, images=str(write(tmp_path / "good")), method=method)
+    checked = []
+
+    def verify(original, kind, file, images):
+        checked.append(images)
+        return exporting.Differences(0.0, 0.0)
+
+    monkeypatch.setattr(exporting, "verify", verify)
+    known = [np.asarray(picture(seed)) for seed in range(4)]
+    export(tmp_path)
+    shutil.rmtree(tmp_path / "good")
+    export(tmp_path)
+    there, gone = checked
+    new = [image for image in there[3:] if not any((image == one).all() for one in known)]
+    assert (len(there), len(new)) == (3 + 4 + 4, 4)
+    # They look like the part all the same.
+    assert all(np.abs(image.astype(int) - known[0]).mean() < 40 for image in new)
+    assert len(gone) == 3 + (5 if method == "fastrecon+" else 0)
 
 
 def test_a_file_that_differs_is_not_written(tmp_path, monkeypatch):
@@ -76,3 +102,20 @@ def test_sizes(tmp_path):
 def test_mistakes(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         export(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("kind", exporting.FORMATS)
+def test_rectangles_regions_and_what_is_ignored_go_into_the_file(tmp_path, kind):
+    if kind == "onnx":
+        pytest.importorskip("jax2onnx", reason="needs the extra onnx: jax2onnx")
+    mask = np.zeros((80, 90), bool)
+    mask[:, :30] = True
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    area = {"resize": "keep", "image_size": 64, "crop_size": 0, "region": (10, 5, 80, 60)}
+    fit(tmp_path, images=str(write(tmp_path / "good", 2)), ignore=str(tmp_path / "mask.png"), **area)
+    file = export(tmp_path, format=kind)
+    pictures = [picture(1), picture(7)]
+    scores, maps = exporting.load(kind, file)(np.stack([np.asarray(image) for image in pictures]))
+    assert maps.shape == (2, 48, 64)
+    assert not maps[:, :, :16].any() and maps[:, :, 17:].all()
+    np.testing.assert_allclose(scores, fit_scores(tmp_path, pictures), rtol=1e-5)

@@ -12,6 +12,7 @@ from fastrecon_jax.inspection import predict as predict_command
 from fastrecon_jax.inspection.config import FitConfig, PredictConfig
 
 TINY = {"encoder": "resnet18", "stages": ("layer1", "layer2"), "weights": "random", "image_size": 72, "crop_size": 64}
+TINY |= {"resize": "crop"}
 TINY |= {"method": "fastrecon"}  # random weights tell more of the discs in it than in the default
 QUIET = len  # takes lines for people and says nothing
 

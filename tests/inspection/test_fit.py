@@ -19,6 +19,8 @@ from tests.parts.helpers import picture, write
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = {"encoder": "resnet18", "weights": "random", "stages": ("layer1", "layer2"), "image_size": 72, "crop_size": 64}
+TINY |= {"resize": "crop"}
+PATHS = {"images": "good", "model": "disc.safetensors"}
 
 
 def fit(tmp_path, tell=lambda text: None, **changes):
@@ -182,3 +184,45 @@ def test_a_fit_waits_for_an_extension_of_the_same_part(tmp_path, monkeypatch):
     ):
         fit(tmp_path, tell=told.append)
     assert len(told) == 1  # nothing was computed
+
+
+def test_by_default_the_whole_photograph_is_inspected_and_said(tmp_path):
+    write(tmp_path / "good", size=(120, 90))
+    said = []
+    part = fit(tmp_path, said.append, resize="keep", image_size=64, crop_size=0)
+    assert (part.recipe.resize, part.recipe.shape) == (FitConfig(**PATHS).resize, (48, 64))
+    assert "inspected: the whole photograph, at 64x48 pixels\n" in "".join(said)
+    assert (part.recipe.region, part.ignore) == ((), None)
+
+
+def test_a_crop_is_said(tmp_path):
+    write(tmp_path / "good")
+    said = []
+    fit(tmp_path, said.append)
+    assert "inspected: the middle 89 % of each side, 79 % of the area; --resize=keep inspects all\n" in "".join(said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"resize": "keep"}, "--crop_size=64 needs --resize=crop"),
+        ({"resize": "pad"}, "--resize=pad is not allowed: allowed are keep, stretch, crop"),
+        ({"region": (1, 2, 3)}, "--region=1,2,3 is not allowed: it must be x,y,width,height"),
+        ({"region": (0, 0, 91, 80)}, "--region=0,0,91,80 is not allowed: .* the good images, which have 90x80 pixels"),
+        ({"ignore": "none.png"}, "--ignore=none.png cannot be read"),
+    ],
+)
+def test_areas_that_cannot_be_meant(tmp_path, changes, message):
+    write(tmp_path / "good")
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path, **changes)
+    assert not (tmp_path / "disc.safetensors").exists()
+
+
+def test_a_method_that_sees_the_whole_image_ignores_nothing(tmp_path):
+    write(tmp_path / "good")
+    picture(0).convert("1").save(tmp_path / "mask.png")
+    paths = {"images": str(tmp_path / "good"), "model": str(tmp_path / "a.safetensors")}
+    config = FitConfig(**TINY, **paths, method="spade", ignore=str(tmp_path / "mask.png"))
+    with pytest.raises(InputError, match="--ignore is not possible with --method=spade"):
+        fit_command.fit(config, tell=len)

@@ -36,8 +36,11 @@ def copies_of(settings):
     return sum(methods.COPIES[kind] for kind in settings.copies)
 
 
-def by_definition(support, copies, query, settings, *, turned):
-    """Patch scores in float64, from features, by the equations in the docstrings; `turned` copies are kept or not."""
+def by_definition(support, copies, query, settings, *, turned, levels):
+    """Patch scores in float64, from features, by the equations in the docstrings; `turned` copies are kept or not.
+
+    Of the fitted `levels` only the spread of the banks is taken, in which rows may be there twice.
+    """
     soft = {"soft_length": settings.soft_length, "soft_spectrum": settings.soft_spectrum}
     forward, alike, backward = [], [], []
     (height, width), coarsest = query[0].shape[:2], query[-1].shape[:2]
@@ -56,19 +59,21 @@ def by_definition(support, copies, query, settings, *, turned):
         if m < len(rows):
             from_mean = np.linalg.norm(rows - rows.mean(0), axis=1)
             chosen = reference.greedy_k_center_from(rows, m, from_mean + 1e9)
-        forward.append(log_distances(own, rows[chosen], one.shape[:2], (height, width)))
+        noise = noise_of(levels[j].bank, settings)
+        forward.append(log_distances(own, rows[chosen], noise, one.shape[:2], (height, width)))
         if settings.both_ways:
             if 0 < 2 * settings.backward_coordinates < rows.shape[1]:
                 few += (settings.backward_coordinates,)
                 rows, own = (x @ leading(pool, few, soft) for x in whole)
-            alike.append(log_distances(own, rows[chosen], one.shape[:2], (height, width)))
+                noise = noise_of(levels[j].leading.bank, settings)
+            alike.append(log_distances(own, rows[chosen], noise, one.shape[:2], (height, width)))
             # The middles of each second position of the coarsest stage, in every stage.
             at_rows, at_columns = (
                 np.floor((np.arange(n // 2) + 0.5) * size / (n // 2)).astype(int)
                 for n, size in zip(coarsest, (h, w), strict=True)
             )
             images = rows[: k * h * w].reshape(k, h, w, -1)[:, at_rows][:, :, at_columns].reshape(k, -1, rows.shape[1])
-            backward.append([np.log(reference.distances(image, own).min(1)) for image in images])
+            backward.append([np.log(np.hypot(reference.distances(image, own).min(1), noise)) for image in images])
     total = np.mean(forward, axis=0)
     if settings.both_ways:
         lacking = np.mean(backward, axis=0)  # (k, n)
@@ -80,8 +85,14 @@ def by_definition(support, copies, query, settings, *, turned):
     return np.exp(total)
 
 
-def log_distances(own, bank, shape, first):
-    near = np.log(reference.distances(own, bank).min(1)).reshape(*shape, 1)
+def noise_of(bank, settings):
+    """The distance that is added in squares."""
+    bank = np.asarray(bank, np.float64)
+    return settings.noise * np.sqrt(np.square(bank - bank.mean(0)).sum(1).mean())
+
+
+def log_distances(own, bank, noise, shape, first):
+    near = np.log(np.hypot(reference.distances(own, bank).min(1), noise)).reshape(*shape, 1)
     return resized(near, *first)[..., 0]
 
 
@@ -115,6 +126,8 @@ SETTINGS = {
     "few coordinates": plus.Settings(light=False, coordinates=3),
     "few backward": plus.Settings(light=False, backward_coordinates=2),
     "another margin": plus.Settings(light=False, backward_margin=0.0),
+    "no noise": plus.Settings(light=False, noise=0.0),
+    "much noise": plus.Settings(light=False, backward_coordinates=2, noise=2.0),
     "as many backward as forward": plus.Settings(light=False, backward_coordinates=0),
     "light": plus.Settings(),
     "turns": plus.Settings(light=False, turns="auto"),
@@ -144,8 +157,11 @@ def test_scores_are_the_formula(name, kept, monkeypatch):
     copies = embed_copies(stages(2, 3, count, sides=sides)) if count else ()
     state, turned = plus.fit(embed(support), None, copies, settings=settings), kept and settings.turns != "never"
     for query in (stages(1, sides=sides), first_half_twice(support, 3)):
-        expected = by_definition(embed(support), copies, plus.embed(query), settings, turned=turned)
-        assert_close(plus.score(state, plus.embed(query), margin=settings.backward_margin), expected, 1e-4)
+        expected = by_definition(
+            embed(support), copies, plus.embed(query), settings, turned=turned, levels=state.levels
+        )
+        set_here = {"margin": settings.backward_margin, "noise": settings.noise}
+        assert_close(plus.score(state, plus.embed(query), **set_here), expected, 1e-4)
 
 
 def test_the_score_is_forward_but_for_what_exceeds_it_all_backward():
@@ -194,6 +210,21 @@ def test_the_finest_of_three_stages_is_averaged_to_the_second_and_the_last_stays
     assert [level.shape for level in plus.embed(one[1:])] == [(4, 4, 6), (2, 2, 7)]
 
 
+def test_rounding_of_the_features_changes_nothing_of_note():
+    """Of what is known exactly, such as a plain background, the distance is rounding, and its root was seen in maps."""
+    support = stages(11, 3)
+    query = [stage[0].at[:1].add(0.3) for stage in support]  # all but the top is known
+    rng = np.random.default_rng(12)
+    rounded = [x * (1 + 1e-6 * jnp.asarray(rng.standard_normal(x.shape), jnp.float32)) for x in query]
+    state = plus.fit(embed(support))
+
+    def difference(noise):
+        one, other = (plus.score(state, plus.embed(x), noise=noise) for x in (query, rounded))
+        return float(jnp.abs(one - other).max() / jnp.ptp(one))
+
+    assert difference(plus.NOISE) < 1e-4 < 1e-3 < difference(0.0)
+
+
 def test_sides_that_do_not_divide_each_other():
     support, query = (stages(seed, *lead, sides=(9, 5, 3)) for seed, lead in ((3, (2,)), (4, ())))
     assert plus.score(plus.fit(embed(support)), plus.embed(query)).shape == (5, 5)
@@ -213,7 +244,10 @@ def test_a_known_image_scores_nothing_and_a_changed_patch_the_most():
     support = stages(7, 2)
     state = plus.fit(embed(support))
     known = [stage[0] for stage in support]
-    assert plus.score(state, plus.embed(known)).max() < 1e-4
+    assert plus.score(state, plus.embed(known), noise=0.0).max() < 1e-4
+    # What is left of it is the noise, the same everywhere.
+    noise = [noise_of(level.bank, PLAIN) for level in state.levels]
+    assert_close(plus.score(state, plus.embed(known)), np.full((4, 4), np.prod(noise) ** (1 / 3)), 1e-3)
     changed = [stage.at[stage.shape[0] * 3 // 4 :, : stage.shape[1] // 4 + 1].set(5.0) for stage in known]
     patches = np.asarray(plus.score(state, plus.embed(changed)))
     assert np.unravel_index(patches.argmax(), patches.shape)[0] >= 2
@@ -229,7 +263,7 @@ def test_long_features_are_looked_for_in_few_directions_and_missed_by_the_scale_
     assert level.views.shape == (4, 16, plus.BACKWARD_COORDINATES)
     assert level.leading.bank.shape == (256, plus.BACKWARD_COORDINATES)
     for query in (stages(9, sides=(8,), channels=(200,)), first_half_twice(support, 3)):
-        expected = by_definition(embed(support), (), plus.embed(query), PLAIN, turned=False)
+        expected = by_definition(embed(support), (), plus.embed(query), PLAIN, turned=False, levels=(level,))
         assert_close(
             plus.score(state._replace(levels=(level._replace(short=None),)), plus.embed(query)), expected, 1e-3
         )

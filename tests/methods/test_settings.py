@@ -24,6 +24,8 @@ from fastrecon_jax.methods import fastrecon, fastrecon_plus, nearest, padim, pat
         (fastrecon_plus, "coordinates", -1),
         (fastrecon_plus, "backward_coordinates", -1),
         (fastrecon_plus, "backward_margin", -0.1),
+        (fastrecon_plus, "noise", -0.1),
+        (fastrecon_plus, "noise", 1001.0),
         (fastrecon_plus, "coreset_ratio", 0.0),
         (fastrecon_plus, "coreset_ratio", 2.0),
         (nearest, "coreset_ratio", 0.0),
@@ -144,6 +146,7 @@ def test_what_is_chosen_is_named():
     for given, expected in (
         ({"backward_coordinates": 32}, "backward in 32 coordinates"),
         ({"backward_coordinates": 0, "backward_margin": 0.5}, "backward in all coordinates, margin 0.5"),
+        ({"noise": 0.0}, "noise 0"),
     ):
         chosen = methods.create("fastrecon+", {"coreset_rows": 7, **given})
         assert chosen.note == f"length 0.7, spectrum 1, 7 rows, {expected}"

@@ -239,7 +239,7 @@ def test_headers_that_cannot_be(tmp_path, change, message):
     ("arrays", "message"),
     [
         (lambda tensors: tensors | {"more": np.zeros(3, np.float32)}, "more are missing, surplus"),
-        (lambda tensors: dict(list(tensors.items())[1:]), "missing, surplus"),
+        (lambda tensors: {name: array for name, array in tensors.items() if name != "stages.1"}, "missing, surplus"),
         (lambda tensors: {name: array[None] for name, array in tensors.items()}, "another shape"),
         (lambda tensors: {name: array.astype(np.float64) for name, array in tensors.items()}, "of type F64"),
     ],

@@ -34,6 +34,7 @@ BEFORE = {
         "backward_margin": 0.03,
         "light": False,
         "turns": "never",
+        "noise": 0.0,
     }
 }
 WITHOUT_ROWS = {key: value for key, value in BEFORE["fastrecon+"].items() if key != "coreset_rows"}
@@ -96,8 +97,16 @@ def test_fastrecon_plus_of_format_3_does_what_it_did(ratio):
 
 def test_fastrecon_plus_of_format_4_looks_backward_in_the_directions_of_the_search_forward():
     given = {"coordinates": 128, "both_ways": True, "light": True, "turns": "auto"}
-    expected = settings("fastrecon+", **given, backward_coordinates=0, backward_margin=0.03)
+    expected = settings("fastrecon+", **given, backward_coordinates=0, backward_margin=0.03, noise=0.0)
     assert part_settings.read("fastrecon+", given, 4) == expected
+
+
+def test_fastrecon_plus_of_format_5_adds_no_noise():
+    given = {"backward_coordinates": 32, "backward_margin": 0.05}
+    assert part_settings.read("fastrecon+", given, 5) == settings("fastrecon+", **given, noise=0.0)
+    whole = dataclasses.asdict(settings("fastrecon+"))
+    assert part_settings.read("fastrecon+", {k: v for k, v in whole.items() if k != "noise"}, 5).noise == 0
+    assert methods.create("fastrecon+", {"noise": 0.0}).export_tolerance > methods.create("fastrecon+").export_tolerance
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -1,5 +1,7 @@
 """Pictures of findings: one scale for all, in place, and PNG files that others read."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,13 +15,16 @@ from fastrecon_jax.parts.regions import Region
 
 RECIPE = Recipe("", (), "", None, "float32", 256, 224, "", None, "")
 GREY = 100
+FRAME = np.zeros((256, 512), bool)  # two lines around the inspected centre
+FRAME[15:241, 31:481] = True
+FRAME[17:239, 33:479] = False
 
 
-def drawn(anomaly_map, regions=(), *, size=(512, 256), low=1.0, high=3.0):
+def drawn(anomaly_map, regions=(), *, size=(512, 256), low=1.0, high=3.0, recipe=RECIPE, ignore=None):
     small = pictures.shrink(Image.new("RGB", size, (GREY, GREY, GREY)))
     values = np.asarray(anomaly_map, np.float32)
     finding = Finding("x.png", 1.0, 0.5, "good", tuple(regions), values, reason="", confidence=0.1, missing=None)
-    return np.asarray(pictures.draw(small, finding, RECIPE, size, low=low, high=high))
+    return np.asarray(pictures.draw(small, finding, recipe, size, low=low, high=high, ignore=ignore))
 
 
 def test_a_value_has_one_colour_in_all_pictures():
@@ -33,7 +38,7 @@ def test_a_value_has_one_colour_in_all_pictures():
 
 @pytest.mark.parametrize("value", [-5.0, 0.0, 1.0])
 def test_values_up_to_the_lower_end_leave_the_photograph_as_it_is(value):
-    assert np.all(drawn(np.full((224, 224), value)) == GREY)
+    assert np.all(drawn(np.full((224, 224), value))[~FRAME] == GREY)
 
 
 def test_colours_are_those_of_the_scale_over_the_photograph():
@@ -44,17 +49,39 @@ def test_colours_are_those_of_the_scale_over_the_photograph():
         np.testing.assert_allclose(found.astype(float), expected, atol=2.5)
 
 
-def test_the_map_lies_on_the_inspected_centre():
-    picture = drawn(np.full((224, 224), 9.0))
-    changed = np.any(picture != GREY, axis=-1)
+def test_the_map_lies_on_the_inspected_centre_in_a_thin_frame():
+    changed = np.any(drawn(np.full((224, 224), 9.0)) != GREY, axis=-1)
     expected = np.zeros((256, 512), bool)
-    expected[16:240, 32:480] = True
+    expected[15:241, 31:481] = True
+    np.testing.assert_array_equal(changed, expected)
+    np.testing.assert_array_equal(np.any(drawn(np.zeros((224, 224))) != GREY, axis=-1), FRAME)
+
+
+def test_where_all_is_inspected_there_is_no_frame():
+    recipe = dataclasses.replace(RECIPE, resize="keep", crop_size=0, shape=(128, 256))
+    assert np.all(drawn(np.zeros((128, 256)), recipe=recipe) == GREY)
+    changed = np.any(drawn(np.full((128, 256), 9.0), recipe=recipe) != GREY, axis=-1)
+    assert changed.all()
+
+
+def test_a_region_is_framed_and_what_is_ignored_in_it_hatched():
+    recipe = dataclasses.replace(RECIPE, resize="keep", crop_size=0, shape=(64, 64), region=(128, 64, 64, 64, 512, 256))
+    ignore = np.zeros((64, 64), bool)
+    ignore[:, 32:] = True
+    changed = np.any(drawn(np.zeros((64, 64)), recipe=recipe, ignore=ignore) != GREY, axis=-1)
+    hatched = changed[66:126, 162:190]
+    assert 0.1 < hatched.mean() < 0.4
+    changed[64:128, 160:192] = False
+    expected = np.zeros((256, 512), bool)
+    expected[63:129, 127:193] = True
+    expected[65:127, 129:160] = False
+    expected[64:128, 160:192] = False
     np.testing.assert_array_equal(changed, expected)
 
 
 def test_boxes_surround_their_regions():
     picture = drawn(np.zeros((224, 224)), [Region(100, 50, 40, 30, 500, 9.0)])
-    changed = np.argwhere(np.any(picture != GREY, axis=-1))
+    changed = np.argwhere(np.any(picture != GREY, axis=-1) & ~FRAME)
     assert changed.min(0).tolist() == [47, 97]
     assert changed.max(0).tolist() == [82, 142]
     assert np.all(picture[50:80, 100:140] == GREY)

@@ -40,8 +40,10 @@ def test_pictures_that_were_seen():
 
 def test_limits_of_older_parts_have_one_side():
     now = made()
-    older = now._replace(lacks=None, missing=None, missing_borderline=None, lowest=None, empty=())
-    assert limits.at_rate(older, 0.05)._replace(extent=0)[:9] == made(0.05)._replace(extent=0)[:9]
+    older = now._replace(extent=1e9, lacks=None, missing=None, missing_borderline=None, lowest=None, empty=())
+    assert limits.at_rate(older, 0.05)._replace(extent=None)[:9] == made(0.05)[:9]
+    assert limits.at_rate(older, 0.05).extent == made(0.05).seed  # regions extend to what they must reach, at least
+    assert limits.at_rate(older._replace(extent=0.5), 0.05).extent == 0.5
     for some in (older, limits.at_rate(older, 0.05), limits.at_threshold(older, 5.0)):
         assert verdicts.decide(some, 0.0, None)[:2] == ("good", "")
         assert some.lowest is None

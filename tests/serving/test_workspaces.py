@@ -13,7 +13,7 @@ from fastrecon_jax.serving.config import DemoConfig
 from fastrecon_jax.serving.uploads import Accepted
 from fastrecon_jax.serving.workspaces import Service
 
-TINY = DemoConfig(encoder="resnet18", weights="random", image_size=64, crop_size=64)
+TINY = DemoConfig(encoder="resnet18", weights="random", image_size=64)
 ACCEPTED = Accepted(images=4, pixels=4_000_000)
 
 
@@ -38,7 +38,7 @@ def inspected(service, fitted, boards):
 
 
 def test_it_finds_what_a_notebook_finds(fitted, inspected, boards):
-    settings = {"encoder": "resnet18", "weights": "random", "image_size": 64, "crop_size": 64}
+    settings = {"encoder": "resnet18", "weights": "random", "image_size": 64}
     other = FastRecon.fit(boards[:3], **settings)
     (expected,) = other.inspect([boards[3]])
     finding = workspaces.judge(inspected)
@@ -130,7 +130,7 @@ def test_a_damaged_part_is_named_by_its_upload(service, tmp_path):
 
 
 def test_parts_of_other_recipes_open_engines_of_their_own(service, engine, boards, tmp_path):
-    settings = {"encoder": "resnet18", "weights": "random", "image_size": 64, "crop_size": 64, "method": "nearest"}
+    settings = {"encoder": "resnet18", "weights": "random", "image_size": 64, "method": "nearest"}
     FastRecon.fit(boards[:2], stages=engine.encoder.stages, **settings).save(tmp_path / "other.safetensors")
     other = workspaces.load(service, tmp_path / "other.safetensors").inspector.engine
     assert other.method.name == "nearest" and other.encoder is engine.encoder
