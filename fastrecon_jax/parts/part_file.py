@@ -14,8 +14,8 @@ import safetensors
 from jaxtyping import PyTree, Shaped
 
 from fastrecon_jax import files, methods
-from fastrecon_jax.data import bit_depth
 from fastrecon_jax.command_line.fields import SIDES
+from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import CROP, RESIZES
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import area, part_settings

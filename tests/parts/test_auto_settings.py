@@ -53,7 +53,7 @@ def test_without_photographs():
 
 def test_from_python_the_default_is_the_preset():
     images = [np.asarray(picture(seed)) for seed in range(3)]
-    known = {"encoder": "resnet18", "weights": "random", "image_size": 72, "crop_size": 64}
+    known = {"encoder": "resnet18", "weights": "random", "image_size": 72, "crop_size": 64, "resize": "crop"}
     fitted = FastRecon.fit(images, **known)
     assert (fitted.part.recipe.method, fitted.part.recipe.stages) == ("fastrecon+", ("layer1", "layer2", "layer3"))
     tuned = FastRecon.fit(images, method="fastrecon", settings=AUTO, **known)
