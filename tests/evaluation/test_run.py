@@ -301,7 +301,7 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--category=bolt,all", "--category=bolt,all is not allowed: all stands alone"),
         ("--support=first --seeds=1", "--seeds=1 is not allowed: seeds belong to --support=random"),
         ("--copies=defective", "--copies=defective is not allowed: each must be one of light, turns"),
-        ("--copies=light,light", "--copies=light,light is not allowed: each must be one of light, turns"),
+        ("--copies=light,light", "--copies=light,light is not allowed: nothing may be named twice"),
         ("--method=fastrecon+ --coreset_rows=0", "--coreset_rows=0 is not allowed: it must be a number at least 1"),
         ("--method=fastrecon+ --turns=always", "--turns=always is not allowed: it must be one of never, auto"),
         (
