@@ -1,26 +1,32 @@
-"""What a part's calibration promises beside what it keeps: false positives and detections on labelled test images.
+"""What a part's calibration promises beside what it keeps: verdicts on labelled test images and on empty frames.
 
     python scripts/calibration_table.py --data_dir=DATA --category=bottle --shots=1,2,4,8 --target_fpr=0.05,0.01
 
 For each category, number of good images and random draw a part is fitted as `python -m fastrecon_jax.fit` does it, and
-judges the test images. Good ones are those of the test set and the training images that were not drawn.
+judges the test images. Good ones are those of the test set and the training images that were not drawn. Frames are
+`empty_frames` of two good images that were not drawn, and noise, stripes and a gradient, of which no part knows.
 """
 
+import functools
 import sys
 from typing import NamedTuple
 
 import numpy as np
 from absl import flags
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, UInt8
 from tqdm import tqdm
 
 from fastrecon_jax import methods
 from fastrecon_jax.command_line import flags as command_line
-from fastrecon_jax.data import datasets, samples, support
+from fastrecon_jax.data import datasets, images, samples, support
+from fastrecon_jax.data.geometry import RESIZES
+from fastrecon_jax.detector import Inspection
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import tables
-from fastrecon_jax.parts import fitting, inspector, limits
+from fastrecon_jax.inspection.config import FitConfig
+from fastrecon_jax.parts import area, empty_frames, fitting, inspector, limits, verdicts
 from fastrecon_jax.parts.engine import Engine, Recipe, open_engine
+from fastrecon_jax.parts.limits import Limits
 from fastrecon_jax.parts.photos import Photo
 
 _DATASET = flags.DEFINE_string("dataset", "", "as for the evaluation; by default folder with --data_dir, else demo")
@@ -29,12 +35,13 @@ _CATEGORY = flags.DEFINE_list("category", ["all"], "categories, or all")
 _SHOTS = flags.DEFINE_list("shots", ["4", "8"], "numbers of good images")
 _RATES = flags.DEFINE_list("target_fpr", ["0.05", "0.01"], "false-positive rates asked for")
 _DRAWS = flags.DEFINE_integer("draws", 10, "random draws of the good images", lower_bound=1)
-_METHOD = flags.DEFINE_string("method", "fastrecon", "method")
-_ENCODER = flags.DEFINE_string("encoder", "efficientnet_lite0", "encoder")
+_METHOD = flags.DEFINE_string("method", FitConfig.method, "method")
+_ENCODER = flags.DEFINE_string("encoder", FitConfig.encoder, "encoder")
 _WEIGHTS = flags.DEFINE_string("weights", "", "weights of the encoder; by default its pretrained ones")
+_RESIZE = flags.DEFINE_enum("resize", FitConfig.resize, RESIZES, "what of the images is inspected")
 
-
-KINDS, VERDICTS = ("good", "defects"), ("defective", "or borderline")
+KINDS, VERDICTS = ("good", "defects", "frames"), ("defective", "or borderline")
+_EMPTIED = 2  # good images, not drawn, of which empty frames are made
 
 
 class Photos(NamedTuple):
@@ -57,30 +64,60 @@ def read(category: samples.Category, engine: Engine) -> Photos:
     return Photos([load(s) for s in category.train], [load(s) for s in category.test], labels)
 
 
-def judge(
-    engine: Engine, photos: Photos, chosen: tuple[int, ...], rates: list[float]
-) -> list[tuple[float, float, float, float]]:
-    """Fit on the chosen training images and judge all others.
+def frames(good: list[Photo]) -> UInt8[np.ndarray, "n H W 3"]:
+    """Pictures that show no part, or half of one."""
+    made = [frame for photo in good for frame in empty_frames.make(photo.pixels[None]).values()]
+    height, width, _ = good[0].pixels.shape
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    across = np.broadcast_to(np.linspace(0, 255, width)[None, :, None], (height, width, 3))
+    stripes = np.where(np.arange(width)[None, :, None] // 8 % 2, 255, 0) * np.ones((height, 1, 3))
+    return np.stack([*made, noise, across.astype(np.uint8), stripes.astype(np.uint8)])
 
-    Gives for each rate the shares of good images judged defective and at least borderline, then of defective ones.
+
+def judge(engine: Engine, photos: Photos, chosen: tuple[int, ...], rates: list[float]) -> list[list[float]]:
+    """Fit on the chosen training images and judge all others, and frames.
+
+    Gives for each rate the shares of good images judged defective and at least borderline, then of defective ones and
+    of frames.
     """
     fitted = fitting.fit(engine, [photos.train[i] for i in chosen], name="part", rate=rates[0]).part
     rest = [photo for i, photo in enumerate(photos.train) if i not in chosen]
-    labels = np.concatenate([photos.labels, np.zeros(len(rest), bool)])
-    pixels = np.stack([photo.pixels for photo in (*photos.test, *rest)])
-    scores, _ = inspector.score(inspector.create(fitted, engine), pixels)
-    shares = []
-    for rate in rates:
-        other = limits.at_rate(fitted.limits, rate)
-        shares.append(_shares(scores, labels, other.threshold, other.borderline))
-    return shares
+    good = [photo for photo, bad in zip(photos.test, photos.labels, strict=True) if not bad]
+    groups = (
+        np.stack([photo.pixels for photo in (*good, *rest)]),
+        np.stack([photo.pixels for photo, bad in zip(photos.test, photos.labels, strict=True) if bad]),
+        frames((rest or good)[:_EMPTIED]),
+    )
+    measure = functools.partial(inspector.measure, inspector.create(fitted, engine))
+    found = [measure(pixels) for pixels in groups]
+    at_rates = [limits.at_rate(fitted.limits, rate) for rate in rates]
+    return [[share for one in found for share in _shares(one, limit)] for limit in at_rates]
 
 
-def _shares(
-    scores: Float[np.ndarray, " n"], labels: Bool[np.ndarray, " n"], threshold: float, borderline: float
-) -> tuple[float, float, float, float]:
-    good, bad = scores[~labels], scores[labels]
-    return tuple(float(np.mean(some > limit)) for some in (good, bad) for limit in (threshold, borderline))
+def _shares(found: Inspection, of: Limits) -> tuple[float, float]:
+    """Of photographs, the shares of defective and of not good ones."""
+    missing = [None] * len(found.score) if found.missing is None else found.missing.tolist()
+    decided = [verdicts.decide(of, *one).verdict for one in zip(found.score.tolist(), missing, strict=True)]
+    return decided.count(verdicts.DEFECTIVE) / len(decided), 1 - decided.count(verdicts.GOOD) / len(decided)
+
+
+def _engine(category: samples.Category) -> Engine:
+    """Of the recipe that `fit` takes by default."""
+    first = category.train[0]
+    recipe = Recipe(
+        encoder=_ENCODER.value,
+        stages=(),
+        weights=_WEIGHTS.value,
+        weights_sha256=None,
+        dtype=FitConfig.dtype,
+        image_size=FitConfig.image_size,
+        crop_size=area.crop_size(_RESIZE.value, FitConfig.image_size),
+        method=_METHOD.value,
+        settings=methods.registration(_METHOD.value).settings(),
+        image_score="",
+        resize=_RESIZE.value,
+    )
+    return open_engine(area.decide(recipe, images.size(samples.read(first), first.path)))
 
 
 def main() -> None:
@@ -91,9 +128,6 @@ def main() -> None:
         raise InputError("--shots takes whole numbers and --target_fpr numbers, with commas between them") from None
     if min(shots) < 1 or not all(0 < rate < 1 for rate in rates):
         raise InputError("--shots must be at least 1, --target_fpr above 0 and below 1")
-    settings = methods.registration(_METHOD.value).settings()
-    recipe = Recipe(_ENCODER.value, (), _WEIGHTS.value, None, "float32", 256, 224, _METHOD.value, settings, "")
-    engine = open_engine(recipe)
     dataset = datasets.open_dataset(_DATASET.value, _DATA_DIR.value)
     lines = [
         ["category", "good images", "asked for", *(f"{kind}: {verdict}" for kind in KINDS for verdict in VERDICTS)]
@@ -101,6 +135,7 @@ def main() -> None:
     for name in datasets.select(dataset, tuple(_CATEGORY.value)):
         category = dataset.open_category(name)
         samples.check(category, shots=max(shots))
+        engine = _engine(category)
         photos = read(category, engine)
         for k in shots:
             names, seeds = [sample.name for sample in category.train], range(_DRAWS.value)
