@@ -3,8 +3,9 @@
     python scripts/calibration_table.py --data_dir=DATA --category=bottle --shots=1,2,4,8 --target_fpr=0.05,0.01
 
 For each category, number of good images and random draw a part is fitted as `python -m fastrecon_jax.fit` does it, and
-judges the test images. Good ones are those of the test set and the training images that were not drawn. Frames are
-`empty_frames` of two good images that were not drawn, and noise, stripes and a gradient, of which no part knows.
+judges the test images. Good ones are those of the test set and the training images that were not drawn. Empty frames and
+halves are those of `empty_frames`, made from two good images that were not drawn; noise, stripes and a gradient, of
+which no part knows, are among the empty ones.
 """
 
 import functools
@@ -40,7 +41,8 @@ _ENCODER = flags.DEFINE_string("encoder", FitConfig.encoder, "encoder")
 _WEIGHTS = flags.DEFINE_string("weights", "", "weights of the encoder; by default its pretrained ones")
 _RESIZE = flags.DEFINE_enum("resize", FitConfig.resize, RESIZES, "what of the images is inspected")
 
-KINDS, VERDICTS = ("good", "defects", "frames"), ("defective", "or borderline")
+KINDS, VERDICTS = ("good", "defects", "empty frames", "halves"), ("defective", "or borderline")
+_HALF = "half"  # what the names of frames with half a part end in
 _EMPTIED = 2  # good images, not drawn, of which empty frames are made
 
 
@@ -64,21 +66,22 @@ def read(category: samples.Category, engine: Engine) -> Photos:
     return Photos([load(s) for s in category.train], [load(s) for s in category.test], labels)
 
 
-def frames(good: list[Photo]) -> UInt8[np.ndarray, "n H W 3"]:
-    """Pictures that show no part, or half of one."""
-    made = [frame for photo in good for frame in empty_frames.make(photo.pixels[None]).values()]
+def frames(good: list[Photo]) -> tuple[UInt8[np.ndarray, "n H W 3"], UInt8[np.ndarray, "m H W 3"]]:
+    """Pictures that show no part, and others that show half of one."""
+    made = [pair for photo in good for pair in empty_frames.make(photo.pixels[None]).items()]
+    halves = [frame for name, frame in made if name.endswith(_HALF)]
+    empty = [frame for name, frame in made if not name.endswith(_HALF)]
     height, width, _ = good[0].pixels.shape
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     across = np.broadcast_to(np.linspace(0, 255, width)[None, :, None], (height, width, 3))
     stripes = np.where(np.arange(width)[None, :, None] // 8 % 2, 255, 0) * np.ones((height, 1, 3))
-    return np.stack([*made, noise, across.astype(np.uint8), stripes.astype(np.uint8)])
+    return np.stack([*empty, noise, across.astype(np.uint8), stripes.astype(np.uint8)]), np.stack(halves)
 
 
 def judge(engine: Engine, photos: Photos, chosen: tuple[int, ...], rates: list[float]) -> list[list[float]]:
-    """Fit on the chosen training images and judge all others, and frames.
+    """Fit on the chosen training images and judge all others, and frames without the part.
 
-    Gives for each rate the shares of good images judged defective and at least borderline, then of defective ones and
-    of frames.
+    Gives for each rate the shares judged defective and at least borderline of each of `KINDS`.
     """
     fitted = fitting.fit(engine, [photos.train[i] for i in chosen], name="part", rate=rates[0]).part
     rest = [photo for i, photo in enumerate(photos.train) if i not in chosen]
@@ -86,7 +89,7 @@ def judge(engine: Engine, photos: Photos, chosen: tuple[int, ...], rates: list[f
     groups = (
         np.stack([photo.pixels for photo in (*good, *rest)]),
         np.stack([photo.pixels for photo, bad in zip(photos.test, photos.labels, strict=True) if bad]),
-        frames((rest or good)[:_EMPTIED]),
+        *frames((rest or good)[:_EMPTIED]),
     )
     measure = functools.partial(inspector.measure, inspector.create(fitted, engine))
     found = [measure(pixels) for pixels in groups]
