@@ -3,8 +3,8 @@
     python scripts/calibration_table.py --data_dir=DATA --category=bottle --shots=1,2,4,8 --target_fpr=0.05,0.01
 
 For each category, number of good images and random draw a part is fitted as `python -m fastrecon_jax.fit` does it, and
-judges the test images. Good ones are those of the test set and the training images that were not drawn. Empty frames and
-halves are those of `empty_frames`, made from two good images that were not drawn; noise, stripes and a gradient, of
+judges the test images. Good ones are those of the test set and the training images that were not drawn. Empty frames
+and halves are those of `empty_frames`, made from two good images that were not drawn; noise, stripes and a gradient, of
 which no part knows, are among the empty ones.
 """
 
