@@ -272,7 +272,8 @@ def test_flags_say_whether_there_are_others(monkeypatch):
     address = {"coordinator_address": "host:1", "process_id": 0}
     assert cluster.several(EvalConfig(**address, num_processes=2))
     assert not cluster.several(EvalConfig(**address, num_processes=1))
-    assert not cluster.several(EvalConfig(**address, num_processes=2, distributed="off"))
+    with pytest.raises(InputError, match="--distributed=off"):
+        EvalConfig(**address, num_processes=2, distributed="off")
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
     assert cluster.several(EvalConfig())
     assert not cluster.several(EvalConfig(distributed="off"))
