@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fastrecon_jax import methods
+from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import cluster, hosts, results, setup, share_file
 from fastrecon_jax.evaluation.category import Key, Scored, Share, joined
 from fastrecon_jax.evaluation.config import EvalConfig
