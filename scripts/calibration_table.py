@@ -12,21 +12,21 @@ import functools
 import sys
 from typing import NamedTuple
 
+import as_fitted
 import numpy as np
 from absl import flags
 from jaxtyping import Bool, UInt8
 from tqdm import tqdm
 
-from fastrecon_jax import methods
 from fastrecon_jax.command_line import flags as command_line
-from fastrecon_jax.data import datasets, images, samples, support
+from fastrecon_jax.data import datasets, samples, support
 from fastrecon_jax.data.geometry import RESIZES
 from fastrecon_jax.detector import Inspection
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import tables
 from fastrecon_jax.inspection.config import FitConfig
-from fastrecon_jax.parts import area, empty_frames, fitting, inspector, limits, verdicts
-from fastrecon_jax.parts.engine import Engine, Recipe, open_engine
+from fastrecon_jax.parts import empty_frames, fitting, inspector, limits, verdicts
+from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.limits import Limits
 from fastrecon_jax.parts.photos import Photo
 
@@ -56,14 +56,9 @@ class Photos(NamedTuple):
 
 def read(category: samples.Category, engine: Engine) -> Photos:
     """Preprocess all images of a category."""
-    preprocessing = engine.recipe.preprocessing
-
-    def load(sample: samples.Sample) -> Photo:
-        picture = samples.load_image(sample, samples.read(sample), preprocessing)
-        return Photo(sample.name, sample.name, *picture.size, picture.pixels)
-
     labels = np.array([sample.defective for sample in category.test])
-    return Photos([load(s) for s in category.train], [load(s) for s in category.test], labels)
+    train, test = ([as_fitted.load(sample, engine) for sample in some] for some in (category.train, category.test))
+    return Photos(train, test, labels)
 
 
 def frames(good: list[Photo]) -> tuple[UInt8[np.ndarray, "n H W 3"], UInt8[np.ndarray, "m H W 3"]]:
@@ -104,25 +99,6 @@ def _shares(found: Inspection, of: Limits) -> tuple[float, float]:
     return decided.count(verdicts.DEFECTIVE) / len(decided), 1 - decided.count(verdicts.GOOD) / len(decided)
 
 
-def _engine(category: samples.Category) -> Engine:
-    """Of the recipe that `fit` takes by default."""
-    first = category.train[0]
-    recipe = Recipe(
-        encoder=_ENCODER.value,
-        stages=(),
-        weights=_WEIGHTS.value,
-        weights_sha256=None,
-        dtype=FitConfig.dtype,
-        image_size=FitConfig.image_size,
-        crop_size=area.crop_size(_RESIZE.value, FitConfig.image_size),
-        method=_METHOD.value,
-        settings=methods.registration(_METHOD.value).settings(),
-        image_score="",
-        resize=_RESIZE.value,
-    )
-    return open_engine(area.decide(recipe, images.size(samples.read(first), first.path)))
-
-
 def main() -> None:
     """Measure and print the table."""
     try:
@@ -138,7 +114,9 @@ def main() -> None:
     for name in datasets.select(dataset, tuple(_CATEGORY.value)):
         category = dataset.open_category(name)
         samples.check(category, shots=max(shots))
-        engine = _engine(category)
+        engine = as_fitted.open_category_engine(
+            category, method=_METHOD.value, encoder=_ENCODER.value, weights=_WEIGHTS.value, resize=_RESIZE.value
+        )
         photos = read(category, engine)
         for k in shots:
             names, seeds = [sample.name for sample in category.train], range(_DRAWS.value)

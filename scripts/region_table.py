@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import as_fitted
 import jax
 import numpy as np
 from absl import flags
@@ -23,14 +24,13 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from tqdm import tqdm
 
-from fastrecon_jax import files, methods
+from fastrecon_jax import files
 from fastrecon_jax.command_line import flags as command_line
-from fastrecon_jax.data import datasets, images, samples, support
+from fastrecon_jax.data import datasets, samples, support
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import tables
-from fastrecon_jax.inspection.config import FitConfig
-from fastrecon_jax.parts import area, fitting, inspector, regions
-from fastrecon_jax.parts.engine import Engine, Recipe, open_engine
+from fastrecon_jax.parts import fitting, inspector, regions
+from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.photos import Photo
 
@@ -155,40 +155,18 @@ def _check(names: list[str]) -> None:
         raise InputError(f"--outlines={','.join(names)} is not allowed: numbers above 0 and below 1, or {EXTENT}")
 
 
-def _engine(category: samples.Category) -> Engine:
-    """Of the recipe that `fit` takes by default: the whole photograph in its proportions."""
-    settings = methods.registration(_METHOD.value).settings()
-    known = {"encoder": _ENCODER.value, "weights": _WEIGHTS.value, "method": _METHOD.value, "settings": settings}
-    recipe = Recipe(
-        **known,
-        stages=(),
-        weights_sha256=None,
-        dtype="float32",
-        image_size=FitConfig.image_size,
-        crop_size=0,
-        image_score="",
-        resize=FitConfig.resize,
-    )
-    first = category.train[0]
-    return open_engine(area.decide(recipe, images.size(samples.read(first), first.path)))
-
-
 def _category(dataset: datasets.Dataset, name: str, shots: list[int]) -> list[dict[str, object]]:
     """The records of one category."""
     category = dataset.open_category(name)
     samples.check(category, shots=max(shots))
     if not category.has_masks:
         raise InputError(f"category {name} has no masks")
-    engine = _engine(category)
-    preprocessing = engine.recipe.preprocessing
-
-    def load(sample: samples.Sample) -> Photo:
-        picture = samples.load_image(sample, samples.read(sample), preprocessing)
-        return Photo(sample.name, sample.name, *picture.size, picture.pixels)
-
-    test = [load(sample) for sample in category.test]
+    engine = as_fitted.open_category_engine(
+        category, method=_METHOD.value, encoder=_ENCODER.value, weights=_WEIGHTS.value
+    )
+    test = [as_fitted.load(sample, engine) for sample in category.test]
     masks = [
-        samples.load_mask(sample, (photo.width, photo.height), preprocessing)
+        samples.load_mask(sample, (photo.width, photo.height), engine.recipe.preprocessing)
         for sample, photo in zip(category.test, test, strict=True)
     ]
     pixels, records = np.stack([photo.pixels for photo in test]), []
@@ -197,7 +175,7 @@ def _category(dataset: datasets.Dataset, name: str, shots: list[int]) -> list[di
         draws = support.draws(dataset.name, name, names, shots=k, support=support.RANDOM, seeds=range(_DRAWS.value))
         found: dict[str, tuple[list[Fit], list[int]]] = {rule: ([], []) for rule in _OUTLINES.value}
         for draw in tqdm(draws, desc=f"{name} {k}", disable=None, leave=False):
-            chosen = [load(category.train[i]) for i in draw.indices]
+            chosen = [as_fitted.load(category.train[i], engine) for i in draw.indices]
             part = fitting.fit(engine, chosen, name="part", rate=_RATE.value).part
             scores, maps = inspector.score(inspector.create(part, engine), pixels)
             for rule, masks_of in _rules(_OUTLINES.value, _extent(engine, part, chosen)).items():

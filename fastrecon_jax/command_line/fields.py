@@ -29,8 +29,12 @@ def require(settings: Any, name: str, allowed: bool, rule: str) -> None:
     if not allowed:
         value = getattr(settings, name)
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        shown = f"{shown[:_SHOWN]}..." if len(shown) > _SHOWN else shown
-        raise InputError(f"--{name}={shown} is not allowed: {rule}")
+        raise InputError(f"--{name}={shortened(shown)} is not allowed: {rule}")
+
+
+def shortened(value: str) -> str:
+    """The first signs of a value that a message shows."""
+    return f"{value[:_SHOWN]}..." if len(value) > _SHOWN else value
 
 
 def require_between(settings: Any, name: str, bounds: tuple[int, int]) -> None:

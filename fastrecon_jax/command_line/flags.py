@@ -12,12 +12,12 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from absl import app, flags
 
 from fastrecon_jax.command_line import console, plugins
+from fastrecon_jax.command_line.fields import shortened
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.runtime import compiler
 
 Config = TypeVar("Config")
 flags.disclaim_key_flags()  # they belong to the entry point, which --help describes
-_SHOWN = 100  # signs of a value in a message
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 OPTIONS = "options"  # in a field's metadata: a function that gives the flags whose values the field collects
 
@@ -164,9 +164,8 @@ def _expected(message: str) -> str:
     if parts is None or parts[1] not in flags.FLAGS or flags.FLAGS[parts[1]].flag_type() not in _WORDS:
         return message
     flag = flags.FLAGS[parts[1]]
-    shown = f"{parts[2][:_SHOWN]}..." if len(parts[2]) > _SHOWN else parts[2]
     example = "" if flag.default is None or flag.flag_type() == "bool" else f" such as {flag.default}"
-    return f"--{flag.name}={shown} is not allowed: expected {_WORDS[flag.flag_type()]}{example}"
+    return f"--{flag.name}={shortened(parts[2])} is not allowed: expected {_WORDS[flag.flag_type()]}{example}"
 
 
 def _complain(message: str) -> int:

@@ -122,14 +122,13 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
 
 def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarray, "H W"] | None = None) -> Engine:
     """The programs of a recipe on an encoder that is loaded already; nothing is compiled yet."""
-    kept = recipe.preprocessing.kept
-    method = methods.create(recipe.method, recipe.settings, map_size=kept)
+    method = methods.create(recipe.method, recipe.settings, map_size=recipe.preprocessing.kept)
     if ignore is not None and method.whole_image and not recipe.image_score:
         raise InputError(
             f"--ignore is not possible with --method={method.name}, whose image score sees the whole image: take "
             "another method, or --image_score=max"
         )
-    detector = Detector(method, kept, recipe.image_score, ignore=ignore)
+    detector = _detector(recipe, method, ignore)
     return Engine(
         recipe=dataclasses.replace(recipe, stages=encoder.stages, weights_sha256=encoder.sha256),
         encoder=encoder,
@@ -146,8 +145,11 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarr
 
 def detector_of(engine: Engine) -> Detector:
     """The detector whose programs an engine holds."""
-    recipe = engine.recipe
-    return Detector(engine.method, recipe.preprocessing.kept, recipe.image_score, ignore=engine.ignore)
+    return _detector(engine.recipe, engine.method, engine.ignore)
+
+
+def _detector(recipe: Recipe, method: methods.Method, ignore: Bool[np.ndarray, "H W"] | None) -> Detector:
+    return Detector(method, recipe.preprocessing.kept, recipe.image_score, ignore=ignore)
 
 
 def _choose(method: methods.Method, support: Stages, defective: Stages) -> Any:
