@@ -11,7 +11,9 @@ from jaxtyping import Array, Float
 from fastrecon_jax.encoders import winograd
 from fastrecon_jax.encoders.layers import Layer, Precise
 from fastrecon_jax.encoders.weights import Source
+from fastrecon_jax.encoders.wide_depthwise import wide_depthwise
 
+_WIDE = 7  # side of a depthwise kernel from which its gradient has a form of its own
 Padding = Sequence[tuple[int, int]]
 Weights = tuple[Float[np.ndarray, "kh kw c d"], Float[np.ndarray, " d"]]
 
@@ -204,6 +206,7 @@ class Convolution(Layer):
         depthwise: one filter for each channel.
         tile: side of Winograd's tiles, 2 or 4, if the kernel is 3x3 and the stride 1; otherwise 0.
         transformed: the kernel for Winograd's form, once `prepare` was called.
+        wide: the kernel is one of `wide_depthwise`.
     """
 
     def __init__(
@@ -222,6 +225,7 @@ class Convolution(Layer):
         self.stride = stride
         self.padding = padding
         self.depthwise = depthwise
+        self.wide = depthwise and self.kernel.shape[0] >= _WIDE and stride == 1 and padding == "symmetric"
         self.tile = tile if self.kernel.shape[:2] == (3, 3) and stride == 1 and padding != "none" else 0
         self.transformed: nnx.Param | None = nnx.data(None)
 
@@ -245,6 +249,8 @@ class Convolution(Layer):
         padding = PADDINGS[self.padding](*x.shape[1:3], kernel.shape[0], self.stride)
         if self.form == "single":
             return single(x, kernel, self.stride, padding, self.precision)
+        if self.wide:
+            return wide_depthwise(x, kernel)
         if self.depthwise:
             return depthwise(x, kernel, self.stride, padding)
         return dense(x, kernel, self.stride, padding, self.precision)

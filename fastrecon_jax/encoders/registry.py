@@ -132,6 +132,18 @@ def _module(build: Build) -> str:
     return build.__module__
 
 
+def module_of(name: str) -> str:
+    """The module that registered an encoder.
+
+    Args:
+        name: one of `names()`.
+
+    Returns:
+        Its dotted name.
+    """
+    return _module(registration(name).build)
+
+
 def names() -> tuple[str, ...]:
     """The registered encoders, the project's own first."""
     return tuple(_REGISTRY)
