@@ -137,6 +137,7 @@ class Inspector:
         bit_depth: int | str = "auto",
         region: Sequence[int] = (),
         ignore: Source | None = None,
+        encoder_options: Sequence[str] = (),
     ) -> "Inspector":
         """Fit and calibrate a part.
 
@@ -164,6 +165,7 @@ class Inspector:
                 of them by default.
             ignore: path, array (H, W) or Pillow image of the photographs' proportions, white or opaque where nothing is
                 ever scored; None for nothing.
+            encoder_options: `NAME=VALUE` for each option of the encoder that its weights are not to decide.
 
         Returns:
             The part, ready to inspect.
@@ -187,6 +189,7 @@ class Inspector:
             image_score=image_score,
             bit_depth=photos.find_bit_depth(sources, bit_depth),
             resize=resize,
+            encoder_options=tuple(encoder_options),
         )
         usual = area.usual_size(sources)
         recipe = area.decide(recipe, usual, region)

@@ -121,12 +121,12 @@ def margins(resized: tuple[int, int], kept: tuple[int, int]) -> tuple[int, int]:
     return round((resized[0] - kept[0]) / 2), round((resized[1] - kept[1]) / 2)
 
 
-def in_proportion(size: tuple[int, int], longest: int) -> tuple[int, int]:
+def in_proportion(size: tuple[int, int], longest: int, *, step: int = STEP) -> tuple[int, int]:
     """Height and width of a resized picture of (width, height) whose longer side has `longest` pixels.
 
-    The shorter one is the nearest multiple of 16, at least 32 and at most `longest`.
+    The shorter one is the nearest multiple of `step`, at least 32 and at most `longest`.
     """
-    shorter = min(max(STEP * round(longest * min(size) / max(size) / STEP), SMALLEST), longest)
+    shorter = min(step * max(round(longest * min(size) / max(size) / step), -(-SMALLEST // step)), longest)
     shorter = longest if size[0] == size[1] else shorter
     width, height = size
     return (shorter, longest) if width > height else (longest, shorter)

@@ -8,9 +8,10 @@ import pkgutil
 
 from fastrecon_jax.encoders import families
 from fastrecon_jax.encoders.encoder import Encoder, create, portable, single_operations
-from fastrecon_jax.encoders.registry import Registration, names, register, registration, stages_of
+from fastrecon_jax.encoders.registry import OPTIONS_HELP, Registration, names, register, registration, stages_of
 
 __all__ = [
+    "OPTIONS_HELP",
     "Encoder",
     "Registration",
     "create",

@@ -116,8 +116,8 @@ def check_registration(tested: Case) -> None:
     assert all(0 <= mean <= 1 for mean in entry.mean), f"mean {entry.mean} must lie in 0..1: images are divided by 255"
     assert all(0 < std <= 1 for std in entry.std), f"std {entry.std} must lie above 0 and at most at 1"
     assert entry.at_once >= 0, f"at_once is {entry.at_once}, expected 0 for all images or a number of them"
-    own = [stage for stage in entry.stages if stage in tested.encoder.stages]
-    assert list(tested.encoder.stages) == own, f"stages {tested.encoder.stages} are not in the order of {own}"
+    own = entry.ordered(tested.encoder.stages)
+    assert tested.encoder.stages == own, f"stages {tested.encoder.stages} are not in the order of {own}"
 
 
 def check_stages(tested: Case) -> None:
@@ -129,10 +129,11 @@ def check_stages(tested: Case) -> None:
     for name, stage in zip(tested.encoder.stages, tested.outputs, strict=True):
         assert stage.ndim == 4, f"stage {name} has {stage.ndim} axes, expected (b, h, w, c)"
         assert stage.dtype == jnp.float32, f"stage {name} is {stage.dtype}, expected float32"
-        expected = {side // entry.stages[name], -(-side // entry.stages[name])}  # rounded down or up
+        stride = entry.stride(name)
+        expected = {side // stride, -(-side // stride)}  # rounded down or up
         assert stage.shape[0] == count and set(stage.shape[1:3]) <= expected, (
             f"stage {name} of {count} images of {side} pixels has shape {stage.shape}: a stride of "
-            f"{entry.stages[name]} is registered"
+            f"{stride} is registered"
         )
         assert np.isfinite(stage).all(), f"stage {name} is not finite"
         assert np.ptp(stage) > 0, f"stage {name} is constant"

@@ -1,6 +1,7 @@
 """An encoder with its weights: loaded, cast, its forms chosen, and from then on a pytree and a function of images."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Real
 
 from fastrecon_jax.encoders import checkpoints, layers
-from fastrecon_jax.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, Registration, registration, stages_of
+from fastrecon_jax.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, Build, Registration, registration, stages_of
 from fastrecon_jax.encoders.weights import RANDOM, Random, Tensors
 from fastrecon_jax.errors import InputError
 
@@ -51,6 +52,7 @@ class Encoder:
         dtype: float32, tfloat32 or bfloat16: what activations and all weights but `layers.Precise` ones are.
         form: how its layers compute, see `layers.Layer`.
         registration: what was registered under the name.
+        options: what its options are, `NAME=VALUE` each, where the checkpoint decides too.
         structure: the module without its weights.
     """
 
@@ -62,6 +64,7 @@ class Encoder:
     dtype: str = _static()
     form: str = _static()
     registration: Registration = _static()  # noqa: RUF009
+    options: tuple[str, ...] = _static()
     structure: Structure = _static()  # noqa: RUF009
 
     def __call__(self, images: Real[Array | np.ndarray, "b H W 3"]) -> Outputs:
@@ -72,7 +75,12 @@ class Encoder:
 
         Returns:
             (b, h_i, w_i, c_i) each, float32, in the order of `stages`.
+
+        Raises:
+            InputError: the images have a side that the encoder does not take.
         """
+        height, width = images.shape[1:3]
+        self.registration.check_size(height, width, f"an image of {width}x{height} pixels")
         module = self.module()
 
         def run(part: Float[Array, "p H W 3"]) -> Outputs:
@@ -89,7 +97,13 @@ class Encoder:
 
 
 def create(
-    name: str, *, stages: Sequence[str] = (), weights: str = "", dtype: str = "float32", platform: str = ""
+    name: str,
+    *,
+    stages: Sequence[str] = (),
+    weights: str = "",
+    dtype: str = "float32",
+    platform: str = "",
+    options: Sequence[str] = (),
 ) -> Encoder:
     """An encoder with its weights, BatchNorm folded into the convolutions, built to the last stage asked for.
 
@@ -107,37 +121,54 @@ def create(
             depthwise kernels stay float32.
         platform: where it will run, `cpu`, `gpu` or `tpu`, which decides the form of its layers; by default that of
             the process.
+        options: `NAME=VALUE` for each option of the encoder that the checkpoint is not to decide.
 
     Returns:
         The encoder.
 
     Raises:
-        InputError: unknown name, stage or dtype; weights that cannot be read or belong to another network.
+        InputError: unknown name, stage, dtype or option; weights that cannot be read or belong to another network.
     """
     entry = registration(name)
     _check(entry, stages, dtype)
-    ordered = tuple(stage for stage in entry.stages if stage in (stages or stages_of(name)))
-    module, origin, sha256 = _load(entry, ordered, weights or entry.weights)
+    ordered = entry.ordered(stages) if stages else stages_of(name)
+    build = functools.partial(entry.build, **_options(entry, options))
+    module, origin, sha256 = _load(entry, build, ordered, weights or entry.weights)
+    chosen = getattr(module, "options", ()) if entry.options else ()
     form = "fast" if (platform or jax.default_backend()) == "cpu" else "single"
     layers.choose(module, form, _precision(dtype))
     if form == "fast" and dtype != "bfloat16":
         for layer in layers.layers(module):
             layer.prepare()
     params, treedef = jax.tree.flatten(_cast(module, dtype))
-    return Encoder(tuple(params), name, ordered, origin, sha256, dtype, form, entry, Structure(treedef))
+    return Encoder(tuple(params), name, ordered, origin, sha256, dtype, form, entry, chosen, Structure(treedef))
 
 
 def _check(entry: Registration, stages: Sequence[str], dtype: str) -> None:
-    for stage in stages:
-        if stage not in entry.stages:
-            raise InputError(f"unknown stage {stage!r} of {entry.name}: allowed are {', '.join(entry.stages)}")
-    if len(set(stages)) < len(stages):
+    if len(entry.ordered(stages)) < len(stages):
         raise InputError(f"stages {', '.join(stages)} of {entry.name}: nothing may be named twice")
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}: allowed are {', '.join(DTYPES)}")
 
 
-def _load(entry: Registration, stages: tuple[str, ...], origin: str) -> tuple[nnx.Module, str, str]:
+def _options(entry: Registration, given: Sequence[str]) -> dict[str, str]:
+    """The values of an encoder's options by name, as its builder takes them."""
+    values: dict[str, str] = {}
+    for option in given:
+        name, _, value = option.partition("=")
+        if name not in entry.options or name in values:
+            allowed = ", ".join(entry.options) or "none"
+            problem = "it is given twice" if name in values else f"{entry.name} has {allowed}"
+            raise InputError(f"--encoder_options={option} is not allowed: {problem}")
+        if value not in entry.options[name]:
+            raise InputError(
+                f"--encoder_options={option} is not allowed: {name} may be {', '.join(entry.options[name])}"
+            )
+        values[name] = value
+    return values
+
+
+def _load(entry: Registration, build: Build, stages: tuple[str, ...], origin: str) -> tuple[nnx.Module, str, str]:
     """The module, where its weights came from, and the hash of that file."""
     if not origin:
         note = f"; {entry.note}" if entry.note else ""
@@ -146,17 +177,17 @@ def _load(entry: Registration, stages: tuple[str, ...], origin: str) -> tuple[nn
             f"weights{note}"
         )
     if origin == RANDOM:
-        return entry.build(Random(), stages), RANDOM, ""
+        return build(Random(), stages), RANDOM, ""
     loaded = checkpoints.load(origin)
-    return _fitting(entry, stages, loaded), loaded.source, loaded.sha256
+    return _fitting(entry, build, stages, loaded), loaded.source, loaded.sha256
 
 
-def _fitting(entry: Registration, stages: tuple[str, ...], loaded: checkpoints.Checkpoint) -> nnx.Module:
+def _fitting(entry: Registration, build: Build, stages: tuple[str, ...], loaded: checkpoints.Checkpoint) -> nnx.Module:
     """The module with the weights of a checkpoint, without the prefix that training may have put before names."""
     refusals = []
     for prefix, named in checkpoints.readings(loaded.tensors):
         tensors = Tensors(named)
-        module = entry.build(tensors, stages)
+        module = build(tensors, stages)
         try:
             tensors.finish(
                 source=loaded.source,

@@ -8,15 +8,23 @@ from typing import TypeVar
 
 from flax import nnx
 
-from fastrecon_jax.encoders.weights import Source
 from fastrecon_jax.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+OPTIONS_HELP = (
+    "NAME=VALUE for what the encoder's weights are not to decide: of the transformers positions (dinov2, tipsv2) or "
+    "periods (dinov3), see docs/reference/encoders.md"
+)
 STRIDES = (8, 16)  # of the stages that are taken unless others are asked for
 
-Build = Callable[[Source, Sequence[str]], nnx.Module]
+Build = Callable[..., nnx.Module]
 Builder = TypeVar("Builder", bound=Build)
+
+
+def _no_other_stage(stage: str) -> tuple[str, str] | None:
+    del stage
+    return None
 
 
 def _no_tensor(tensor: str, last_stage: str) -> bool:
@@ -31,7 +39,7 @@ class Registration:
     Attributes:
         name: as users write it.
         build: (source of weights, names of stages, the finest first) to a module that maps normalised images
-            (b, H, W, 3) to a dictionary of these stages, (b, h_i, w_i, c_i) each.
+            (b, H, W, 3) to a dictionary of these stages, (b, h_i, w_i, c_i) each; options by name.
         stages: pixels per position of each stage by its name, the finest first.
         of_stride: stage for a method that asks for so many pixels per position.
         weights: where pretrained weights come from, see `create`; empty if they must be given.
@@ -43,6 +51,11 @@ class Registration:
         source: publication.
         licence: under which the pretrained weights are published.
         note: what a user must know of the weights.
+        read_stage: name of a stage as a user wrote it, not one of `stages`, to its one form and the one of `stages`
+            whose stride and place in the order it has; or to None.
+        multiple: of which the sides of images must be multiples, in pixels.
+        options: allowed values of each option by its name, the first of which leaves the choice to the checkpoint.
+        also: where the same weights are published beside `weights`.
     """
 
     name: str
@@ -57,6 +70,49 @@ class Registration:
     source: str
     licence: str
     note: str
+    read_stage: Callable[[str], tuple[str, str] | None]
+    multiple: int
+    options: Mapping[str, tuple[str, ...]]
+    also: tuple[str, ...]
+
+    def read(self, stage: str) -> tuple[str, str]:
+        """The one form of a stage's name, and the entry of `stages` that it goes by; InputError if there is none."""
+        found = (stage, stage) if stage in self.stages else self.read_stage(stage)
+        if found is None:
+            others = (
+                "" if self.read_stage is _no_other_stage else ", and others made of them: docs/reference/encoders.md"
+            )
+            raise InputError(f"unknown stage {stage!r} of {self.name}: allowed are {', '.join(self.stages)}{others}")
+        return found
+
+    def stride(self, stage: str) -> int:
+        """Pixels per position of a stage; InputError if there is no such stage."""
+        return self.stages[self.read(stage)[1]]
+
+    def ordered(self, stages: Sequence[str]) -> tuple[str, ...]:
+        """Stages in one form each, none twice, the finest first; InputError if there is no such stage."""
+        order = list(self.stages)
+        found = dict.fromkeys(map(self.read, stages))
+        return tuple(name for name, _ in sorted(found, key=lambda pair: order.index(pair[1])))
+
+    def check_size(self, height: int, width: int, what: str) -> None:
+        """Refuse images whose sides are no multiples of a patch.
+
+        Args:
+            height: rows, in pixels.
+            width: columns, in pixels.
+            what: how a message begins, such as `--crop_size=230`.
+
+        Raises:
+            InputError: a side is no multiple of `multiple`; the message names the nearest two.
+        """
+        for side in (height, width):
+            if side % self.multiple or side < self.multiple:
+                below = max(side // self.multiple, 1) * self.multiple
+                raise InputError(
+                    f"{what} is not allowed with {self.name}, which takes sides in multiples of {self.multiple} "
+                    f"pixels, unlike {side}: the nearest are {below} and {below + self.multiple}"
+                )
 
 
 _REGISTRY: dict[str, Registration] = {}
@@ -75,6 +131,10 @@ def register(
     source: str = "",
     licence: str = "",
     note: str = "",
+    read_stage: Callable[[str], tuple[str, str] | None] = _no_other_stage,
+    multiple: int = 1,
+    options: Mapping[str, tuple[str, ...]] | None = None,
+    also: tuple[str, ...] = (),
 ) -> Callable[[Builder], Builder]:
     """Register an encoder; decorates the function that builds it, or is called with it for each variant in a loop.
 
@@ -94,6 +154,14 @@ def register(
         source: publication that describes the encoder.
         licence: under which the pretrained weights are published.
         note: what a user must know of the weights.
+        read_stage: for stages that are too many to list: the name of one as a user wrote it to its one form, which
+            `build` gets, and to the one of `stages` whose stride and place in the order it has; None where the name
+            means nothing.
+        multiple: of which the sides of images must be multiples, in pixels, such as the patch of a transformer.
+        options: what a user may choose beside stages, by name: the allowed values, of which the first leaves the choice
+            to the checkpoint. `build` gets a value by the option's name, and the module says in its attribute `options`
+            what it chose, as `NAME=VALUE` each.
+        also: where the same weights are published beside `weights`.
 
     Returns:
         The decorator; it returns the builder unchanged, `build(source, stages)`: a source of weights and the names of
@@ -111,7 +179,7 @@ def register(
         raise ValueError(
             f"stages of {name} must be one or more, the finest first, with strides of at least 1: {stages}"
         )
-    if unknown := [stage for stage in table.values() if stage not in stages]:
+    if unknown := [stage for stage in table.values() if stage not in stages and not read_stage(stage)]:
         raise ValueError(f"of_stride of {name} names {', '.join(unknown)}, which are not among its stages")
 
     def decorate(build: Builder) -> Builder:
@@ -119,7 +187,22 @@ def register(
         if other is not None and _module(other.build) != _module(build):
             raise ValueError(f"encoder {name!r} is registered by {_module(other.build)} already")
         _REGISTRY[name] = Registration(
-            name, build, dict(stages), table, weights, may_be_unread, mean, std, at_once, source, licence, note
+            name,
+            build,
+            dict(stages),
+            table,
+            weights,
+            may_be_unread,
+            mean,
+            std,
+            at_once,
+            source,
+            licence,
+            note,
+            read_stage,
+            multiple,
+            dict(options or {}),
+            also,
         )
         return build
 
@@ -185,4 +268,4 @@ def stages_of(name: str, strides: Sequence[int] = STRIDES) -> tuple[str, ...]:
         entry.of_stride[min(sorted(entry.of_stride), key=lambda stride: abs(math.log2(stride / asked)))]
         for asked in strides
     }
-    return tuple(stage for stage in entry.stages if stage in nearest)
+    return entry.ordered(sorted(nearest))

@@ -67,6 +67,7 @@ class EvalConfig:
     stages: tuple[str, ...] = setting(
         (), "encoder stages; by default those of the methods' strides: 8 and 16, for fastrecon+ 4, 8 and 16"
     )
+    encoder_options: tuple[str, ...] = setting((), encoders.OPTIONS_HELP)
     image_size: int = setting(256, "side in pixels to which images are resized")
     crop_size: int = setting(224, "side in pixels of the centre that is kept")
     image_score: str = setting(

@@ -60,6 +60,8 @@ def open_setup(config: EvalConfig) -> Setup:
 
     InputError where something that the user gave cannot be used.
     """
+    side = config.crop_size
+    encoders.registration(config.encoder).check_size(side, side, f"--crop_size={side}")
     made = [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
     if config.copies and all(method.copies for method in made):
         raise InputError(
@@ -74,7 +76,13 @@ def open_setup(config: EvalConfig) -> Setup:
         samples.check(category, shots=max(config.shots))
         draws[category.name] = scoring.choose(dataset.name, category, config)
     stages = config.stages or encoders.stages_of(config.encoder, [s for method in made for s in method.strides])
-    encoder = encoders.create(config.encoder, stages=stages, weights=config.weights, dtype=config.dtype)
+    encoder = encoders.create(
+        config.encoder,
+        stages=stages,
+        weights=config.weights,
+        dtype=config.dtype,
+        options=config.encoder_options,
+    )
     if not config.stages:
         made = [_on_its_stages(method, encoder) for method in made]
     compiled = programs.create(
@@ -121,6 +129,8 @@ def _open_cache(config: EvalConfig, encoder: encoders.Encoder) -> FeatureCache:
         "crop_size": config.crop_size,
         "platform": jax.default_backend(),
     }
+    if encoder.options:
+        identity["options"] = encoder.options
     return feature_cache.open_cache(Path(config.feature_cache), identity)
 
 
@@ -139,6 +149,7 @@ def settings(setup: Setup) -> Row:
         "partial": [category.name for category in setup.categories if category.partial],
         "files_sha256": _digest(files),
         "stages": encoder.stages,
+        "encoder_options": encoder.options,
         "weights": encoder.weights,
         "weights_sha256": encoder.sha256,
         "draws": max(len(draws) for shots in setup.draws.values() for draws in shots.values()),
@@ -179,9 +190,10 @@ def description(setup: Setup) -> str:
     data = f"{setup.dataset.name}{' (synthetic images)' if setup.dataset.synthetic else ''}"
     random = " RANDOM WEIGHTS: the figures mean nothing." if encoder.weights == "random" else ""
     named = ", ".join(f"{method.name} ({method.note})" if method.note else method.name for method in _methods(setup))
+    options = "".join(f", {option}" for option in encoder.options)
     return (
         f"{named} on {data}, encoder {encoder.name} "
-        f"{'+'.join(encoder.stages)} ({encoder.dtype}, {encoder.weights}), support {config.support}.{random}"
+        f"{'+'.join(encoder.stages)} ({encoder.dtype}, {encoder.weights}{options}), support {config.support}.{random}"
     )
 
 

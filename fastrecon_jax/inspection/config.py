@@ -77,6 +77,7 @@ class FitConfig:
     stages: tuple[str, ...] = setting(
         (), "encoder stages; by default those of the method's strides: 8 and 16, for fastrecon+ 4, 8 and 16"
     )
+    encoder_options: tuple[str, ...] = setting((), encoders.OPTIONS_HELP)
     dtype: str = setting("float32", "type in which the encoder computes: float32, tfloat32 (TF32 on GPUs) or bfloat16")
     resize: str = setting(KEEP, RESIZE)
     image_size: int = setting(256, IMAGE_SIZE)

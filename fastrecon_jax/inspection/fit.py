@@ -80,4 +80,5 @@ def _recipe(config: FitConfig, depth: int) -> Recipe:
         image_score=config.image_score,
         bit_depth=depth,
         resize=config.resize,
+        encoder_options=config.encoder_options,
     )

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
+from fastrecon_jax import encoders
 from fastrecon_jax.command_line.fields import SIDES
 from fastrecon_jax.data import geometry, images, masks
 from fastrecon_jax.data.geometry import CROP, KEEP, RESIZES
@@ -66,7 +67,9 @@ def _size(source: Source) -> tuple[int, int] | None:
 def decide(recipe: Recipe, usual: tuple[int, int] | None, region: Sequence[int] = ()) -> Recipe:
     """The recipe for good photographs of the usual (width, height), of which perhaps only a region is inspected.
 
-    `region` is (x, y, width, height) in their pixels. InputError if it does not lie in them.
+    `region` is (x, y, width, height) in their pixels. Photographs that are resized as a whole get the nearest size that
+    the encoder takes. InputError if the region does not lie in them, or the centre has another size than the encoder
+    takes.
     """
     if usual is None:
         usual = recipe.image_size, recipe.image_size
@@ -78,11 +81,22 @@ def decide(recipe: Recipe, usual: tuple[int, int] | None, region: Sequence[int] 
                 f"--region={','.join(map(str, region))} is not allowed: it must be x,y,width,height of a rectangle "
                 f"inside of the good images, which have {usual[0]}x{usual[1]} pixels"
             )
+    encoder = encoders.registration(recipe.encoder)
     if recipe.resize == CROP:
+        encoder.check_size(recipe.crop_size, recipe.crop_size, f"--crop_size={recipe.crop_size}")
         return dataclasses.replace(recipe, shape=(), region=cut)
-    longest = recipe.image_size
-    shape = geometry.in_proportion(cut[2:4] or usual, longest) if recipe.resize == KEEP else (longest, longest)
-    return dataclasses.replace(recipe, shape=shape, region=cut)
+    longest = _longest(recipe.image_size, encoder.multiple)
+    shape = (longest, longest)
+    if recipe.resize == KEEP:
+        step = encoder.multiple if encoder.multiple > 1 else geometry.STEP
+        shape = geometry.in_proportion(cut[2:4] or usual, longest, step=step)
+    return dataclasses.replace(recipe, image_size=longest, shape=shape, region=cut)
+
+
+def _longest(asked: int, multiple: int) -> int:
+    """The longer side of what is resized as a whole: the nearest that an encoder takes."""
+    least, most = SIDES
+    return min(max(round(asked / multiple), -(-least // multiple)), most // multiple) * multiple
 
 
 def lies_inside(x: int, y: int, width: int, height: int, of_width: int, of_height: int) -> bool:

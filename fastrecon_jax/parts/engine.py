@@ -36,6 +36,8 @@ class Recipe:
         resize: `keep`: all of a photograph in its proportions; `stretch`: in a square; `crop`: the square's centre.
         shape: height and width of the resized image; empty with `crop`, or before good photographs have decided it.
         region: the only part of photographs that is inspected, the numbers of a `geometry.Cut`; empty for all of them.
+        encoder_options: `NAME=VALUE` for each option of the encoder; before its weights are loaded, those that these
+            do not decide.
     """
 
     encoder: str
@@ -52,6 +54,7 @@ class Recipe:
     resize: str = CROP
     shape: tuple[int, ...] = ()
     region: tuple[int, ...] = ()
+    encoder_options: tuple[str, ...] = ()
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -110,7 +113,13 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
     """The encoder with its weights; the errors are those of `open_engine`."""
     strides = methods.create(recipe.method, recipe.settings).strides
     stages = recipe.stages or encoders.stages_of(recipe.encoder, strides)
-    encoder = encoders.create(recipe.encoder, stages=stages, weights=weights or recipe.weights, dtype=recipe.dtype)
+    encoder = encoders.create(
+        recipe.encoder,
+        stages=stages,
+        weights=weights or recipe.weights,
+        dtype=recipe.dtype,
+        options=recipe.encoder_options,
+    )
     if recipe.weights_sha256 not in (None, encoder.sha256):
         raise InputError(
             f"the weights of {recipe.encoder} from {encoder.weights} are not those of the part: sha256 "
@@ -130,7 +139,9 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarr
         )
     detector = _detector(recipe, method, ignore)
     return Engine(
-        recipe=dataclasses.replace(recipe, stages=encoder.stages, weights_sha256=encoder.sha256),
+        recipe=dataclasses.replace(
+            recipe, stages=encoder.stages, weights_sha256=encoder.sha256, encoder_options=encoder.options
+        ),
         encoder=encoder,
         method=method,
         encode=compiler.jit(lambda encoder, images: encoder(images)),

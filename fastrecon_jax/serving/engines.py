@@ -63,8 +63,9 @@ def _anywhere(recipe: Recipe) -> Recipe:
 
 def _encoder(recipe: Recipe, loaded: Encoder, *, trusted: bool) -> Encoder:
     """The encoder that is loaded already if it is the right one, else another."""
-    same = (loaded.name, loaded.stages, loaded.dtype, loaded.sha256)
-    if (recipe.encoder, recipe.stages, recipe.dtype, recipe.weights_sha256) == same:
+    same = (loaded.name, loaded.stages, loaded.dtype, loaded.sha256, loaded.options)
+    asked = (recipe.encoder, recipe.stages, recipe.dtype, recipe.weights_sha256, recipe.encoder_options)
+    if asked == same:
         return loaded
     if not trusted and recipe.weights not in _UPLOADABLE:
         raise InputError(

@@ -8,19 +8,21 @@ from flax import nnx
 
 from fastrecon_jax import encoders
 from fastrecon_jax.encoders import checks, registry
-from fastrecon_jax.encoders.families import convnext
+from fastrecon_jax.encoders.families import convnext, dinov2, dinov3
 from fastrecon_jax.errors import InputError
-from tests.encoders import tiny_transformer
+from tests.encoders import tiny_families, tiny_transformer
 
 SIZES = {"tiny_transformer": 7 * tiny_transformer.PATCH}
-# Families whose contract is tested on a small network of the same layers, in a file of their own.
-SMALL = (convnext,)
+# Families whose contract is tested on small networks of the same layers, in `tiny_families` or a file of their own.
+SMALL = (convnext, dinov2, dinov3)
+SIZES |= {name: 4 * shape.patch for name, shape in tiny_families.SHAPES.items()}
 assert tiny_transformer.build
 
 
 def whole():
     """The encoders that are small enough to be tested as they are."""
-    return [name for name in encoders.names() if registry.module_of(name) not in {module.__name__ for module in SMALL}]
+    small = {module.__name__ for module in SMALL}
+    return [name for name in encoders.names() if registry.module_of(name) not in small] + list(tiny_families.names())
 
 
 @functools.lru_cache(maxsize=1)  # the large ones take memory

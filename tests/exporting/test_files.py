@@ -32,8 +32,10 @@ VARIANTS = {
 }
 SUPPORT = {"patchcore of the paper": 18}
 # Each encoder once in the format that converts its operations one by one, one of each family in the other; of
-# ConvNeXts, which differ in width and depth alone, the smallest.
-ENCODERS = [("onnx", name) for name in encoders.names() if name != "small" and "convnext" not in name]
+# ConvNeXts, which differ in width and depth alone, the smallest; transformers in test_transformers.py, at a tiny size.
+TRANSFORMERS = ("dinov2_", "dinov3_vit", "tipsv2_", "tiny_dinov", "tiny_tips")
+OTHERS = [name for name in encoders.names() if not name.startswith(TRANSFORMERS)]
+ENCODERS = [("onnx", name) for name in OTHERS if name != "small" and "convnext" not in name]
 ENCODERS += [("onnx", "convnext_atto")]
 ENCODERS += [("stablehlo", name) for name in ("resnet18", "efficientnet_lite0", "tiny_transformer", "convnext_atto")]
 assert small_encoder.build and tiny_transformer.build
