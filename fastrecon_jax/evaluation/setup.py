@@ -15,6 +15,7 @@ from fastrecon_jax.data import bit_depth, datasets, feature_cache, samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.data.prefetch import prefetch
+from fastrecon_jax.encoders import licences
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import programs
@@ -210,7 +211,7 @@ def introduction(setup: Setup, directory: Path, *, processes: int = 1) -> str:
     return (
         f"fastrecon_jax {__version__}, jax {jax.__version__}, {devices.count(setup.programs.mesh)} x "
         f"{jax.local_devices()[0].device_kind}{among}\n"
-        f"{shown(description(setup))}\n"
+        f"{shown(description(setup))}\n{licences.notice(setup.encoder)}"
         f"{count(len(queries), 'category', 'categories')}, {count(sum(map(len, queries)), 'test image')} "
         f"in {shown(setup.dataset.directory)}\n{_partial(setup)}{_skipped(setup)}{_described_depths(setup)}"
         f"results go to {shown(directory)}\n{_warning(setup)}\n"

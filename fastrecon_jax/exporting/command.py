@@ -13,6 +13,7 @@ from PIL import Image
 from fastrecon_jax import encoders, exporting, files, locks
 from fastrecon_jax.data import geometry
 from fastrecon_jax.data import images as decoding
+from fastrecon_jax.encoders import licences
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.exporting.config import ExportConfig
 from fastrecon_jax.inspection import fit, reading, summary
@@ -53,7 +54,7 @@ def _export(config: ExportConfig, file: Path, tell: Callable[[str], object]) -> 
         height=height,
         width=width,
         box=preprocessing.box((width, height)) if preprocessing.cut else None,
-        facts=_facts(part, (width, height)),
+        facts=_facts(part, (width, height)) | _licence(engine.encoder),
     )
     pictures = _pictures(part, config, width, height)
     draft = file.with_name(f".{file.name}.unchecked")
@@ -61,25 +62,57 @@ def _export(config: ExportConfig, file: Path, tell: Callable[[str], object]) -> 
     try:
         differences = exporting.verify(functools.partial(_original, inspector), config.format, draft, pictures)
         _check(differences, engine.method.export_tolerance)
+        if terms := licences.terms(engine.encoder):
+            files.write_text(_terms_file(file), _terms_text(engine.encoder, terms))
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
     checked = f"checked on {len(pictures)} images, one by one and together: "
-    tell(checked + _report(file, part, differences, engine.method.export_tolerance, f"{height}, {width}"))
+    tell(
+        checked + _report(file, part, engine.encoder, differences, engine.method.export_tolerance, f"{height}, {width}")
+    )
     return file
 
 
-def _report(file: Path, part: Part, differences: exporting.Differences, tolerance: float, size: str) -> str:
+def _report(
+    file: Path,
+    part: Part,
+    encoder: encoders.Encoder,
+    differences: exporting.Differences,
+    tolerance: float,
+    size: str,
+) -> str:
     """What was measured, and what who runs the file must know."""
     limits, (rows, columns) = part.limits, part.recipe.preprocessing.kept
-    licence = encoders.registration(part.recipe.encoder).licence
     return (
         f"scores differ by {differences.score:.1e}, maps by {differences.map:.1e} of their range (at most "
         f"{tolerance:g})\nthreshold {limits.threshold:.6g}, borderline from {limits.borderline:.6g}\n"
         f"{file} ({file.stat().st_size / 1e6:.1f} MB) takes RGB images (n, {size}, 3) of uint8 and gives scores (n,) "
-        f"and maps (n, {rows}, {columns})\n"
-        + (f"it holds weights of {part.recipe.encoder}, whose licence is {licence}\n" if licence else "")
+        f"and maps (n, {rows}, {columns})\n" + _said_of_licence(encoder, file)
     )
+
+
+def _said_of_licence(encoder: encoders.Encoder, file: Path) -> str:
+    licence, terms = encoder.registration.licence, licences.terms(encoder)
+    if not licence:
+        return ""
+    asked = f": {terms}; {_terms_file(file).name} beside it says so, keep the two together" if terms else ""
+    return f"it holds weights of {encoder.name}, whose licence is {licence}{asked}\n"
+
+
+def _terms_file(file: Path) -> Path:
+    """Where the terms of the weights stand beside a file that holds them."""
+    return file.with_name(f"{file.name}.LICENCE.txt")
+
+
+def _terms_text(encoder: encoders.Encoder, terms: str) -> str:
+    return f"{encoder.name}, {encoder.weights}, sha256 {encoder.sha256}\n{encoder.registration.licence}: {terms}.\n"
+
+
+def _licence(encoder: encoders.Encoder) -> dict[str, str]:
+    """Licence of the weights in the file, and what it asks for, as metadata."""
+    found = {"weights_licence": encoder.registration.licence, "weights_terms": licences.terms(encoder)}
+    return {name: text for name, text in found.items() if text}
 
 
 def _check(differences: exporting.Differences, tolerance: float) -> None:

@@ -4,6 +4,7 @@ import jax
 
 from fastrecon_jax.command_line.console import percent, shown
 from fastrecon_jax.data import bit_depth
+from fastrecon_jax.encoders import licences
 from fastrecon_jax.parts import area, calibration
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.fitting import Fitted
@@ -12,7 +13,7 @@ from fastrecon_jax.version import __version__
 
 
 def introduction(engine: Engine) -> str:
-    """Three lines: the versions and the device, the method and the encoder, and what of images is inspected."""
+    """Versions and device, method and encoder, what of images is inspected, and terms of the weights; a line each."""
     devices, encoder = jax.devices(), engine.encoder
     random = " RANDOM WEIGHTS: scores mean nothing." if encoder.weights == "random" else ""
     note = f" ({engine.method.note})" if engine.method.note else ""
@@ -20,7 +21,7 @@ def introduction(engine: Engine) -> str:
         f"fastrecon_jax {__version__}, jax {jax.__version__}, {len(devices)} x {devices[0].device_kind}\n"
         f"{engine.method.name}{note}, encoder {encoder.name} {'+'.join(encoder.stages)} "
         f"({encoder.dtype}, {shown(encoder.weights)}).{random}\n"
-        f"{area.describe(engine)}\n"
+        f"{area.describe(engine)}\n{licences.notice(encoder)}"
     )
 
 

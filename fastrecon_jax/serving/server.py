@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastrecon_jax import files
+from fastrecon_jax.encoders import licences
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts.engine import open_engine
 from fastrecon_jax.serving import access, engines, gate, workspaces
@@ -45,6 +46,7 @@ def serve(config: DemoConfig, *, tell: Tell) -> None:
             _require_gradio()
         tell("getting ready: the encoder is loaded and an example fitted, a few seconds\n")
         engine = open_engine(engines.recipe(config))
+        tell(licences.notice(engine.encoder))
         service = Service(
             engine=engine,
             open_engine=engines.opener(engine),

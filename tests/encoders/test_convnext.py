@@ -1,7 +1,6 @@
 """ConvNeXt against the transformers and timm libraries, in every naming of its tensors; the contract, small."""
 
 import functools
-import sys
 from pathlib import Path
 
 import jax
@@ -11,63 +10,26 @@ import pytest
 from safetensors.numpy import save_file
 
 from fastrecon_jax import encoders
-from fastrecon_jax.encoders import checks, registry
+from fastrecon_jax.encoders import checks
 from fastrecon_jax.encoders.families import convnext
 from fastrecon_jax.errors import InputError
+from tests.encoders import tiny_convnext
+from tests.encoders.tiny_convnext import checkpoint
 from tests.helpers import assert_close
 
 DATA = Path(__file__).parent / "data"
-ORACLES = Path(__file__).resolve().parents[2] / "scripts" / "oracles"
 NAMES = ("original", "timm", "hugging_face", "hugging_face_model")
 STORED = 2.0**-11  # the references are float16
 
 
 @pytest.fixture
 def oracle(monkeypatch):
-    """The script that made the references: its seeded weights, its images, and the size of its network."""
-    monkeypatch.syspath_prepend(str(ORACLES))
-    monkeypatch.setitem(sys.modules, "convnext", None)
-    monkeypatch.delitem(sys.modules, "convnext")
-    import convnext as script
-
-    return script
+    return tiny_convnext.load_oracle(monkeypatch)
 
 
 @pytest.fixture
 def small(monkeypatch, oracle):
-    """The two networks of the references under names of their own."""
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
-    for name, normed in (("small", False), ("small_dinov3", True)):
-        variant = convnext.Variant(oracle.BLOCKS, oracle.CHANNELS, normed=normed)
-        encoders.register(name, stages=convnext.STRIDES, may_be_unread=convnext.beyond)(
-            functools.partial(convnext.build, variant=variant)
-        )
-
-
-class Recorder:
-    """A source in one naming that notes what is asked for."""
-
-    def __init__(self, naming, draw):
-        self.naming, self.draw, self.tensors = naming, draw, {}
-
-    def has(self, name):
-        first = self.naming.block.format(i=0, j=0)
-        return name == f"{first}.{self.naming.expand}.weight"
-
-    def tensor(self, name, shape, **_):
-        self.tensors[name] = self.draw(name, shape)
-        return self.tensors[name]
-
-
-def checkpoint(oracle, naming, *, drawn_as, normed):
-    """The whole network's tensors in one naming, with the values that the names of another give."""
-    variant, recorders = convnext.Variant(oracle.BLOCKS, oracle.CHANNELS, normed=normed), []
-    for each in (drawn_as, naming):
-        recorder = Recorder(each, oracle.tensor)
-        convnext.build(recorder, convnext.STAGES, variant=variant)
-        recorders.append(recorder.tensors)
-    values, names = recorders
-    return dict(zip(names, values.values(), strict=True))
+    tiny_convnext.register(monkeypatch, oracle)
 
 
 def outputs(name, tensors, oracle, tmp_path, stages=convnext.STAGES):
@@ -95,7 +57,7 @@ def test_imagenet_equals_timm(small, oracle, tmp_path, naming):
     expected = np.load(DATA / "convnext.npz")
     tensors = checkpoint(oracle, getattr(convnext, naming.upper()), drawn_as=convnext.TIMM, normed=False)
     tensors |= {"head.norm.weight": np.ones(24, np.float32), "head.fc.weight": np.ones((5, 24), np.float32)}
-    actual = outputs("small", tensors, oracle, tmp_path)
+    actual = outputs("small_convnext", tensors, oracle, tmp_path)
     for stage in convnext.STAGES:
         assert_close(actual[stage], expected[stage], STORED)
 
@@ -111,12 +73,14 @@ def test_layers_stored_as_kernels(small, oracle, tmp_path):
 
 def test_checkpoints_are_read_strictly(small, oracle, tmp_path):
     tensors = checkpoint(oracle, convnext.TIMM, drawn_as=convnext.TIMM, normed=False)
-    assert outputs("small", tensors, oracle, tmp_path, stages=("stage2",)).keys() == {"stage2"}  # the rest is unread
+    assert outputs("small_convnext", tensors, oracle, tmp_path, stages=("stage2",)).keys() == {
+        "stage2"
+    }  # the rest is unread
     del tensors["stages.0.blocks.0.gamma"]
     tensors |= {"stages.1.blocks.9.gamma": np.ones(12, np.float32), "projectors.0": np.ones(1, np.float32)}
     tensors["stem.0.bias"] = np.ones(9, np.float32)
     with pytest.raises(InputError, match=r"missing 1: stages\.0\.blocks\.0\.gamma; ") as error:
-        outputs("small", tensors, oracle, tmp_path, stages=("stage2",))
+        outputs("small_convnext", tensors, oracle, tmp_path, stages=("stage2",))
     for part in ("stem.0.bias is (9,), expected (8,)", "unexpected 2: stages.1.blocks.9.gamma, projectors.0"):
         assert part in str(error.value)
 

@@ -98,3 +98,10 @@ def test_whether_weights_are_here(tmp_path):
     assert not checkpoints.is_here(str(tmp_path / "other.safetensors"))
     assert not checkpoints.is_here("hf://nobody/no-such-model")
     assert not checkpoints.is_here("package://not a name")
+
+
+def test_every_encoder_of_the_project_has_a_licence_and_a_source():
+    own = [name for name in encoders.names() if registry.module_of(name).startswith("fastrecon_jax.")]
+    assert own
+    for name in own:
+        assert encoders.registration(name).licence and encoders.registration(name).source, name

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from fastrecon_jax.encoders.convolution import Convolution, biased
 from fastrecon_jax.encoders.layers import Precise
+from fastrecon_jax.encoders.licences import DINOV3 as DINOV3_LICENCE
 from fastrecon_jax.encoders.registry import register
 from fastrecon_jax.encoders.weights import Source
 
@@ -293,5 +294,5 @@ for _name, _variant in DINOV3.items():
         may_be_unread=beyond,
         at_once=1,
         source=f"Siméoni et al., DINOv3, arXiv 2508.10104; {_MODERN}",
-        licence="DINOv3 License",
+        licence=DINOV3_LICENCE,
     )(functools.partial(build, variant=_variant))

@@ -46,7 +46,7 @@ _V1_NOTE = "those of resnet50 would load too, and give poor figures"
 VARIANTS = {
     "resnet18": Variant((2, 2, 2, 2), bottleneck=False, weights="hf://timm/resnet18.tv_in1k"),
     "resnet50": Variant((3, 4, 6, 3), bottleneck=True, weights="hf://timm/resnet50.tv_in1k"),
-    "resnet50_v1": Variant((3, 4, 6, 3), bottleneck=True, stride_first=True, licence="", note=_V1_NOTE),
+    "resnet50_v1": Variant((3, 4, 6, 3), bottleneck=True, stride_first=True, licence="MIT", note=_V1_NOTE),
     "wide_resnet50_2": Variant(
         (3, 4, 6, 3), bottleneck=True, width=128, weights="hf://timm/wide_resnet50_2.tv_in1k", at_once=4
     ),
