@@ -102,7 +102,7 @@ def _sharing(weights: str) -> Callable[[Recipe], Engine]:
     engines: dict[Recipe, Engine] = {}
 
     def open_engine(recipe: Recipe) -> Engine:
-        same = dataclasses.replace(recipe, weights="")  # the hash says which they are
+        same = dataclasses.replace(recipe, weights="", weights_revision="")  # the hash says which they are
         if same not in engines:
             key = (recipe.encoder, recipe.stages, recipe.dtype, recipe.weights_sha256, recipe.encoder_options)
             if key not in loaded:

@@ -13,6 +13,7 @@ from fastrecon_jax import encoders, methods
 from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import CROP, Cut, Preprocessing
 from fastrecon_jax.detector import Detector, Inspection, Stages
+from fastrecon_jax.encoders import checkpoints
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.runtime import compiler
 
@@ -38,6 +39,7 @@ class Recipe:
         region: the only part of photographs that is inspected, the numbers of a `geometry.Cut`; empty for all of them.
         encoder_options: `NAME=VALUE` for each option of the encoder; before its weights are loaded, those that these
             do not decide.
+        weights_revision: commit of the hub's repository that the weights came from; empty for weights from elsewhere.
     """
 
     encoder: str
@@ -55,6 +57,7 @@ class Recipe:
     shape: tuple[int, ...] = ()
     region: tuple[int, ...] = ()
     encoder_options: tuple[str, ...] = ()
+    weights_revision: str = ""
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -113,10 +116,11 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
     """The encoder with its weights; the errors are those of `open_engine`."""
     strides = methods.create(recipe.method, recipe.settings).strides
     stages = recipe.stages or encoders.stages_of(recipe.encoder, strides)
+    registered = recipe.weights or encoders.registration(recipe.encoder).weights
     encoder = encoders.create(
         recipe.encoder,
         stages=stages,
-        weights=weights or recipe.weights,
+        weights=weights or checkpoints.pinned(registered, recipe.weights_revision),
         dtype=recipe.dtype,
         options=recipe.encoder_options,
     )
@@ -140,7 +144,11 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarr
     detector = _detector(recipe, method, ignore)
     return Engine(
         recipe=dataclasses.replace(
-            recipe, stages=encoder.stages, weights_sha256=encoder.sha256, encoder_options=encoder.options
+            recipe,
+            stages=encoder.stages,
+            weights_sha256=encoder.sha256,
+            encoder_options=encoder.options,
+            weights_revision=checkpoints.revision(encoder.weights) or recipe.weights_revision,
         ),
         encoder=encoder,
         method=method,

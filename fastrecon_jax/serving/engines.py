@@ -58,7 +58,7 @@ def opener(engine: Engine, *, trusted: bool = False) -> EngineOpener:
 
 def _anywhere(recipe: Recipe) -> Recipe:
     """The recipe wherever its weights are: the hash says which they are."""
-    return dataclasses.replace(recipe, weights="")
+    return dataclasses.replace(recipe, weights="", weights_revision="")
 
 
 def _encoder(recipe: Recipe, loaded: Encoder, *, trusted: bool) -> Encoder:

@@ -4,24 +4,23 @@ import hashlib
 import importlib.metadata
 import pathlib
 import re
-import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 import safetensors
 
-from fastrecon_jax.encoders.checkpoints import torch_file
+from fastrecon_jax.encoders.checkpoints import hub, torch_file
+from fastrecon_jax.encoders.checkpoints.hub import HUB
 from fastrecon_jax.errors import InputError
 
-PACKAGE, HUB = "package://", "hf://"
+PACKAGE = "package://"
 _TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".pth.tar")
 _MOST_DIMENSIONS = 32  # no network has a tensor of more, and numpy knows 64
 _SUFFIXES = (".safetensors", *_TORCH_SUFFIXES)
-_HUB_FORM = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^/@]+))?(/(?P<file>[^@]+))?", re.ASCII)
 _ALLOWED = (
     f"allowed are the path of a file ({', '.join(_SUFFIXES)}), {PACKAGE}NAME of an installed Python package, and "
-    f"{HUB}OWNER/REPO[@REVISION][/FILE]"
+    f"{hub.FORM}"
 )
 
 # The elements of a safetensors file that there is an array for; bfloat16 is read as its bits.
@@ -42,6 +41,9 @@ _ELEMENTS = {
 }
 
 
+Check = Callable[[pathlib.Path, bytes, str], None]  # path, contents and their hash; raises an InputError
+
+
 class Checkpoint(NamedTuple):
     """The tensors of one file, by name; floating-point ones are float32, integers and booleans as they were saved."""
 
@@ -57,24 +59,27 @@ def load(source: str) -> Checkpoint:
         source: the path of a `.safetensors`, `.pth`, `.pt` or `.ckpt` file; `package://NAME`, an installed Python
             package with one such file in it; or `hf://OWNER/REPO[@REVISION][/FILE]`, downloaded once and then read from
             the cache of huggingface_hub. FILE is `model.safetensors` unless given; a slash in REVISION is written
-            `%2F`.
+            `%2F`. The checkpoint's `source` has the commit as its revision.
 
     Returns:
         The tensors, with the place and the hash of the file that they were read from.
 
     Raises:
-        InputError: there is no such file, package or repository, or the file is damaged or of another kind.
+        InputError: there is no such file, package or repository, it cannot be had, or the file is damaged, of another
+            kind or not what the hub published.
     """
+    check: Check | None = None
     if source.startswith(PACKAGE):
         path, shown = _in_package(source)
     elif source.startswith(HUB):
-        path, shown = _from_hub(source), source
+        path, shown = hub.fetch(_address(source))
+        check = hub.check
     elif "://" in source or not source:
         raise InputError(f"no weights can be read from {source!r}; {_ALLOWED}")
     else:
         path = _local(source)
         shown = str(path)
-    return _read(path, shown)
+    return _read(path, shown, check)
 
 
 def is_here(source: str) -> bool:
@@ -89,21 +94,11 @@ def is_here(source: str) -> bool:
     """
     try:
         if source.startswith(HUB):
-            return _in_hub_cache(source)
+            return hub.is_cached(_address(source))
         path = _in_package(source)[0] if source.startswith(PACKAGE) else _local(source)
     except InputError:
         return False
     return path.is_file()
-
-
-def _in_hub_cache(source: str) -> bool:
-    try:
-        import huggingface_hub
-    except ImportError:
-        return False
-    repository, file, revision = _hub_parts(source)
-    cached = huggingface_hub.try_to_load_from_cache(repository, file, revision=revision)
-    return isinstance(cached, str)
 
 
 def _local(source: str) -> pathlib.Path:
@@ -113,16 +108,19 @@ def _local(source: str) -> pathlib.Path:
         raise InputError(f"{source} names no file: {error}; {_ALLOWED}") from error
 
 
-def _read(path: pathlib.Path, shown: str) -> Checkpoint:
+def _read(path: pathlib.Path, shown: str, check: Check | None = None) -> Checkpoint:
     name = str(path) if str(path) == shown else f"{shown} ({path})"
     if not path.name.lower().endswith(_SUFFIXES):
         raise InputError(f"{name} has the ending {path.suffix!r}; allowed are {', '.join(_SUFFIXES)}")
     data = _bytes(path, name)
     if data.startswith(b"version https://git-lfs"):
         raise InputError(f"{name} is a pointer of Git LFS, not the weights; fetch them with `git lfs pull`")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if check is not None:
+        check(path, data, sha256)
     parse = torch_file.parse if path.name.lower().endswith(_TORCH_SUFFIXES) else _parse_safetensors
     tensors = {key: _single_precision(key, value, name) for key, value in parse(data, name).items()}
-    return Checkpoint(tensors, shown, hashlib.sha256(data).hexdigest())
+    return Checkpoint(tensors, shown, sha256)
 
 
 def _bytes(path: pathlib.Path, name: str) -> bytes:
@@ -188,28 +186,8 @@ def _in_package(source: str) -> tuple[pathlib.Path, str]:
     return pathlib.Path(weights[0].locate()), f"package {name} {package.version}"
 
 
-def _hub_parts(source: str) -> tuple[str, str, str | None]:
-    """Repository, file and revision that `hf://...` names."""
-    form = _HUB_FORM.fullmatch(source.removeprefix(HUB))
-    file = (form and form["file"]) or "model.safetensors"
-    if not form or not file.lower().endswith(_SUFFIXES) or {"", ".", ".."} & set(file.split("/")):
+def _address(source: str) -> hub.Address:
+    address = hub.parse(source)
+    if address is None or not address.file.lower().endswith(_SUFFIXES):
         raise InputError(f"{source!r} names no weights on the hub; {_ALLOWED}, where FILE ends as a path does")
-    return form["repo"], file, form["revision"] and urllib.parse.unquote(form["revision"])
-
-
-def _from_hub(source: str) -> pathlib.Path:
-    repository, file, revision = _hub_parts(source)
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        message = f'{source} needs the package huggingface_hub: run `pip install -e ".[hub]"`'
-        raise InputError(f"{message}, or download {file} yourself and give its path") from error
-    try:
-        return pathlib.Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))
-    except Exception as error:  # the hub, its HTTP client and its cache raise unrelated types
-        advice = (
-            f"offline, download {file} from https://huggingface.co/{repository} on another machine and pass its path "
-            "as --weights, or set HF_HOME to a cache that holds it and HF_HUB_OFFLINE=1"
-        )
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{source} cannot be downloaded: {reason}; {advice}") from error
+    return address

@@ -1,15 +1,11 @@
 import builtins
-import functools
 import hashlib
-import http.server
 import importlib.metadata
 import json
 import os
 import pathlib
 import struct
-import threading
 
-import huggingface_hub
 import ml_dtypes
 import numpy as np
 import pytest
@@ -22,7 +18,6 @@ from . import torch_writer
 
 WEIGHTS = {"conv.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "seen": np.array([7])}
 BODY = save(WEIGHTS)
-COMMIT = "c" * 40
 
 
 def write(tmp_path, name, data):
@@ -176,91 +171,6 @@ def test_package_without_one_file_of_weights(monkeypatch):
     monkeypatch.setattr(type(package), "files", files)
     with pytest.raises(InputError, match=r"found: m/a\.pth, m/b\.pth"):
         checkpoint.load("package://numpy")
-
-
-class Hub(http.server.BaseHTTPRequestHandler):
-    """As much of a model hub as a download needs: a hash, a commit and a length, or an error code."""
-
-    def do_GET(self):
-        absent = "/absent/" in self.path
-        body = b"" if absent else BODY
-        self.server.requests.append((self.command, self.path))
-        self.send_response(404 if absent else 200)
-        self.send_header("Content-Length", str(len(body)))
-        if absent:
-            self.send_header("X-Error-Code", "RepoNotFound")
-        else:
-            self.send_header("ETag", f'"{hashlib.sha256(BODY).hexdigest()}"')
-            self.send_header("X-Repo-Commit", COMMIT)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET  # noqa: N815, the name that http.server looks for
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.requests = []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    download = functools.partial(
-        huggingface_hub.hf_hub_download,
-        endpoint=f"http://127.0.0.1:{server.server_port}",
-        cache_dir=tmp_path / "cache",
-        token=False,
-    )
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    server.stop = lambda: (server.shutdown(), server.server_close(), thread.join())
-    yield server
-    if thread.is_alive():
-        server.stop()
-
-
-def test_download_once_and_then_from_the_cache(hub):
-    source = "hf://timm/wide_resnet50_2.tv_in1k"
-    loaded = checkpoint.load(source)
-    assert_weights(loaded.tensors)
-    assert loaded.source == source
-    assert loaded.sha256 == hashlib.sha256(BODY).hexdigest()
-    path = "/timm/wide_resnet50_2.tv_in1k/resolve/main/model.safetensors"
-    assert hub.requests == [("HEAD", path), ("GET", path)]
-    hub.stop()
-    assert_weights(checkpoint.load(source).tensors)
-
-
-def test_revision_and_file(hub):
-    loaded = checkpoint.load("hf://timm/m@refs%2Fpr%2F1/sub/weights.safetensors")
-    assert_weights(loaded.tensors)
-    assert hub.requests[0] == ("HEAD", "/timm/m/resolve/refs%2Fpr%2F1/sub/weights.safetensors")
-
-
-def test_absent_repository_gives_the_way_out(hub):
-    with pytest.raises(InputError) as caught:
-        checkpoint.load("hf://absent/thing")
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in (
-        "hf://absent/thing cannot be downloaded: RepositoryNotFoundError",
-        "download model.safetensors from https://huggingface.co/absent/thing",
-        "--weights",
-        "HF_HOME",
-        "HF_HUB_OFFLINE",
-    ):
-        assert part in message
-
-
-def test_no_network_gives_the_way_out(monkeypatch):
-    def fail(*arguments, **options):
-        raise ConnectionError("no route to host")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
-    with pytest.raises(InputError, match=r"ConnectionError: no route to host; offline, download a\.pth from"):
-        checkpoint.load("hf://timm/m/a.pth")
 
 
 @pytest.mark.parametrize(
