@@ -73,15 +73,14 @@ def test_layers_stored_as_kernels(small, oracle, tmp_path):
 
 def test_checkpoints_are_read_strictly(small, oracle, tmp_path):
     tensors = checkpoint(oracle, convnext.TIMM, drawn_as=convnext.TIMM, normed=False)
-    assert outputs("small_convnext", tensors, oracle, tmp_path, stages=("stage2",)).keys() == {
-        "stage2"
-    }  # the rest is unread
+    given = outputs("small_convnext", tensors, oracle, tmp_path, stages=("stage2",))  # the rest is unread
+    assert given.keys() == {"stage2"}
     del tensors["stages.0.blocks.0.gamma"]
     tensors |= {"stages.1.blocks.9.gamma": np.ones(12, np.float32), "projectors.0": np.ones(1, np.float32)}
     tensors["stem.0.bias"] = np.ones(9, np.float32)
     with pytest.raises(InputError, match=r"missing 1: stages\.0\.blocks\.0\.gamma; ") as error:
         outputs("small_convnext", tensors, oracle, tmp_path, stages=("stage2",))
-    for part in ("stem.0.bias is (9,), expected (8,)", "unexpected 2: stages.1.blocks.9.gamma, projectors.0"):
+    for part in ("stem.0.bias is (9,), expected (8,)", "unexpected 2: ", "projectors.0", "stages.1.blocks.9.gamma"):
         assert part in str(error.value)
 
 
