@@ -286,7 +286,7 @@ for _name, _variant in IMAGENET.items():
         licence="Apache-2.0",
     )(functools.partial(build, variant=_variant))
 
-for _name, _variant in DINOV3.items():
+for (_name, _variant), _size in zip(DINOV3.items(), _SIZES, strict=True):
     register(
         _name,
         stages=STRIDES,
@@ -295,4 +295,5 @@ for _name, _variant in DINOV3.items():
         at_once=1,
         source=f"Siméoni et al., DINOv3, arXiv 2508.10104; {_MODERN}",
         licence=DINOV3_LICENCE,
+        also=(f"hf://timm/convnext_{_size}.dinov3_lvd1689m",),
     )(functools.partial(build, variant=_variant))
