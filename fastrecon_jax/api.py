@@ -158,7 +158,8 @@ class Inspector:
                 as a square, `crop` the centre of that square, as published.
             image_size: side in pixels to which photographs are resized, the longer one with `keep`, 32 to 4096.
             crop_size: with `crop`, side in pixels of the centre, 32 to image_size; 7/8 of image_size by default.
-            image_score: `max` or `top1p`, how patch scores become one number; the method's own by default.
+            image_score: `max` of the patch scores, or the mean of the largest of them: `top1p` of 1 %, `top0.2p` of
+                0.2 %, and so on up to `top100p`; the method's own by default.
             bit_depth: bits that the camera fills of pixels with more than 8: 8, 10, 12, 14 or 16; `auto` takes the
                 fewest that hold all values of the photographs. It holds for all photographs of the part.
             region: x, y, width and height of the only part that is inspected, in pixels of the good photographs; all

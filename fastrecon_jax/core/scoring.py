@@ -6,7 +6,9 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from fastrecon_jax.core import linalg
 
-IMAGE_SCORES = ("max", "top1p")
+# What `image_score` takes, in the words of error messages.
+IMAGE_SCORES = "max, or topXp for the mean of the largest X %, X above 0 and at most 100, such as top1p or top0.2p"
+_DECIMALS = 6  # digits after the point of a percentage, at most
 
 
 def bilinear_matrix(source: int, target: int) -> Float[Array, "target source"]:
@@ -97,13 +99,36 @@ def _membership(size: int, count: int) -> Float[Array, "count size"]:
     return ((pixel >= first) & (pixel < beyond)).astype(jnp.float32)
 
 
+def is_image_score(kind: str) -> bool:
+    """Whether `image_score` knows a kind.
+
+    Args:
+        kind: name of an image score, such as `max` or `top0.2p`.
+
+    Returns:
+        True if it does.
+    """
+    return kind == "max" or _share(kind) is not None
+
+
+def _share(kind: str) -> tuple[int, int] | None:
+    """Numerator and denominator of the share that `topXp` names, above 0 and at most 1; None for anything else."""
+    whole, point, decimals = kind.removeprefix("top").removesuffix("p").partition(".")
+    written = kind == f"top{whole}{point}{decimals}p" and 0 < len(whole) <= 3 and len(decimals) <= _DECIMALS
+    digits = whole + decimals
+    if not written or bool(point) != bool(decimals) or not (digits.isascii() and digits.isdecimal()):
+        return None
+    numerator, denominator = int(digits), 100 * 10 ** len(decimals)
+    return (numerator, denominator) if 0 < numerator <= denominator else None
+
+
 def image_score(patch_scores: Float[Array, "h w"], kind: str = "max") -> Float[Array, ""]:
     """Image score from the patch scores, before they are resized or blurred.
 
     Args:
         patch_scores: scores of one image, (h, w).
-        kind: `max` for the largest patch score (FastRecon), or `top1p` for the mean of the largest 1 %, at least one
-            of them (AnomalyDINO).
+        kind: `max` for the largest patch score (FastRecon), or `topXp` for the mean of the largest X %, at least one
+            of them, X a decimal number above 0 and at most 100: `top1p` (AnomalyDINO), `top0.2p`.
 
     Returns:
         The image score, in units of the patch scores.
@@ -116,9 +141,12 @@ def image_score(patch_scores: Float[Array, "h w"], kind: str = "max") -> Float[A
     """
     if kind == "max":
         return jnp.max(patch_scores)
-    if kind == "top1p":
-        return jnp.mean(jax.lax.top_k(patch_scores.ravel(), max(1, patch_scores.size // 100))[0])
-    raise ValueError(f"unknown image score {kind!r}: allowed are {', '.join(IMAGE_SCORES)}")
+    share = _share(kind)
+    if share is None:
+        raise ValueError(f"unknown image score {kind!r}: allowed are {IMAGE_SCORES}")
+    # The floor of an exact product: 29 % of 100 are 29, in floating point 28.999...
+    count = max(1, share[0] * patch_scores.size // share[1])
+    return jnp.mean(jax.lax.top_k(patch_scores.ravel(), count)[0])
 
 
 def mean_of_largest(state: PyTree, features: PyTree, patch_scores: Float[Array, "h w"]) -> Float[Array, ""]:

@@ -16,7 +16,7 @@ from fastrecon_jax.command_line.fields import (
     require_once,
     setting,
 )
-from fastrecon_jax.core.scoring import IMAGE_SCORES
+from fastrecon_jax.core.scoring import IMAGE_SCORES, is_image_score
 from fastrecon_jax.data.bit_depth import AUTO, CHOICES, CONTAINER
 from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.images import MAX_PIXELS
@@ -71,7 +71,9 @@ class EvalConfig:
     image_size: int = setting(256, "side in pixels to which images are resized")
     crop_size: int = setting(224, "side in pixels of the centre that is kept")
     image_score: str = setting(
-        "", "image score: max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's own"
+        "",
+        "image score: max of the patch scores, or the mean of the largest: top1p of 1 %, top0.2p of 0.2 %, and so on; "
+        "by default the method's own",
     )
     batch_size: int = setting(8, "images in a batch of the encoder")
     max_pixels: int = setting(MAX_PIXELS, "width times height of an image up to which it is decoded")
@@ -119,8 +121,8 @@ class EvalConfig:
             require_between(self, name, bounds)
         allowed = 32 <= self.crop_size <= self.image_size
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
-        allowed = self.image_score in ("", *IMAGE_SCORES)
-        require(self, "image_score", allowed, f"it must be one of {', '.join(IMAGE_SCORES)}")
+        allowed = not self.image_score or is_image_score(self.image_score)
+        require(self, "image_score", allowed, f"it must be {IMAGE_SCORES}")
         method_settings.check_image_score(self.settings, self.image_score)
         require(self, "max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
         require(self, "bit_depth", self.bit_depth in CHOICES, f"it must be one of {', '.join(CHOICES)}")

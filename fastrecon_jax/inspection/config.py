@@ -16,7 +16,7 @@ from fastrecon_jax.command_line.fields import (
     require_once,
     setting,
 )
-from fastrecon_jax.core.scoring import IMAGE_SCORES
+from fastrecon_jax.core.scoring import IMAGE_SCORES, is_image_score
 from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import KEEP
 from fastrecon_jax.data.images import MAX_PIXELS
@@ -83,7 +83,9 @@ class FitConfig:
     image_size: int = setting(256, IMAGE_SIZE)
     crop_size: int = setting(0, CROP_SIZE)
     image_score: str = setting(
-        "", "max of the patch scores, or top1p, the mean of the largest 1 %; by default the method's"
+        "",
+        "max of the patch scores, or the mean of the largest: top1p of 1 %, top0.2p of 0.2 %, and so on; by default "
+        "the method's",
     )
     region: tuple[int, ...] = setting(
         (), "x,y,width,height in pixels of the good images: all that is inspected; by default the whole image"
@@ -109,7 +111,8 @@ class FitConfig:
         require_once(self, "stages")
         area.crop_size(self.resize, self.image_size, self.crop_size)  # refuses what is not possible
         require(self, "region", len(self.region) in (0, 4), "it must be x,y,width,height")
-        require(self, "image_score", self.image_score in ("", *IMAGE_SCORES), f"allowed are {', '.join(IMAGE_SCORES)}")
+        allowed = not self.image_score or is_image_score(self.image_score)
+        require(self, "image_score", allowed, f"it must be {IMAGE_SCORES}")
         method_settings.check_image_score(self.settings, self.image_score)
         allowed = self.bit_depth in bit_depth.CHOICES
         require(self, "bit_depth", allowed, f"allowed are {', '.join(bit_depth.CHOICES)}")

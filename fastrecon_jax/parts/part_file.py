@@ -15,6 +15,7 @@ from jaxtyping import PyTree, Shaped
 
 from fastrecon_jax import files, methods
 from fastrecon_jax.command_line.fields import SIDES
+from fastrecon_jax.core.scoring import is_image_score
 from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import CROP, RESIZES
 from fastrecon_jax.errors import InputError
@@ -141,6 +142,8 @@ def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, 
     recipe = header.recipe
     if recipe.bit_depth not in bit_depth.DEPTHS:
         raise InputError(f"{file} is damaged: pixels of {recipe.bit_depth} bits")
+    if recipe.image_score and not is_image_score(recipe.image_score):
+        raise InputError(f"{file} is damaged: image score {recipe.image_score:.40}")
     if not _possible(recipe) or not header.good or not recipe.stages:
         raise InputError(
             f"{file} is damaged: sizes {recipe.crop_size} and {recipe.image_size}, shape {recipe.shape}, region "

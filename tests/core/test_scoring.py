@@ -43,8 +43,31 @@ def test_image_scores_by_hand():
 
 
 def test_unknown_image_score():
-    with pytest.raises(ValueError, match="unknown image score 'mean': allowed are max, top1p"):
+    with pytest.raises(ValueError, match="unknown image score 'mean': allowed are max, or topXp for the mean"):
         scoring.image_score(jnp.ones((2, 2)), "mean")
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("top0.2p", 4), ("top1p", 20), ("top0.29p", 5), ("top29p", 580), ("top100p", 2000), ("top1.0p", 20)],
+)
+def test_the_mean_of_the_largest_share(kind, count):
+    scores = np.random.default_rng(0).permutation(2000).astype(np.float32).reshape(40, 50)
+    assert_close(scoring.image_score(jnp.asarray(scores), kind), np.arange(2000)[-count:].mean(), 1e-6)
+
+
+def test_a_share_below_one_score_is_the_largest():
+    scores = jnp.arange(12.0).reshape(3, 4)
+    assert scoring.image_score(scores, "top0.2p") == scoring.image_score(scores, "max") == 11
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "top0p", "top0.0p", "top100.1p", "top-1p", "top1e1p", "topp", "top.5p", "top1", "top١p"]
+)
+def test_what_names_no_image_score(kind):
+    assert not scoring.is_image_score(kind)
+    with pytest.raises(ValueError, match="unknown image score"):
+        scoring.image_score(jnp.ones((2, 2)), kind)
 
 
 def test_a_position_is_covered_where_any_part_of_it_is_marked():
