@@ -138,6 +138,7 @@ class Inspector:
         region: Sequence[int] = (),
         ignore: Source | None = None,
         encoder_options: Sequence[str] = (),
+        support_copies: Sequence[str] = (),
     ) -> "Inspector":
         """Fit and calibrate a part.
 
@@ -167,6 +168,8 @@ class Inspector:
             ignore: path, array (H, W) or Pillow image of the photographs' proportions, white or opaque where nothing is
                 ever scored; None for nothing.
             encoder_options: `NAME=VALUE` for each option of the encoder that its weights are not to decide.
+            support_copies: kinds of changed copies of the photographs from which the part learns, too, of
+                `methods.SUPPORT_COPIES`: `light`, `turns`, `rot8`, `rot30`, `flip`; none by default.
 
         Returns:
             The part, ready to inspect.
@@ -191,6 +194,7 @@ class Inspector:
             bit_depth=photos.find_bit_depth(sources, bit_depth),
             resize=resize,
             encoder_options=tuple(encoder_options),
+            support_copies=tuple(support_copies),
         )
         usual = area.usual_size(sources)
         recipe = area.decide(recipe, usual, region)

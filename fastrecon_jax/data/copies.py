@@ -1,14 +1,23 @@
 """Changed copies of good photographs, from which methods learn more than the photographs themselves show."""
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from fastrecon_jax.data import synthetic
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 LIGHT = 0.15  # share by which copies are darker and lighter
+# Degrees against the clock, and how the corners that nothing of the picture fills are filled.
+EIGHTHS = tuple(45.0 * i for i in range(1, 8))  # AnomalyDINO's, whose borders are reflected
+THIRTY = tuple(
+    345 / 30 * i for i in range(1, 31)
+)  # SubspaceAD draws as many angles from 0 to 345; its corners are black
+REFLECTED, BLACK = "reflect", "constant"
 
 
 def make(pixels: Pixels, kinds: Sequence[str]) -> UInt8[np.ndarray, "n H W 3"]:
@@ -27,6 +36,24 @@ def _turns(pixels: Pixels) -> UInt8[np.ndarray, "3 H W 3"]:
     return np.stack([_centre(np.rot90(pixels, quarters), *pixels.shape[:2]) for quarters in (1, 2, 3)])
 
 
+def _rotated(pixels: Pixels, *, angles: Sequence[float], corners: str) -> UInt8[np.ndarray, "n H W 3"]:
+    """Rotated about the centre, against the clock, in a frame that does not turn; bilinear between pixels."""
+    height, width, _ = pixels.shape
+    # A square that holds the picture at every angle: Pillow itself fills what lies outside with one colour only.
+    side = math.ceil(math.hypot(height, width)) + 4
+    pads = [((side - length) // 2, side - length - (side - length) // 2) for length in (height, width)]
+    padded = Image.fromarray(np.pad(pixels, (*pads, (0, 0)), mode=corners))
+    (top, _), (left, _) = pads
+    centre = left + width / 2, top + height / 2
+    turned = (np.asarray(padded.rotate(angle, Image.Resampling.BILINEAR, center=centre)) for angle in angles)
+    return np.stack([copy[top : top + height, left : left + width] for copy in turned])
+
+
+def _flip(pixels: Pixels) -> UInt8[np.ndarray, "2 H W 3"]:
+    """Mirrored left to right, and upside down."""
+    return np.stack([pixels[:, ::-1], pixels[::-1]])
+
+
 def _centre(pixels: Pixels, height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
     """The middle of a picture, with its mirror image where it is too small."""
     short = [max(wanted - side, 0) for wanted, side in zip((height, width), pixels.shape[:2], strict=True)]
@@ -39,5 +66,8 @@ def _centre(pixels: Pixels, height: int, width: int) -> UInt8[np.ndarray, "h w 3
 _KINDS: dict[str, Callable[[Pixels], UInt8[np.ndarray, "n H W 3"]]] = {
     "light": _light,
     "turns": _turns,
+    "rot8": functools.partial(_rotated, angles=EIGHTHS, corners=REFLECTED),
+    "rot30": functools.partial(_rotated, angles=THIRTY, corners=BLACK),
+    "flip": _flip,
     "defective": synthetic.defective_copies,
 }

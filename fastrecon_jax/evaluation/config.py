@@ -22,9 +22,8 @@ from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.data.support import FIRST, RANDOM
 from fastrecon_jax.methods import settings as method_settings
+from fastrecon_jax.methods.settings import COPIES_HELP
 from fastrecon_jax.runtime import devices
-
-_COPIES = ("light", "turns")  # those of `methods.COPIES` that show good parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +49,7 @@ class EvalConfig:
     )
     seeds: tuple[int, ...] = setting((), "seeds of the random draws; by default 0 with --support=random")
     method: tuple[str, ...] = setting(("fastrecon",), lambda: f"methods, of {', '.join(methods.names())}, or all")
-    copies: tuple[str, ...] = setting(
-        (),
-        "changed copies of the support images for every method that asks for none itself, so that all learn from the "
-        "same: light (darker and lighter), turns (by quarters), or both",
-    )
+    support_copies: tuple[str, ...] = setting((), COPIES_HELP)
     encoder: str = setting(
         "efficientnet_lite0",
         lambda: f"encoder, one of {', '.join(encoders.names())}; the paper's is wide_resnet50_2",
@@ -111,9 +106,9 @@ class EvalConfig:
         require(self, "method", allowed, f"allowed are {', '.join(methods.names())}, or all")
         self.method_settings()  # refuses what no method has
         require(self, "shots", min(self.shots) >= 1, "each must be at least 1")
-        for name in ("copies", "seeds", "stages"):
+        for name in ("support_copies", "seeds", "stages"):
             require_once(self, name)
-        require(self, "copies", set(self.copies) <= set(_COPIES), f"each must be one of {', '.join(_COPIES)}")
+        method_settings.check_support_copies(self)
         allowed = all(0 <= seed < 2**32 for seed in self.seeds)
         require(self, "seeds", allowed, f"each must be from 0 to {2**32 - 1}")
         require(self, "seeds", not self.seeds or self.support in ("", RANDOM), "seeds belong to --support=random")

@@ -16,13 +16,13 @@ from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.data.prefetch import prefetch
 from fastrecon_jax.encoders import licences
-from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import programs
 from fastrecon_jax.evaluation.category import Draws
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.programs import Programs
 from fastrecon_jax.evaluation.tables import Row
+from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.runtime import devices
 from fastrecon_jax.version import __version__
 
@@ -64,12 +64,8 @@ def open_setup(config: EvalConfig) -> Setup:
     side = config.crop_size
     encoders.registration(config.encoder).check_size(side, side, f"--crop_size={side}")
     made = [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
-    if config.copies and all(method.copies for method in made):
-        raise InputError(
-            f"--copies={','.join(config.copies)} is not allowed: it is for methods that ask for no copies themselves, "
-            f"unlike {', '.join(method.name for method in made)}"
-        )
-    made = [method if method.copies else methods.with_copies(method, config.copies) for method in made]
+    method_settings.check_copies_are_used(made, config.support_copies)
+    made = [methods.with_copies(method, config.support_copies) for method in made]
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     categories = tuple(dataset.open_category(name) for name in datasets.select(dataset, config.category))
     draws = {}

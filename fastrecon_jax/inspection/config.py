@@ -93,6 +93,7 @@ class FitConfig:
     ignore: str = setting(
         "", "an image of the same proportions as the good ones, white or opaque where they are never scored"
     )
+    support_copies: tuple[str, ...] = setting((), method_settings.COPIES_HELP)
     extendable: bool = setting(True, "keep the images' features and pixels, so that more images can be added")
     bit_depth: str = setting(bit_depth.AUTO, BIT_DEPTH)
     max_images: int = setting(100, "at most this many images")
@@ -108,7 +109,9 @@ class FitConfig:
         require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
         self.method_settings()  # refuses what the method does not have
         require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
-        require_once(self, "stages")
+        for name in ("stages", "support_copies"):
+            require_once(self, name)
+        method_settings.check_support_copies(self)
         area.crop_size(self.resize, self.image_size, self.crop_size)  # refuses what is not possible
         require(self, "region", len(self.region) in (0, 4), "it must be x,y,width,height")
         allowed = not self.image_score or is_image_score(self.image_score)

@@ -81,4 +81,5 @@ def _recipe(config: FitConfig, depth: int) -> Recipe:
         bit_depth=depth,
         resize=config.resize,
         encoder_options=config.encoder_options,
+        support_copies=config.support_copies,
     )

@@ -8,6 +8,7 @@ import pkgutil
 
 from fastrecon_jax.methods.registry import (
     COPIES,
+    SUPPORT_COPIES,
     Method,
     create,
     names,
@@ -17,7 +18,17 @@ from fastrecon_jax.methods.registry import (
     with_copies,
 )
 
-__all__ = ["COPIES", "Method", "create", "names", "number_of_copies", "register", "registration", "with_copies"]
+__all__ = [
+    "COPIES",
+    "SUPPORT_COPIES",
+    "Method",
+    "create",
+    "names",
+    "number_of_copies",
+    "register",
+    "registration",
+    "with_copies",
+]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")  # the file registers its method

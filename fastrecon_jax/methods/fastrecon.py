@@ -13,7 +13,7 @@ from fastrecon_jax.core import coreset, linalg, regression
 from fastrecon_jax.core import features as stage_features
 from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods import tuning
-from fastrecon_jax.methods.registry import Method, note, register
+from fastrecon_jax.methods.registry import Method, note, pooled, register
 
 LAM = 2.0  # published weight of the distribution term
 RATIO = 0.01  # published share of the support features in the coreset
@@ -157,7 +157,7 @@ def method(settings: Settings, *, map_size: Size) -> Method:
         if auto
         else functools.partial(published, lam=lam, coreset_ratio=ratio, rows=rows),
         score=score,
-        rows=functools.partial(size, coreset_ratio=ratio, rows=rows) if ratio != AUTO else lambda pool: None,
+        rows=functools.partial(_rows, coreset_ratio=ratio, rows=rows) if ratio != AUTO else _unknown_rows,
         note=note(
             f"lam {_text(lam)}",
             f"coreset {rows} rows" if rows else f"coreset {_text(ratio)}",
@@ -165,9 +165,18 @@ def method(settings: Settings, *, map_size: Size) -> Method:
         ),
         order_matters=True,
         copies=("defective",) if auto else (),
+        more_copies=auto,
         choose=functools.partial(_choose, settings) if auto else None,
         settle=functools.partial(_settle, settings) if auto else None,
     )
+
+
+def _rows(pool: int, *, coreset_ratio: float, rows: int, more: int = 0) -> int:
+    return size((1 + more) * pool, coreset_ratio, rows)
+
+
+def _unknown_rows(pool: int, *, more: int = 0) -> None:
+    del pool, more  # they are chosen at the fit
 
 
 def _text(value: float | str) -> str:
@@ -190,12 +199,18 @@ def _fit_auto(
     settings: Settings,
     features: Float[Array, "k h w c"],
     key: PRNGKeyArray,
-    defective: Float[Array, "k n h w c"],
+    copies: Float[Array, "k n h w c"],
+    *,
+    more: int = 0,
 ) -> State:
-    """Choose the settings from these support images, and fit with them."""
+    """Choose the settings from these support images and their defective copies, and fit with them.
+
+    The last `more` copies show good parts: they count as more support images of the fit, but not of the choice.
+    """
     k, h, w, c = features.shape
+    defective, good = copies[:, : copies.shape[1] - more], copies[:, copies.shape[1] - more :]
     choice = _choose(settings, features, defective)
-    chosen = functools.partial(fit, features, key, lam=choice.lam, projection=settings.coreset_projection)
+    chosen = functools.partial(fit, pooled(features, good), key, lam=choice.lam, projection=settings.coreset_projection)
     # The chosen size is a traced number: the coreset has the largest size that is tried, `kept` masks the rest.
     if isinstance(settings.coreset_ratio, str):
         return chosen(rows=tuning.sizes(c, tuning.fold_rows(k, h, w))[-1], kept=choice.rows)

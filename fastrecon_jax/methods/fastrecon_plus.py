@@ -165,15 +165,17 @@ def fit(
     copies: tuple[Float[Array, "k n _ _ _"], ...] = (),
     *,
     settings: Settings = Settings(light=False),
+    more: int = 0,
 ) -> State:
     """Measure how good features vary, stage by stage, and keep those at the rim of what good parts do.
 
     Args:
         features: features of the k support images as `embed` returns them, stacked, (k, h_i, w_i, c_i) each.
         key: unused; nothing is random.
-        copies: features of the copies of each support image that `settings.copies` names, kind by kind,
-            (k, n, h_i, w_i, c_i) each; empty if it names none.
+        copies: features of the copies of each support image that `settings.copies` names, kind by kind, and of `more`
+            further ones, (k, n, h_i, w_i, c_i) each; empty if there are none.
         settings: settings of the method; by default those for a support without copies.
+        more: number of further copies of each support image that show good parts, at least 0.
 
     Returns:
         The state that `score` takes.
@@ -187,29 +189,33 @@ def fit(
     """
     del key
     count = number_of_copies(settings.copies)
-    if [stage.shape[1] for stage in copies] != [count] * len(features) * (count > 0):
-        raise ValueError(f"the settings ask for {count} copies of each support image")
+    if [stage.shape[1] for stage in copies] != [count + more] * len(features) * (count + more > 0):
+        raise ValueError(f"the settings ask for {count + more} copies of each support image")
     stages = [stage[:, None] for stage in features]  # (k, 1, h, w, c)
     if settings.light:
         lit = [stage[:, : COPIES["light"]] for stage in copies]
         stages = [jnp.concatenate(pair, axis=1) for pair in zip(stages, lit, strict=True)]
     if settings.turns != "never":
-        turned = [stage[:, count - COPIES["turns"] :] for stage in copies]
+        turned = [stage[:, count - COPIES["turns"] : count] for stage in copies]
         turns_help = _turns_help(stages[-1][:, :1], turned[-1], settings)
         # Where they do not, the images and their lit copies stand in for them: the same rows again, which add nothing.
         repeats = COPIES["turns"] // stages[0].shape[1]
         again = [jnp.tile(stage, (1, repeats, 1, 1, 1)) for stage in stages]
         kept = [jnp.where(turns_help, *pair) for pair in zip(turned, again, strict=True)]
         stages = [jnp.concatenate(pair, axis=1) for pair in zip(stages, kept, strict=True)]
+    if more:
+        stages = [
+            jnp.concatenate([stage, extra[:, count:]], axis=1) for stage, extra in zip(stages, copies, strict=True)
+        ]
     levels: list[Level] = []
     for stage in stages:
         # Each stage factors a covariance. Two factorisations side by side may deadlock on a CPU, see `linalg.after`.
         stage = linalg.after(stage, levels[-1].bank) if levels else stage
-        levels.append(_level(stage, settings, positions=_coarser(stages[-1].shape[2:4])))
+        levels.append(_level(stage, settings, more, positions=_coarser(stages[-1].shape[2:4])))
     return State(tuple(levels))
 
 
-def _level(stage: Float[Array, "k v h w c"], settings: Settings, positions: tuple[int, int]) -> Level:
+def _level(stage: Float[Array, "k v h w c"], settings: Settings, more: int, positions: tuple[int, int]) -> Level:
     k, _, h, w, c = stage.shape
     metric = _metric(stage, settings)
     if 0 < settings.coordinates < c:
@@ -219,7 +225,7 @@ def _level(stage: Float[Array, "k v h w c"], settings: Settings, positions: tupl
     good = whitening.apply(metric, stage[:, 0].reshape(-1, c))
     pool = jnp.concatenate([good, whitening.apply(metric, stage[:, 1:].reshape(-1, c))])
     bank = pool
-    m = rows(good.shape[0], settings)
+    m = rows(good.shape[0], settings, more=more)
     if m < pool.shape[0]:
         # The greedy choice begins with the row farthest from the mean, whatever the order of the images.
         bank = pool[coreset.greedy_k_center(pool, m, coreset.total_distances(pool))]
@@ -268,12 +274,13 @@ def _turns_help(
     return held_out.gain(images, copies) > HELP_OF_TURNS
 
 
-def rows(count: int, settings: Settings | None = None) -> int:
+def rows(count: int, settings: Settings | None = None, *, more: int = 0) -> int:
     """How many support features of a stage are kept, of those of the images and of their copies.
 
     Args:
         count: number of features of the images, without their copies, at least 1.
         settings: settings of the method; the default ones by default.
+        more: number of further copies of each image, see `fit`.
 
     Returns:
         The number of features to keep, at least 1.
@@ -282,7 +289,7 @@ def rows(count: int, settings: Settings | None = None) -> int:
         ValueError: there are no rows.
     """
     settings = settings or Settings()
-    pool = count * (1 + number_of_copies(settings.copies))
+    pool = count * (1 + number_of_copies(settings.copies) + more)
     if settings.coreset_ratio is None:
         return min(pool, settings.coreset_rows)
     return coreset.size(pool, settings.coreset_ratio)
@@ -472,6 +479,7 @@ def method(settings: Settings, *, map_size: Size) -> Method:
         ),
         strides=STRIDES,
         copies=settings.copies,
+        more_copies=True,
         missing=functools.partial(lacking, noise=settings.noise) if settings.both_ways else None,
         # Without noise, which parts of older formats lack, rounding decides how far known features are from themselves.
         export_tolerance=1e-4 if settings.noise >= NOISE else 1e-2,

@@ -1,6 +1,7 @@
 """The contract of a method, and the methods by name: each file of this folder registers the method it holds."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -15,7 +16,8 @@ Features: TypeAlias = PyTree[Float[Array, "_ _ _"]]  # features of one image: (h
 Builder = TypeVar("Builder", bound=Callable[..., "Method"])
 
 # Changed copies of good photographs that a method may ask for: what `data.copies` can make, and how many of each kind.
-COPIES = {"light": 2, "turns": 3, "defective": 4}
+COPIES = {"light": 2, "turns": 3, "rot8": 7, "rot30": 30, "flip": 2, "defective": 4}
+SUPPORT_COPIES = tuple(kind for kind in COPIES if kind != "defective")  # those that show good parts
 
 
 def number_of_copies(kinds: Sequence[str]) -> int:
@@ -53,7 +55,11 @@ class Method(NamedTuple):
         note: the settings in a few words, for tables and logs.
         strides: strides of the encoder stages that the method works on, in pixels, unless the user names stages.
         copies: kinds of changed copies of each support image that `fit` gets beside it, of `COPIES`: `light`, darker
-            and lighter; `turns`, turned by quarters; `defective`, with painted defects.
+            and lighter; `turns`, turned by quarters; `rot8` and `rot30`, rotated in 45 and 11.5 degrees' steps; `flip`,
+            mirrored; `defective`, with painted defects.
+        more_copies: for a method with `copies`: whether `fit` and `rows` take a keyword `more`, the number of further
+            copies of each support image, which follow its own and show good parts. A method without `copies` gets
+            further ones as more support images, see `with_copies`.
         choose: function (features, features of defective copies) -> arrays that say what was chosen for settings that
             are `auto`; None where no setting is.
         settle: function (what `choose` returned) -> settings with numbers in place of `auto`.
@@ -77,6 +83,7 @@ class Method(NamedTuple):
     note: str = ""
     strides: tuple[int, ...] = (8, 16)
     copies: tuple[str, ...] = ()
+    more_copies: bool = False
     choose: Callable[[Features, Features], Any] | None = None
     settle: Callable[[Any], Any] | None = None
     missing: Callable[[Any, Features, Bool[Array, "h w"] | None], Float[Array, ""] | None] | None = None
@@ -205,37 +212,60 @@ def _from_mapping(entry: Registration, values: Mapping[str, Any]) -> Any:
 
 
 def with_copies(method: Method, kinds: Sequence[str]) -> Method:
-    """The same method with changed copies of the support images counted as more support images.
+    """The same method with further copies of the support images.
 
     Args:
-        method: method that asks for no copies itself.
-        kinds: kinds of copies, of `COPIES`.
+        method: any method; what it asks for itself it gets once.
+        kinds: kinds of copies that show good parts, of `SUPPORT_COPIES`.
 
     Returns:
-        The method, whose `fit` takes the features of the copies as its third argument.
+        The method, whose `fit` takes the features of the copies as its third argument: those that it asks for itself,
+        and behind them the further ones. A method that asks for none gets them as more support images.
 
     Raises:
-        ValueError: the method asks for copies itself.
+        InputError: there is no such kind, or the method asks for copies itself and takes no further ones.
     """
-    if method.copies:
-        raise ValueError(f"{method.name} asks for copies itself: {', '.join(method.copies)}")
-    if not kinds:
+    if unknown := [kind for kind in kinds if kind not in SUPPORT_COPIES]:
+        raise InputError(f"unknown copies {', '.join(unknown)}: allowed are {', '.join(SUPPORT_COPIES)}")
+    further = tuple(kind for kind in kinds if kind not in method.copies)
+    if not further:
         return method
+    count = number_of_copies(further)
+    told = note(method.note, f"copies {'+'.join(further)}")
+    if method.copies:
+        if not method.more_copies:
+            raise InputError(
+                f"{method.name} asks for copies of the support images itself ({', '.join(method.copies)}) and takes no "
+                f"further ones: --support_copies={','.join(further)} is not possible with it"
+            )
+        return method._replace(
+            fit=functools.partial(method.fit, more=count),
+            rows=functools.partial(method.rows, more=count),
+            copies=(*method.copies, *further),
+            note=told,
+        )
 
     def fit(
         features: PyTree[Float[Array, "k _ _ _"]], key: PRNGKeyArray, copies: PyTree[Float[Array, "k n _ _ _"]]
     ) -> Any:
-        # (k, n, h, w, c) copies behind the (k, h, w, c) images: coresets begin with an image as it is.
-        pool = jax.tree.map(lambda x, more: jnp.concatenate([x, more.reshape(-1, *x.shape[1:])]), features, copies)
-        return method.fit(pool, key)
+        return method.fit(pooled(features, copies), key)
 
-    images = 1 + number_of_copies(kinds)
-    return method._replace(
-        fit=fit,
-        rows=lambda pool: method.rows(images * pool),
-        copies=tuple(kinds),
-        note=note(method.note, f"copies {'+'.join(kinds)}"),
-    )
+    return method._replace(fit=fit, rows=lambda pool: method.rows((1 + count) * pool), copies=further, note=told)
+
+
+def pooled(
+    features: PyTree[Float[Array, "k _ _ _"]], copies: PyTree[Float[Array, "k n _ _ _"]]
+) -> PyTree[Float[Array, "m _ _ _"]]:
+    """Support images and copies of them as if all were support images.
+
+    Args:
+        features: features of the k support images, (k, h, w, c), or a tuple of such arrays.
+        copies: features of the n copies of each, (k, n, h, w, c), or a tuple of such arrays.
+
+    Returns:
+        The images as they are, then the copies image by image, (k + k n, h, w, c): coresets begin with an image.
+    """
+    return jax.tree.map(lambda x, more: jnp.concatenate([x, more.reshape(-1, *x.shape[1:])]), features, copies)
 
 
 def note(*parts: str) -> str:

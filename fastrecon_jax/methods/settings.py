@@ -4,8 +4,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
+from fastrecon_jax.command_line.fields import require
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import registry
+
+COPIES_HELP = (
+    "changed copies of the support images, from which every method learns as from more of them: light (darker and "
+    "lighter), turns (by quarters), rot8 (rotated in steps of 45 degrees, borders reflected), rot30 (30 rotations, "
+    "black corners), flip (mirrored), several with commas; not for parts whose direction matters"
+)
 
 
 class Option(NamedTuple):
@@ -104,6 +111,35 @@ def _refuse_unused(chosen: Any, given: Sequence[Option]) -> None:
             )
         if needed and not getattr(chosen, needed):
             raise InputError(f"--{option.name}={value} is not allowed: it needs --{needed}")
+
+
+def check_support_copies(config: Any) -> None:
+    """Refuse kinds of copies that there are not, or that do not show good parts.
+
+    Args:
+        config: settings of a command with a field `support_copies`.
+
+    Raises:
+        InputError: a kind is not allowed.
+    """
+    allowed = set(config.support_copies) <= set(registry.SUPPORT_COPIES)
+    require(config, "support_copies", allowed, f"each must be one of {', '.join(registry.SUPPORT_COPIES)}")
+
+
+def check_copies_are_used(methods: Sequence[registry.Method], kinds: Sequence[str]) -> None:
+    """Refuse copies that every method asks for itself, so that asking for them changes nothing.
+
+    Args:
+        methods: methods that are run, as `registry.create` makes them.
+        kinds: kinds of copies of the support images that the user asked for.
+
+    Raises:
+        InputError: a kind would have no effect.
+    """
+    for kind in kinds:
+        if all(kind in method.copies for method in methods):
+            named = " and ".join(method.name for method in methods)
+            raise InputError(f"--support_copies={kind} is not allowed: {named} asks for these copies itself")
 
 
 def check_image_score(values: Mapping[str, Any], image_score: str) -> None:

@@ -22,7 +22,8 @@ def resolve(engine: Engine, photos: Sequence[Photo]) -> Engine:
     if engine.choose is None:
         return engine
     pixels = np.stack([photo.pixels for photo in fitting.distinct(photos)])  # (k, H, W, 3)
-    support, defective = fitting.encode(engine, pixels), fitting.encode_copies(engine, pixels)
+    own = [kind for kind in engine.method.copies if kind not in engine.recipe.support_copies]
+    support, defective = fitting.encode(engine, pixels), fitting.encode_copies(engine, pixels, own)
     choice = engine.choose(tuple(map(jnp.asarray, support)), tuple(map(jnp.asarray, defective)))
     settings = engine.method.settle(choice)
     return make_engine(dataclasses.replace(engine.recipe, settings=settings), engine.encoder, engine.ignore)

@@ -15,6 +15,7 @@ from fastrecon_jax.data.geometry import CROP, Cut, Preprocessing
 from fastrecon_jax.detector import Detector, Inspection, Stages
 from fastrecon_jax.encoders import checkpoints
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.methods.settings import check_copies_are_used
 from fastrecon_jax.runtime import compiler
 
 
@@ -40,6 +41,7 @@ class Recipe:
         encoder_options: `NAME=VALUE` for each option of the encoder; before its weights are loaded, those that these
             do not decide.
         weights_revision: commit of the hub's repository that the weights came from; empty for weights from elsewhere.
+        support_copies: kinds of changed copies of the good photographs from which any method learns, too.
     """
 
     encoder: str
@@ -58,6 +60,7 @@ class Recipe:
     region: tuple[int, ...] = ()
     encoder_options: tuple[str, ...] = ()
     weights_revision: str = ""
+    support_copies: tuple[str, ...] = ()
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -136,6 +139,8 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
 def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarray, "H W"] | None = None) -> Engine:
     """The programs of a recipe on an encoder that is loaded already; nothing is compiled yet."""
     method = methods.create(recipe.method, recipe.settings, map_size=recipe.preprocessing.kept)
+    check_copies_are_used([method], recipe.support_copies)
+    method = methods.with_copies(method, recipe.support_copies)
     if ignore is not None and method.whole_image and not recipe.image_score:
         raise InputError(
             f"--ignore is not possible with --method={method.name}, whose image score sees the whole image: take "

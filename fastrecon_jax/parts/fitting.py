@@ -1,5 +1,6 @@
 """Good photographs to a calibrated part, and more of them to an existing one."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree, UInt8
 
+from fastrecon_jax import methods
 from fastrecon_jax.data import copies
 from fastrecon_jax.detector import Inspection, Stages
 from fastrecon_jax.errors import InputError
@@ -128,9 +130,11 @@ def encode(engine: Engine, pixels: UInt8[np.ndarray, "n H W 3"]) -> tuple[Float[
     return devices.in_batches(program, pixels, over=None, batch_size=min(BATCH, len(pixels)))
 
 
-def encode_copies(engine: Engine, pixels: UInt8[np.ndarray, "k H W 3"]) -> tuple[Float[np.ndarray, "k n _ _ _"], ...]:
-    """Stages (k, n, h_i, w_i, c_i) of the copies that the method asks for; () if it asks for none."""
-    kinds = engine.method.copies
+def encode_copies(
+    engine: Engine, pixels: UInt8[np.ndarray, "k H W 3"], kinds: Sequence[str] | None = None
+) -> tuple[Float[np.ndarray, "k n _ _ _"], ...]:
+    """Stages (k, n, h_i, w_i, c_i) of copies of these kinds, by default those that the fit takes; () for none."""
+    kinds = engine.method.copies if kinds is None else kinds
     if not kinds:
         return ()
     changed = np.stack([copies.make(image, kinds) for image in pixels])
@@ -199,11 +203,14 @@ def _single(
     """
     other = encode(engine, augment.changed_copies(pixels))
     scores, maps, missing = jax.device_get(engine.inspect_stages(state, tuple(map(jnp.asarray, other))))
+    plain = _without_support_copies(engine)
+    own = methods.number_of_copies(plain.method.copies)
+    changed = tuple(stage[:, :own] for stage in changed) if own else ()
     halves = [
         _half(half, support, changed, axis=axis, first=first)
         for axis in (1, 2)
         for first in (True, False)
-        if (half := _engine_of_half(engine, axis=axis, first=first)) is not None
+        if (half := _engine_of_half(plain, axis=axis, first=first)) is not None
     ]
     of_scores = calibration.fit_single(scores.tolist(), [float(half.score) for half in halves])
     of_peaks = calibration.fit_single(maps.max((1, 2)).tolist(), [float(half.map.max()) for half in halves])
@@ -212,6 +219,13 @@ def _single(
         lacks = calibration.guess_single(np.exp(missing).tolist(), [float(np.exp(half.missing)) for half in halves])
     score = float(engine.inspect_stages(state, support).score[0])
     return _HeldOut([score], maps, of_scores, of_peaks, lacks)
+
+
+def _without_support_copies(engine: Engine) -> Engine:
+    """The engine of a fit on half a photograph: in the half of a rotated copy lies what the other half shows."""
+    if not engine.recipe.support_copies:
+        return engine
+    return make_engine(dataclasses.replace(engine.recipe, support_copies=()), engine.encoder, engine.ignore)
 
 
 def _engine_of_half(engine: Engine, *, axis: int, first: bool) -> Engine | None:

@@ -142,6 +142,8 @@ def _header(file: Path, metadata: Mapping[str, str]) -> tuple[Header, dict[str, 
     recipe = header.recipe
     if recipe.bit_depth not in bit_depth.DEPTHS:
         raise InputError(f"{file} is damaged: pixels of {recipe.bit_depth} bits")
+    if unknown := set(recipe.support_copies) - set(methods.SUPPORT_COPIES):
+        raise InputError(f"{file} is damaged: copies {', '.join(sorted(unknown)):.40}")
     if recipe.image_score and not is_image_score(recipe.image_score):
         raise InputError(f"{file} is damaged: image score {recipe.image_score:.40}")
     if not _possible(recipe) or not header.good or not recipe.stages:

@@ -54,7 +54,7 @@ def test_numbers_have_a_range_in_every_command(config, name):
             (EvalConfig, {name: (value, value)}, f"--{name}={value},{value} is not allowed: nothing may be named twice")
             for name, value in (
                 *(("stages", "layer1"), ("method", "padim"), ("category", "gear"), ("shots", 2), ("seeds", 3)),
-                ("copies", "light"),
+                ("support_copies", "light"),
             )
         ),
         (
@@ -107,8 +107,10 @@ def test_flags_that_belong_together_are_allowed():
 
 
 def test_copies_that_no_method_takes_are_refused():
-    config = EvalConfig(method=("fastrecon+",), copies=("light",))
-    with pytest.raises(InputError, match=r"--copies=light is not allowed: it is for methods .* unlike fastrecon\+"):
+    config = EvalConfig(method=("fastrecon+",), support_copies=("light",))
+    with pytest.raises(
+        InputError, match=r"--support_copies=light is not allowed: fastrecon\+ asks for these copies its"
+    ):
         setup.open_setup(config)
 
 

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -71,3 +72,51 @@ def test_turns_of_a_rectangle_lie_in_its_frame():
 @pytest.mark.parametrize("kind", methods.COPIES)
 def test_copies_have_the_shape_of_a_rectangle(kind):
     assert copies.make(photo(side=64)[:, :48], (kind,)).shape[1:] == (64, 48, 3)
+
+
+def wheel(side=65):
+    """Rings and a spot: what a rotation does to them is known."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    rings = 120 + 60 * np.cos(np.hypot(x, y) / 4)
+    rings[np.hypot(x - 20, y) < 4] = 255
+    return np.repeat(rings[..., None], 3, axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("kind", "angles"), [("rot8", copies.EIGHTHS), ("rot30", copies.THIRTY)])
+def test_rotations_move_a_spot_along_its_circle(kind, angles):
+    made = copies.make(wheel(), (kind,))
+    assert len(made) == len(angles) == methods.COPIES[kind]
+    y, x = np.mgrid[:65, :65] - 32.0
+    for copy, angle in zip(made, angles, strict=True):
+        spot = (copy[..., 0] > 225) & (np.hypot(x, y) < 26)
+        turn = np.deg2rad(angle)  # against the clock, rows count downwards
+        np.testing.assert_allclose([x[spot].mean(), y[spot].mean()], [20 * np.cos(turn), -20 * np.sin(turn)], atol=0.6)
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (16, 24), (15, 24), (25, 18)])
+def test_rotations_by_quarters_are_exact_and_corners_are_filled(shape):
+    pixels = photo(side=25)[: shape[0], : shape[1]] // 2 + 100
+    rotated = copies.make(pixels, ("rot8",))
+    np.testing.assert_array_equal(rotated[3], pixels[::-1, ::-1])
+    if shape[0] == shape[1]:
+        np.testing.assert_array_equal(rotated[1], np.rot90(pixels))
+    assert rotated.min() >= 100  # mirror images, no black corner
+    black = copies.make(pixels, ("rot30",))
+    assert all(not copy[0, 0].any() for copy in black[:4])  # up to 46 degrees
+    assert black[:, shape[0] // 2, shape[1] // 2].min() >= 100
+
+
+def test_rotations_equal_opencv():
+    """AnomalyDINO's rotation, about the centre between the pixels; OpenCV interpolates with 5 bits."""
+    pixels = wheel(side=65)[:50]
+    for copy, angle in zip(copies.make(pixels, ("rot8",)), copies.EIGHTHS, strict=True):
+        matrix = cv2.getRotationMatrix2D((32, 24.5), angle, 1.0)
+        expected = cv2.warpAffine(pixels, matrix, (65, 50), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        assert np.abs(copy.astype(int) - expected).max() <= 4
+
+
+def test_flips_mirror_left_to_right_and_upside_down():
+    pixels = photo()
+    across, down = copies.make(pixels, ("flip",))
+    np.testing.assert_array_equal(across, pixels[:, ::-1])
+    np.testing.assert_array_equal(down, pixels[::-1])

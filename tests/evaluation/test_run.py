@@ -212,13 +212,12 @@ def test_lam_and_coreset_are_chosen_for_each_draw(parts):
     assert [row["image_auroc"] for row in cached] == [row["image_auroc"] for row in rows]
 
 
-def test_copies_are_for_every_method_that_asks_for_none_itself(parts):
+def test_copies_are_for_every_method(parts):
     settings = {"method": ("nearest", "fastrecon+"), "category": ("bolt",), "shots": (1, 2), "seeds": (0, 1)}
     plain = run(parts, **settings)["rows"]
-    more = run(parts, **settings, copies=("light", "turns"), output_dir=str(parts / "copies"))["rows"]
+    more = run(parts, **settings, support_copies=("light", "turns"), output_dir=str(parts / "copies"))["rows"]
     for with_copies, without in zip(more, plain, strict=True):
-        same = without_times([with_copies])[0] == pytest.approx(without_times([without])[0], abs=1e-4)
-        assert same == (without["method"] == "fastrecon+")
+        assert without_times([with_copies])[0] != pytest.approx(without_times([without])[0], abs=1e-4)
         if without["method"] == "nearest":
             assert (
                 with_copies["coreset_rows"]
@@ -226,7 +225,7 @@ def test_copies_are_for_every_method_that_asks_for_none_itself(parts):
             )
     # The order of the draws and what stands beside them changes nothing, and neither does a cache.
     cache = {"feature_cache": str(parts / "cache")}
-    alone = settings | {"method": ("nearest",), "shots": (2,), "seeds": (1,), "copies": ("light", "turns")}
+    alone = settings | {"method": ("nearest",), "shots": (2,), "seeds": (1,), "support_copies": ("light", "turns")}
     wanted = [row for row in more if (row["method"], row["shots"], row["seed"]) == ("nearest", 2, 1)]
     for directory in ("first", "second"):
         again = run(parts, **alone, **cache, output_dir=str(parts / directory))["rows"]
@@ -235,8 +234,24 @@ def test_copies_are_for_every_method_that_asks_for_none_itself(parts):
 
 def test_a_directory_without_copies_is_refused_with_them(parts):
     run(parts)
-    with pytest.raises(ValueError, match="of other settings, choose another: copies was"):
-        run(parts, copies=("light",))
+    with pytest.raises(ValueError, match="of other settings, choose another: support_copies was"):
+        run(parts, support_copies=("light",))
+
+
+def test_copies_that_a_method_asks_for_itself_are_not_taken_twice(parts):
+    settings = {"method": ("fastrecon+", "nearest"), "category": ("bolt",)}
+    plain, _ = run(parts, **settings)["rows"]
+    same, _ = run(parts, **settings, support_copies=("light",), output_dir=str(parts / "light"))["rows"]
+    assert without_times([same])[0] == pytest.approx(without_times([plain])[0], abs=1e-4)
+
+
+def test_rotated_copies_beside_settings_that_are_chosen(parts):
+    settings = {"lam": "auto", "category": ("bolt",), "shots": (2,)}
+    (plain,) = run(parts, **settings)["rows"]
+    (more,) = run(parts, **settings, support_copies=("rot8", "flip"), output_dir=str(parts / "more"))["rows"]
+    copies = methods.number_of_copies(("rot8", "flip"))
+    assert abs(more["coreset_rows"] - (1 + copies) * plain["coreset_rows"]) <= 1 + copies
+    assert "copies rot8+flip" in json.loads((parts / "more/results.json").read_text())["config"]["description"]
 
 
 def test_all_methods_have_a_name(parts):
@@ -300,8 +315,11 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--method=padim --lam=0", "--lam=0.0 is not allowed: it is a setting of fastrecon, not of padim"),
         ("--category=bolt,all", "--category=bolt,all is not allowed: all stands alone"),
         ("--support=first --seeds=1", "--seeds=1 is not allowed: seeds belong to --support=random"),
-        ("--copies=defective", "--copies=defective is not allowed: each must be one of light, turns"),
-        ("--copies=light,light", "--copies=light,light is not allowed: nothing may be named twice"),
+        (
+            "--support_copies=defective",
+            "--support_copies=defective is not allowed: each must be one of light, turns, rot8, rot30, flip",
+        ),
+        ("--support_copies=light,light", "--support_copies=light,light is not allowed: nothing may be named twice"),
         ("--method=fastrecon+ --coreset_rows=0", "--coreset_rows=0 is not allowed: it must be a number at least 1"),
         ("--method=fastrecon+ --turns=always", "--turns=always is not allowed: it must be one of never, auto"),
         (

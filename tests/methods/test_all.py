@@ -22,6 +22,7 @@ METHODS = {name: methods.create(name) for name in methods.names()} | {
     name: methods.create(*arguments) for name, arguments in VARIANTS.items()
 }
 METHODS["nearest, copies"] = methods.with_copies(METHODS["nearest"], ("light", "turns"))
+METHODS["fastrecon+, copies"] = methods.with_copies(METHODS["fastrecon+"], ("turns", "flip"))
 
 
 @pytest.mark.parametrize("check", testing.METHOD_CHECKS, ids=lambda check: check.__name__)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastrecon_jax import methods
+from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import checks
 from tests.helpers import assert_close
 
@@ -63,9 +64,44 @@ def test_what_is_kept_and_what_is_told():
     assert methods.with_copies(method, ()) is method
 
 
-def test_a_method_that_asks_for_copies_itself_is_refused():
-    with pytest.raises(ValueError, match=r"fastrecon\+ asks for copies itself: light"):
-        methods.with_copies(methods.create("fastrecon+"), ("light",))
-    with pytest.raises(ValueError, match="fastrecon asks for copies itself: defective"):
-        methods.with_copies(methods.create("fastrecon", {"lam": "auto"}), ("light",))
+def test_a_method_gets_its_own_copies_first_and_the_further_ones_behind():
+    method = methods.create("fastrecon+")
+    assert methods.with_copies(method, ("light",)) is method
+    more = methods.with_copies(method, ("flip", "light"))
+    assert (more.copies, more.note.endswith("copies flip")) == (("light", "flip"), True)
+    support, copies = support_and_copies(more, count=LIGHT + 2)
+    state = more.fit(support, KEY, copies)
+    # Further copies are as turned ones that help: variants of an image, in which nothing is looked for backward.
+    _, plain = support_and_copies(method, count=LIGHT)
+    for level, before, stage, changed in zip(
+        state.levels, method.fit(support, KEY, plain).levels, support, copies, strict=True
+    ):
+        pool = stage.shape[0] * stage.shape[1] * stage.shape[2]
+        assert level.bank.shape[0] == (1 + LIGHT + 2) * pool
+        assert level.views.shape == before.views.shape
+        del changed
+    far = jax.tree.map(lambda x: x[0, LIGHT] + 0.0, copies)
+    assert more.score(state, far).max() < method.score(method.fit(support, KEY, plain), far).max()
+    assert more.rows(10) == (1 + LIGHT + 2) * 10
+
+
+def test_the_choice_of_settings_does_not_see_further_copies():
+    method = methods.create("fastrecon", {"lam": "auto"})
+    more = methods.with_copies(method, ("turns",))
+    assert more.copies == ("defective", "turns")
+    support, copies = support_and_copies(more, k=3, count=4 + TURNS)
+    choice = method.choose(support, copies[:, :4])
+    plain = methods.create("fastrecon", {"lam": float(choice.lam)})
+    expected = methods.with_copies(plain, ("turns",)).fit(support, KEY, copies[:, 4:])
+    actual = more.fit(support, KEY, copies)
+    jax.tree.map(lambda a, b: assert_close(a, b, 1e-5), actual, expected)
+    assert more.rows(100) == plain.rows(100 * (1 + TURNS))
+
+
+def test_what_cannot_be_asked_for():
+    with pytest.raises(InputError, match="unknown copies defective, rot9: allowed are light, turns, rot8, rot30, flip"):
+        methods.with_copies(methods.create("nearest"), ("defective", "light", "rot9"))
+    closed = methods.create("nearest")._replace(copies=("light",))
+    with pytest.raises(InputError, match="nearest asks for copies of the support images itself"):
+        methods.with_copies(closed, ("flip",))
     assert not methods.create("fastrecon+", {"light": False}).copies

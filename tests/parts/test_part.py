@@ -8,7 +8,7 @@ import pytest
 from fastrecon_jax import methods
 from fastrecon_jax.data import copies
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import calibration, fitting, inspector, limits, photos
+from fastrecon_jax.parts import auto_settings, calibration, fitting, inspector, limits, part_file, photos
 from fastrecon_jax.parts.engine import open_engine
 from tests.helpers import assert_close
 from tests.parts.helpers import SIZES, engine, photo, picture, recipe, settings
@@ -60,6 +60,45 @@ def test_copies_are_those_of_each_image_kind_by_kind():
     ):
         assert_close(of_copies, stage.reshape(*changed.shape[:2], *stage.shape[1:]))
     assert fitting.encode_copies(engine(), pixels) == ()
+
+
+@pytest.mark.parametrize("method", ["fastrecon", "fastrecon+"])
+def test_a_part_with_rotated_copies_is_extended_and_kept(method, tmp_path):
+    known = open_engine(recipe(method, support_copies=("flip",)))
+    fitted = fitting.fit(known, GOOD[:2], name="disc", rate=0.05).part
+    file = tmp_path / "disc.safetensors"
+    part_file.save(fitted, file)
+    read, engine_again = part_file.load(file, open_engine)
+    assert read.recipe.support_copies == ("flip",)
+    extended = fitting.extend(engine_again, read, GOOD[2:4]).part
+    at_once = fitting.fit(known, GOOD[:4], name="disc", rate=0.05).part
+    assert extended.limits == at_once.limits
+    jax.tree.map(np.testing.assert_array_equal, extended.state, at_once.state)
+    mirrored = GOOD[0]._replace(pixels=np.ascontiguousarray(GOOD[0].pixels[:, ::-1]))
+    scores = [
+        inspector.score(inspector.create(part, known), mirrored.pixels[None])[0][0]
+        for part in (fitting.fit(known, GOOD[:2], name="disc", rate=0.05).part, fit(GOOD[:2], method).part)
+    ]
+    assert scores[0] < scores[1]
+
+
+def test_half_of_a_single_image_is_not_known_by_its_rotated_copies():
+    plain, more = (open_engine(recipe("nearest", support_copies=kinds)) for kinds in ((), ("flip",)))
+    limits_of = [fitting.fit(one, GOOD[:1], name="disc", rate=0.05).part.limits for one in (plain, more)]
+    # Of half an image a mirrored copy of it shows the other half: the threshold must not fall by that.
+    assert limits_of[1].threshold >= 0.5 * limits_of[0].threshold
+
+
+def test_settings_are_chosen_from_defective_copies_alone():
+    engines = [open_engine(recipe(settings=settings(lam="auto"), support_copies=kinds)) for kinds in ((), ("flip",))]
+    chosen = [auto_settings.resolve(one, GOOD[:3]) for one in engines]
+    assert chosen[0].recipe.settings == chosen[1].recipe.settings
+    assert (chosen[0].method.copies, chosen[1].method.copies) == ((), ("flip",))
+
+
+def test_copies_that_the_method_asks_for_itself_are_refused():
+    with pytest.raises(InputError, match=r"--support_copies=light is not allowed: fastrecon\+ asks for these copies"):
+        open_engine(recipe("fastrecon+", support_copies=("light",)))
 
 
 @each_method

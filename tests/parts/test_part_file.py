@@ -221,6 +221,8 @@ def test_no_file_and_a_folder(tmp_path):
         (lambda header: header["limits"].update(threshold="1"), "threshold is '1', expected float"),
         (lambda header: header["recipe"].update(crop_size=10**9), "sizes 1000000000 and 72"),
         (lambda header: header["recipe"].update(image_size=10**9, crop_size=10**9), "is damaged: sizes"),
+        (lambda header: header["recipe"].update(image_score="top0p"), "is damaged: image score top0p"),
+        (lambda header: header["recipe"].update(support_copies=["defective"]), "is damaged: copies defective"),
         (lambda header: header["recipe"]["settings"].update(lam=-1.0), "--lam=-1.0 is not allowed"),
         (lambda header: header.update(good=[]), "0 images"),
         (lambda header: header["appearance"].pop(), "appearance of 2 of 3 images"),
