@@ -79,7 +79,7 @@ class Method(NamedTuple):
     fit: Callable[..., Any]
     score: Callable[[Any, Features], Float[Array, "h w"]]
     image_score: Callable[[Any, Features, Float[Array, "h w"]], Float[Array, ""]] | None = None
-    rows: Callable[[int], int | None] = no_rows
+    rows: Callable[..., int | None] = no_rows
     note: str = ""
     strides: tuple[int, ...] = (8, 16)
     copies: tuple[str, ...] = ()
