@@ -61,7 +61,7 @@ def examine(config: DoctorConfig, *, tell: Callable[[str], object]) -> int:
     tell(f"threads: {os.cpu_count()} processors; {_blas()}\n")
     cache = compilation_cache.enable()
     tell(f"compiled programs are kept in {cache}\n" if cache else "compiled programs are not kept\n")
-    for line in encoder_command.lines():
+    for line in encoder_command.table(encoders.names()):
         tell(line)
     problems = list(_problems())
     if config.self_test:

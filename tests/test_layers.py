@@ -36,6 +36,7 @@ JIT = {
     "exporting/stablehlo.py",
     "methods/checks.py",
     "encoders/checks.py",
+    "encoders/sizes.py",
 }
 
 

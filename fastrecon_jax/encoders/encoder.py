@@ -178,7 +178,12 @@ def _load(entry: Registration, build: Build, stages: tuple[str, ...], origin: st
         )
     if origin == RANDOM:
         return build(Random(), stages), RANDOM, ""
-    loaded = checkpoints.load(origin)
+    try:
+        loaded = checkpoints.load(origin)
+    except InputError as error:
+        if origin != entry.weights or not entry.also or not origin.startswith(checkpoints.HUB):
+            raise
+        raise InputError(f"{error}; the same weights are published as {', '.join(entry.also)}") from error
     return _fitting(entry, build, stages, loaded), loaded.source, loaded.sha256
 
 

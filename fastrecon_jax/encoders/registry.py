@@ -56,6 +56,8 @@ class Registration:
         multiple: of which the sides of images must be multiples, in pixels.
         options: allowed values of each option by its name, the first of which leaves the choice to the checkpoint.
         also: where the same weights are published beside `weights`.
+        image_size: side of the images that the weights were trained on, in pixels.
+        parameters: how many it has up to the last stage; 0 where they are counted by building it.
     """
 
     name: str
@@ -74,6 +76,8 @@ class Registration:
     multiple: int
     options: Mapping[str, tuple[str, ...]]
     also: tuple[str, ...]
+    image_size: int
+    parameters: int
 
     def read(self, stage: str) -> tuple[str, str]:
         """The one form of a stage's name, and the entry of `stages` that it goes by; InputError if there is none."""
@@ -135,6 +139,8 @@ def register(
     multiple: int = 1,
     options: Mapping[str, tuple[str, ...]] | None = None,
     also: tuple[str, ...] = (),
+    image_size: int = 224,
+    parameters: int = 0,
 ) -> Callable[[Builder], Builder]:
     """Register an encoder; decorates the function that builds it, or is called with it for each variant in a loop.
 
@@ -162,6 +168,9 @@ def register(
             to the checkpoint. `build` gets a value by the option's name, and the module says in its attribute `options`
             what it chose, as `NAME=VALUE` each.
         also: where the same weights are published beside `weights`.
+        image_size: side of the images that the weights were trained on, in pixels.
+        parameters: how many the encoder has up to the last stage, for one that is too large to be counted by building
+            it.
 
     Returns:
         The decorator; it returns the builder unchanged, `build(source, stages)`: a source of weights and the names of
@@ -203,6 +212,8 @@ def register(
             multiple,
             dict(options or {}),
             also,
+            image_size,
+            parameters,
         )
         return build
 

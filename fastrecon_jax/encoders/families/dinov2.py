@@ -8,7 +8,7 @@ from fastrecon_jax.encoders.registry import register
 from fastrecon_jax.encoders.transformer import naming, stage_names
 from fastrecon_jax.encoders.transformer.naming import HUGGING_FACE, ORIGINAL, TIMM, Renamed
 from fastrecon_jax.encoders.transformer.positions import ANTIALIAS, OFFSET, PLAIN, WAYS
-from fastrecon_jax.encoders.transformer.vision_transformer import Shape, VisionTransformer
+from fastrecon_jax.encoders.transformer.vision_transformer import Shape, VisionTransformer, parameters
 from fastrecon_jax.encoders.weights import Source
 
 _HF_BLOCK = "encoder.layer.{}"
@@ -124,6 +124,7 @@ def register_variant(name: str, shape: Shape, **facts: Any) -> None:
         at_once=1,
         options=OPTIONS,
         may_be_unread=functools.partial(beyond, depth=shape.depth),
+        parameters=parameters(shape),
         **facts,
     )(functools.partial(build, shape=shape))
 
@@ -139,6 +140,7 @@ for _name, _variant in VARIANTS.items():
             f"hf://timm/vit_{_variant.size}_patch14{'_reg4' if _registers else ''}_dinov2.lvd142m",
             f"https://dl.fbaipublicfiles.com/dinov2/{_short}/{_short}{'_reg4' if _registers else ''}_pretrain.pth",
         ),
+        image_size=518,
         source="Oquab et al., DINOv2, TMLR 2024" + ("; Darcet et al., ICLR 2024" if _registers else ""),
         licence="Apache-2.0",
     )

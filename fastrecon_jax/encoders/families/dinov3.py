@@ -11,7 +11,7 @@ from jaxtyping import Float
 from fastrecon_jax.encoders.registry import register
 from fastrecon_jax.encoders.transformer import naming, rotary, stage_names
 from fastrecon_jax.encoders.transformer.naming import HUGGING_FACE, NOTHING, ORIGINAL, TIMM, Renamed
-from fastrecon_jax.encoders.transformer.vision_transformer import Shape, VisionTransformer
+from fastrecon_jax.encoders.transformer.vision_transformer import Shape, VisionTransformer, parameters
 from fastrecon_jax.encoders.weights import Source
 
 TIMM_BIASED = "timm_qkvb"  # timm's variants that keep the biases of queries and values
@@ -158,6 +158,7 @@ def register_variant(name: str, shape: Shape, **facts: Any) -> None:
         at_once=1,
         options=OPTIONS,
         may_be_unread=functools.partial(beyond, depth=shape.depth),
+        parameters=parameters(shape),
         **facts,
     )(functools.partial(build, shape=shape))
 
@@ -168,6 +169,7 @@ for _name, _variant in VARIANTS.items():
         _variant.shape,
         weights=f"hf://facebook/dinov3-{_variant.meta}-pretrain-lvd1689m",
         also=(f"hf://timm/vit_{_variant.timm}_patch16_dinov3.lvd1689m",),
+        image_size=256,
         source="Siméoni et al., DINOv3, arXiv 2508.10104",
         licence="DINOv3 License",
         note=_NOTE,

@@ -25,16 +25,18 @@ class Variant(NamedTuple):
     Attributes:
         width: factor on the channels of the blocks.
         depth: factor on the number of blocks, the first and the last stage excepted.
+        image_size: side of the images that it was trained on.
     """
 
     width: float
     depth: float
+    image_size: int
 
 
 VARIANTS = {
-    "efficientnet_lite0": Variant(1.0, 1.0),
-    "efficientnet_lite1": Variant(1.0, 1.1),
-    "efficientnet_lite2": Variant(1.1, 1.2),
+    "efficientnet_lite0": Variant(1.0, 1.0, 224),
+    "efficientnet_lite1": Variant(1.0, 1.1, 240),
+    "efficientnet_lite2": Variant(1.1, 1.2, 260),
 }
 
 
@@ -180,4 +182,5 @@ for _name, _variant in VARIANTS.items():
         at_once=2,
         source="Tan and Le, ICML 2019; Lite: tensorflow/tpu",
         licence="Apache-2.0",
+        image_size=_variant.image_size,
     )(functools.partial(build, variant=_variant))

@@ -17,6 +17,7 @@ for _name, (_size, _shape) in VARIANTS.items():
         std=(1.0, 1.0, 1.0),
         weights=f"hf://timm/vit_{_size}_patch14_reg1_tipsv2.webli",
         also=(f"hf://google/tipsv2-{_name[-3:]}",),
+        image_size=448,
         source="Google, TIPSv2, arXiv 2604.12012",
         licence="Apache-2.0",
     )

@@ -48,6 +48,23 @@ class Shape(NamedTuple):
     key_bias: bool = True
 
 
+def parameters(shape: Shape) -> int:
+    """Parameters of a transformer up to its last block, without the norm behind it.
+
+    Args:
+        shape: its sizes.
+
+    Returns:
+        Their number, as a checkpoint of the original holds them.
+    """
+    width, hidden = shape.width, shape.hidden
+    positions = shape.table**2 + 1 if shape.table else 0
+    outside = (3 * shape.patch**2 + 1) * width + (1 + shape.registers + positions) * width
+    norms_and_scales, attention = 6 * width, 4 * width**2 + width + 3 * width * shape.bias
+    mlp = 3 * width * hidden + 2 * hidden + width if shape.gated else 2 * width * hidden + hidden + width
+    return outside + shape.depth * (norms_and_scales + attention + mlp)
+
+
 class Block(nnx.Module):
     """x + γ₁ attention(norm₁ x), then x + γ₂ mlp(norm₂ x); the sum stays float32 in other dtypes."""
 
