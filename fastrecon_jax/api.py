@@ -139,6 +139,7 @@ class Inspector:
         ignore: Source | None = None,
         encoder_options: Sequence[str] = (),
         support_copies: Sequence[str] = (),
+        tile: Sequence[int] = (),
     ) -> "Inspector":
         """Fit and calibrate a part.
 
@@ -170,6 +171,8 @@ class Inspector:
             encoder_options: `NAME=VALUE` for each option of the encoder that its weights are not to decide.
             support_copies: kinds of changed copies of the photographs from which the part learns, too, of
                 `methods.SUPPORT_COPIES`: `light`, `turns`, `rot8`, `rot30`, `flip`; none by default.
+            tile: side and overlap, in pixels, of the tiles that photographs are encoded in; by default each photograph
+                is encoded as a whole.
 
         Returns:
             The part, ready to inspect.
@@ -195,6 +198,7 @@ class Inspector:
             resize=resize,
             encoder_options=tuple(encoder_options),
             support_copies=tuple(support_copies),
+            tile=tuple(tile),
         )
         usual = area.usual_size(sources)
         recipe = area.decide(recipe, usual, region)

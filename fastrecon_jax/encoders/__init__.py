@@ -7,11 +7,13 @@ import importlib
 import pkgutil
 
 from fastrecon_jax.encoders import families
-from fastrecon_jax.encoders.encoder import Encoder, create, portable, single_operations
+from fastrecon_jax.encoders.encoder import Encoder, create, portable, single_operations, tiled
 from fastrecon_jax.encoders.registry import OPTIONS_HELP, Registration, names, register, registration, stages_of
+from fastrecon_jax.encoders.tiles import HELP as TILE_HELP
 
 __all__ = [
     "OPTIONS_HELP",
+    "TILE_HELP",
     "Encoder",
     "Registration",
     "create",
@@ -21,6 +23,7 @@ __all__ = [
     "registration",
     "single_operations",
     "stages_of",
+    "tiled",
 ]
 
 for _module in pkgutil.iter_modules(families.__path__):

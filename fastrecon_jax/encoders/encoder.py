@@ -11,8 +11,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Real
 
-from fastrecon_jax.encoders import checkpoints, layers
+from fastrecon_jax.encoders import checkpoints, layers, tiles
 from fastrecon_jax.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, Build, Registration, registration, stages_of
+from fastrecon_jax.encoders.tiles import Tiling
 from fastrecon_jax.encoders.weights import RANDOM, Random, Tensors
 from fastrecon_jax.errors import InputError
 
@@ -54,6 +55,7 @@ class Encoder:
         registration: what was registered under the name.
         options: what its options are, `NAME=VALUE` each, where the checkpoint decides too.
         structure: the module without its weights.
+        tiling: tiles that images are cut into; None if each is encoded as a whole. See `tiled`.
     """
 
     params: tuple[Any, ...]  # arrays; while jax transforms them, what stands for them
@@ -66,6 +68,7 @@ class Encoder:
     registration: Registration = _static()  # noqa: RUF009
     options: tuple[str, ...] = _static()
     structure: Structure = _static()  # noqa: RUF009
+    tiling: Tiling | None = dataclasses.field(default=None, metadata={"static": True})
 
     def __call__(self, images: Real[Array | np.ndarray, "b H W 3"]) -> Outputs:
         """The stages of images.
@@ -88,7 +91,9 @@ class Encoder:
             return tuple(outputs[name] for name in self.stages)
 
         pixels = normalise(images, self.registration.mean, self.registration.std).astype(_storage(self.dtype))
-        outputs = in_parts(run, pixels, self.registration.at_once if self.form == "fast" else 0)
+        at_once = self.registration.at_once if self.form == "fast" else 0
+        encode = functools.partial(in_parts, run, at_once=at_once)
+        outputs = encode(pixels) if self.tiling is None else tiles.encode(encode, pixels, self.tiling)
         return tuple(stage.astype(jnp.float32) for stage in outputs)
 
     def module(self) -> nnx.Module:
@@ -225,6 +230,29 @@ def _cast(module: nnx.Module, dtype: str) -> nnx.Module:
         return leaf
 
     return jax.tree.map(cast, module, is_leaf=lambda x: isinstance(x, nnx.Variable))
+
+
+def tiled(encoder: Encoder, tile: Sequence[int], *, height: int, width: int) -> Encoder:
+    """The same encoder on overlapping tiles of images, whose features are joined.
+
+    Args:
+        encoder: any that `create` gave.
+        tile: side of a tile and overlap, in pixels, both multiples of the coarsest stage's stride; empty to encode
+            each image as a whole.
+        height: rows of the images, in pixels.
+        width: columns of the images, in pixels.
+
+    Returns:
+        One with the same weights.
+
+    Raises:
+        InputError: the tiles do not fit the encoder or the images, or a single one holds an image.
+    """
+    tiling = tiles.read(tile, encoder.registration, encoder.stages)
+    if tiling is not None:
+        encoder.registration.check_size(tiling.size, tiling.size, f"--tile={tiling.size},{tiling.overlap}")
+        tiles.check_images(tiling, encoder.registration, encoder.stages, height, width)
+    return dataclasses.replace(encoder, tiling=tiling)
 
 
 def portable(encoder: Encoder) -> Encoder:

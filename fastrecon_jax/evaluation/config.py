@@ -65,6 +65,7 @@ class EvalConfig:
     encoder_options: tuple[str, ...] = setting((), encoders.OPTIONS_HELP)
     image_size: int = setting(256, "side in pixels to which images are resized")
     crop_size: int = setting(224, "side in pixels of the centre that is kept")
+    tile: tuple[int, ...] = setting((), encoders.TILE_HELP)
     image_score: str = setting(
         "",
         "image score: max of the patch scores, or the mean of the largest: top1p of 1 %, top0.2p of 0.2 %, and so on; "
@@ -109,6 +110,7 @@ class EvalConfig:
         for name in ("support_copies", "seeds", "stages"):
             require_once(self, name)
         method_settings.check_support_copies(self)
+        require(self, "tile", len(self.tile) in (0, 2), "it must be SIZE,OVERLAP, in pixels")
         allowed = all(0 <= seed < 2**32 for seed in self.seeds)
         require(self, "seeds", allowed, f"each must be from 0 to {2**32 - 1}")
         require(self, "seeds", not self.seeds or self.support in ("", RANDOM), "seeds belong to --support=random")

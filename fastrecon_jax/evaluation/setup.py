@@ -80,6 +80,7 @@ def open_setup(config: EvalConfig) -> Setup:
         dtype=config.dtype,
         options=config.encoder_options,
     )
+    encoder = encoders.tiled(encoder, config.tile, height=side, width=side)
     if not config.stages:
         made = [_on_its_stages(method, encoder) for method in made]
     compiled = programs.create(
@@ -128,6 +129,8 @@ def _open_cache(config: EvalConfig, encoder: encoders.Encoder) -> FeatureCache:
     }
     if encoder.options:
         identity["options"] = encoder.options
+    if config.tile:
+        identity["tile"] = config.tile
     return feature_cache.open_cache(Path(config.feature_cache), identity)
 
 
@@ -188,6 +191,8 @@ def description(setup: Setup) -> str:
     random = " RANDOM WEIGHTS: the figures mean nothing." if encoder.weights == "random" else ""
     named = ", ".join(f"{method.name} ({method.note})" if method.note else method.name for method in _methods(setup))
     options = "".join(f", {option}" for option in encoder.options)
+    if config.tile:
+        options += ", tiles of {} pixels with an overlap of {}".format(*config.tile)
     return (
         f"{named} on {data}, encoder {encoder.name} "
         f"{'+'.join(encoder.stages)} ({encoder.dtype}, {encoder.weights}{options}), support {config.support}.{random}"

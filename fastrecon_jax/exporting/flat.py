@@ -72,11 +72,53 @@ def _scan(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[An
     consts, carry = inputs[:constants], inputs[constants : constants + carried]
     stacked = []
     for i in range(equation.params["length"]):
-        entries = [jax.lax.index_in_dim(x, i, keepdims=False) for x in inputs[constants + carried :]]
+        entries = [_entry(x, i) for x in inputs[constants + carried :]]
         results = _evaluate(equation.params["jaxpr"], [*consts, *carry, *entries], argument)
         carry = results[:carried]
         stacked.append(results[carried:])
     return [*carry, *(jnp.stack(results) for results in zip(*stacked, strict=True))]
+
+
+def _dimension(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    """The size of the batch, which slices ask for and never use: nothing, which no operation takes."""
+    return [None]
+
+
+def _entry(x: Any, i: int) -> Any:
+    """One entry along the first axis, itself known where the array is."""
+    if not _are_known([x]):
+        return jax.lax.index_in_dim(x, i, keepdims=False)
+    with jax.ensure_compile_time_eval():
+        return jax.lax.index_in_dim(jnp.asarray(x), i, keepdims=False)
+
+
+def _window(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    """A dynamic slice at a known place as one that is static, axis by axis."""
+    x, *starts = inputs
+    if not _are_known(starts):
+        return _bind(equation, inputs, argument)
+    for axis, (start, size) in enumerate(zip(starts, equation.params["slice_sizes"], strict=True)):
+        if isinstance(x.shape[axis], int) and size != x.shape[axis]:
+            first = min(max(int(start), 0), x.shape[axis] - size)  # as the operation clamps it
+            x = jax.lax.slice_in_dim(x, first, first + size, axis=axis)
+    return [x]
+
+
+def _insert(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
+    """A dynamic update at a known place: what stays, joined to it from the last axis to the first."""
+    x, update, *starts = inputs
+    if not _are_known(starts):
+        return _bind(equation, inputs, argument)
+    partly = [axis for axis in range(x.ndim) if isinstance(x.shape[axis], int) and x.shape[axis] != update.shape[axis]]
+    places = {axis: min(max(int(starts[axis]), 0), x.shape[axis] - update.shape[axis]) for axis in partly}
+    for axis in reversed(partly):
+        around = x
+        for other in partly[: partly.index(axis)]:
+            around = jax.lax.slice_in_dim(around, places[other], places[other] + update.shape[other], axis=other)
+        before = jax.lax.slice_in_dim(around, 0, places[axis], axis=axis)
+        after = jax.lax.slice_in_dim(around, places[axis] + update.shape[axis], x.shape[axis], axis=axis)
+        update = jnp.concatenate([part for part in (before, update, after) if part.shape[axis]], axis=axis)
+    return [update]
 
 
 def _pad(equation: core.JaxprEqn, inputs: Inputs, argument: Any) -> Sequence[Any]:
@@ -128,6 +170,9 @@ _RULES = {
     "scan": _scan,
     "jit": _call,
     "custom_jvp_call": _custom,
+    "dim_as_value": _dimension,
+    "dynamic_slice": _window,
+    "dynamic_update_slice": _insert,
     "pad": _pad,
     "broadcast_in_dim": _broadcast,
     "dot_general": _dot,

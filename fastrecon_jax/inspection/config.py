@@ -82,6 +82,7 @@ class FitConfig:
     resize: str = setting(KEEP, RESIZE)
     image_size: int = setting(256, IMAGE_SIZE)
     crop_size: int = setting(0, CROP_SIZE)
+    tile: tuple[int, ...] = setting((), encoders.TILE_HELP)
     image_score: str = setting(
         "",
         "max of the patch scores, or the mean of the largest: top1p of 1 %, top0.2p of 0.2 %, and so on; by default "
@@ -112,6 +113,7 @@ class FitConfig:
         for name in ("stages", "support_copies"):
             require_once(self, name)
         method_settings.check_support_copies(self)
+        require(self, "tile", len(self.tile) in (0, 2), "it must be SIZE,OVERLAP, in pixels")
         area.crop_size(self.resize, self.image_size, self.crop_size)  # refuses what is not possible
         require(self, "region", len(self.region) in (0, 4), "it must be x,y,width,height")
         allowed = not self.image_score or is_image_score(self.image_score)

@@ -82,4 +82,5 @@ def _recipe(config: FitConfig, depth: int) -> Recipe:
         resize=config.resize,
         encoder_options=config.encoder_options,
         support_copies=config.support_copies,
+        tile=config.tile,
     )

@@ -17,7 +17,7 @@ from fastrecon_jax.runtime import devices
 ONLY, GIVEN, NAME, LIKENESS = "only", "given", "name", "likeness"
 _COMPARED = (
     *("encoder", "stages", "weights_sha256", "encoder_options", "dtype", "bit_depth"),
-    *("resize", "image_size", "crop_size", "shape", "region"),
+    *("resize", "image_size", "crop_size", "shape", "region", "tile"),
 )
 
 

@@ -153,6 +153,8 @@ def describe(engine: Engine) -> str:
         )
     else:
         said = f"inspected: {whole}, at {width}x{height} pixels"
+    if recipe.tile:
+        said += ", encoded in tiles of {} pixels with an overlap of {}".format(*recipe.tile)
     if engine.ignore is not None:
         said += f"; {100 * engine.ignore.mean():.0f} % of it is ignored"
     return said

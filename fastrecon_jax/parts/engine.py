@@ -41,6 +41,7 @@ class Recipe:
         encoder_options: `NAME=VALUE` for each option of the encoder; before its weights are loaded, those that these
             do not decide.
         weights_revision: commit of the hub's repository that the weights came from; empty for weights from elsewhere.
+        tile: size and overlap of the tiles that images are encoded in, in pixels; empty to encode each as a whole.
         support_copies: kinds of changed copies of the good photographs from which any method learns, too.
     """
 
@@ -61,6 +62,7 @@ class Recipe:
     encoder_options: tuple[str, ...] = ()
     weights_revision: str = ""
     support_copies: tuple[str, ...] = ()
+    tile: tuple[int, ...] = ()
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -138,7 +140,9 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
 
 def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarray, "H W"] | None = None) -> Engine:
     """The programs of a recipe on an encoder that is loaded already; nothing is compiled yet."""
-    method = methods.create(recipe.method, recipe.settings, map_size=recipe.preprocessing.kept)
+    kept = recipe.preprocessing.kept
+    encoder = encoders.tiled(encoder, recipe.tile, height=kept[0], width=kept[1])
+    method = methods.create(recipe.method, recipe.settings, map_size=kept)
     check_copies_are_used([method], recipe.support_copies)
     method = methods.with_copies(method, recipe.support_copies)
     if ignore is not None and method.whole_image and not recipe.image_score:

@@ -245,6 +245,25 @@ def test_copies_that_a_method_asks_for_itself_are_not_taken_twice(parts):
     assert without_times([same])[0] == pytest.approx(without_times([plain])[0], abs=1e-4)
 
 
+def test_tiles_are_kept_apart_in_results_and_cache(parts):
+    settings = {"category": ("bolt",), "method": ("nearest",), "feature_cache": str(parts / "cache")}
+    (plain,) = run(parts, **settings)["rows"]
+    tiled = [
+        run(parts, **settings, tile=(48, 16), output_dir=str(parts / name)) for name in ("first", "second")
+    ]  # the second time from the cache
+    assert without_times(tiled[0]["rows"]) == without_times(tiled[1]["rows"]) != without_times([plain])
+    assert tiled[0]["config"]["tile"] == [48, 16]
+    assert "tiles of 48 pixels with an overlap of 16" in tiled[0]["config"]["description"]
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet_lite0"])
+@pytest.mark.parametrize(("side", "tile"), [(448, ()), (672, (224, 96))])
+def test_large_images(parts, encoder, side, tile):
+    settings = {"category": ("bolt",), "max_queries": 2, "shots": (1,), "method": ("nearest",), "encoder": encoder}
+    (row,) = run(parts, **settings, image_size=side, crop_size=side, tile=tile)["rows"]
+    assert row["query_images"] == 2
+
+
 def test_rotated_copies_beside_settings_that_are_chosen(parts):
     settings = {"lam": "auto", "category": ("bolt",), "shots": (2,)}
     (plain,) = run(parts, **settings)["rows"]
@@ -333,6 +352,8 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--coreset_ratio=2", "--coreset_ratio=2.0 is not allowed"),
         ("--crop_size=65", "--crop_size=65 is not allowed: it must be from 32 to --image_size=64"),
         ("--image_score=sum", "--image_score=sum is not allowed: it must be max, or topXp for the mean of the largest"),
+        ("--tile=48", "--tile=48 is not allowed: it must be SIZE,OVERLAP, in pixels"),
+        ("--tile=64,16", "--tile=64,16 is not allowed with images of 64x64 pixels: a single tile holds them"),
         ("--image_score=top0p", "--image_score=top0p is not allowed: it must be max, or topXp"),
         ("--image_score=top101p", "--image_score=top101p is not allowed: it must be max, or topXp"),
         ("--dtype=int8", "unknown dtype 'int8'"),

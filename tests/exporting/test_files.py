@@ -101,6 +101,23 @@ def test_what_is_known_exactly_is_no_rounding(tmp_path, kind):
     assert max(exporting.verify(program, kind, file, images)) < detector.method.export_tolerance == 1e-4
 
 
+@each_format
+def test_the_file_of_a_part_with_tiles_gives_the_programs_results(tmp_path, kind):
+    need(kind)
+    file = tmp_path / "part"
+    whole, detector, state, _ = part("small", "nearest")
+    encoder = encoders.tiled(whole, (48, 16), height=CROP, width=CROP)
+    file.write_bytes(exporting.export(kind, encoder, detector, state, image_size=IMAGE, **PHOTO))
+    inspect = jax.jit(functools.partial(detector.inspect_photographs, image_size=IMAGE))
+    images = np.concatenate([photographs(1, 1), exporting.probes(**PHOTO, count=1)])
+
+    def original(encoder, images):
+        return tuple(inspect(encoder, state, jnp.asarray(images)))[:2]
+
+    assert max(exporting.verify(functools.partial(original, encoder), kind, file, images)) < 1e-5
+    assert max(exporting.verify(functools.partial(original, whole), kind, file, images)) > 1e-3  # tiles have edges
+
+
 @pytest.mark.parametrize(("kind", "encoder_name"), ENCODERS)
 def test_every_encoders_file_gives_the_programs_results(tmp_path, encoder_name, kind):
     need(kind)

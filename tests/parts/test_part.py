@@ -8,7 +8,7 @@ import pytest
 from fastrecon_jax import methods
 from fastrecon_jax.data import copies
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import auto_settings, calibration, fitting, inspector, limits, part_file, photos
+from fastrecon_jax.parts import area, auto_settings, calibration, fitting, inspector, limits, part_file, photos
 from fastrecon_jax.parts.engine import open_engine
 from tests.helpers import assert_close
 from tests.parts.helpers import SIZES, engine, photo, picture, recipe, settings
@@ -80,6 +80,25 @@ def test_a_part_with_rotated_copies_is_extended_and_kept(method, tmp_path):
         for part in (fitting.fit(known, GOOD[:2], name="disc", rate=0.05).part, fit(GOOD[:2], method).part)
     ]
     assert scores[0] < scores[1]
+
+
+def test_a_part_remembers_its_tiles(tmp_path):
+    known = open_engine(recipe("nearest", tile=(48, 16)))
+    fitted = fitting.fit(known, GOOD[:3], name="disc", rate=0.05).part
+    file = tmp_path / "disc.safetensors"
+    part_file.save(fitted, file)
+    read, again = part_file.load(file, open_engine)
+    assert read.recipe.tile == (48, 16) and again.encoder.tiling == known.encoder.tiling
+    (first,), _ = inspector.score(inspector.create(fitted, known), GOOD[4].pixels[None])
+    (second,), _ = inspector.score(inspector.create(read, again), GOOD[4].pixels[None])
+    (whole,), _ = inspector.score(
+        inspector.create(fit(GOOD[:3], "nearest").part, engine("nearest")), GOOD[4].pixels[None]
+    )
+    assert first == second != whole
+    assert fitting.extend(again, read, GOOD[3:4]).part.recipe.tile == (48, 16)
+    assert "at 64x64 pixels, encoded in tiles of 48 pixels with an overlap of 16" in area.describe(
+        open_engine(recipe("nearest", tile=(48, 16), resize="stretch", crop_size=0, image_size=64, shape=(64, 64)))
+    )
 
 
 def test_half_of_a_single_image_is_not_known_by_its_rotated_copies():
