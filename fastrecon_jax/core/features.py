@@ -11,6 +11,9 @@ from jaxtyping import Array, Float
 from fastrecon_jax.core import linalg
 from fastrecon_jax.core.scoring import bilinear_matrix
 
+# Of the setting of methods that may leave out `local_pool`.
+POOLING_HELP = "average the 3x3 features around each position first; false takes them as the encoder gives them"
+
 
 def local_pool(stage: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
     """3x3 mean with stride 1, in which positions outside the image count as zeros, as in the published code.

@@ -10,7 +10,7 @@ from fastrecon_jax.command_line.fields import require_number, setting
 from fastrecon_jax.core import features as stage_features
 from fastrecon_jax.core import pca, scoring
 from fastrecon_jax.core.sizes import Size
-from fastrecon_jax.methods.registry import Method, register
+from fastrecon_jax.methods.registry import Method, note, register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Settings:
     explained_variance: float = setting(
         0.99, "share of the variance that the kept directions explain, above 0 and at most 1"
     )
+    pooling: bool = setting(True, stage_features.POOLING_HELP)
 
     def __post_init__(self):
         """Refuse values out of their range."""
@@ -95,9 +96,9 @@ def method(settings: Settings, *, map_size: Size) -> Method:
     return Method(
         name="subspace",
         settings=settings,
-        embed=stage_features.combine,
+        embed=stage_features.combine if settings.pooling else stage_features.align,
         fit=functools.partial(fit, explained_variance=settings.explained_variance),
         score=score,
         image_score=image_score,
-        note=f"variance {settings.explained_variance:g}",
+        note=note(f"variance {settings.explained_variance:g}", "" if settings.pooling else "not pooled"),
     )

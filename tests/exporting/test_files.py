@@ -28,6 +28,7 @@ PHOTO = {"height": 120, "width": 100}
 VARIANTS = {
     **{name: (name, {"coreset_ratio": 0.3} if name in ("fastrecon", "patchcore") else {}) for name in methods.names()},
     "patchcore of the paper": ("patchcore", {"coreset_ratio": 1.0, "reweighting": 9, "neighbours": 3}),
+    "nearest of the part": ("nearest", {"foreground": 0.0, "pooling": False}),
     "spade of few": ("spade", {"neighbours": 3}),
 }
 SUPPORT = {"patchcore of the paper": 18}

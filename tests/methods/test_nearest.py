@@ -81,6 +81,52 @@ def test_ratios_out_of_range(value):
         nearest.fit(jnp.ones((1, 2, 2, 3)), coreset_ratio=value)
 
 
+def part_before_a_background(seed, background):
+    """A part of 6 x 6 positions in the middle of 12 x 12, before a background of one direction."""
+    rng = np.random.default_rng(seed)
+    features = 0.1 * rng.standard_normal((12, 12, 12)).astype(np.float32)
+    features[..., background] += 3.0
+    features[3:9, 3:9] += np.where(np.arange(12) == 0, 20.0, 0.0).astype(np.float32)
+    return features
+
+
+def test_the_background_is_neither_kept_nor_scored():
+    support, query = part_before_a_background(0, 3), part_before_a_background(1, 7)  # on another background
+    masked = methods.create("nearest", {"foreground": 5.0})
+    state = masked.fit(jnp.asarray(support)[None], None)
+    scores = np.asarray(masked.score(state, jnp.asarray(query)))
+    inside = np.zeros((12, 12), bool)
+    inside[2:10, 2:10] = True  # larger than the part by one position
+    assert not scores[~inside].any()
+    np.testing.assert_array_equal(np.unique(state.bank, axis=0), np.unique(linalg.unit_rows(support[inside]), axis=0))
+    plain = np.asarray(nearest.score(nearest.fit(jnp.asarray(support)[None]), jnp.asarray(query)))
+    assert plain[~inside].min() > 0.3  # the other background
+    assert scores[3:9, 3:9].max() < 0.01
+    assert masked.note == "foreground above 5"
+
+
+def test_a_thinned_bank_of_the_foreground_holds_no_row_twice():
+    masked = methods.create("nearest", {"foreground": 0.0, "coreset_ratio": 0.21})
+    bank = np.asarray(masked.fit(jnp.asarray(part_before_a_background(0, 3))[None], None).bank)
+    assert len(np.unique(bank, axis=0)) == len(bank) == 30
+
+
+@pytest.mark.parametrize("name", ["nearest", "subspace"])
+def test_features_are_taken_as_they_are_without_pooling(name):
+    rng = np.random.default_rng(0)
+    stages = [jnp.asarray(rng.standard_normal((side, side, 3)), jnp.float32) for side in (4, 2)]
+    method = methods.create(name, {"pooling": False})
+    np.testing.assert_array_equal(method.embed(stages)[..., :3], stages[0])
+    assert "not pooled" in method.note
+
+
+def test_thresholds_out_of_range():
+    for value in (-1.0, float("nan")):
+        with pytest.raises(InputError, match=r"--foreground=.* is not allowed: it must be a number at least 0"):
+            nearest.Settings(foreground=value)
+
+
+@pytest.mark.parametrize("method", [THINNED, methods.create("nearest", {"foreground": 0.0, "pooling": False})])
 @pytest.mark.parametrize("check", testing.METHOD_CHECKS, ids=lambda check: check.__name__)
-def test_a_thinned_bank_keeps_the_contract(check):
-    check(THINNED)
+def test_its_settings_keep_the_contract(check, method):
+    check(method)
