@@ -20,7 +20,7 @@ def main() -> None:
         sys.exit(2)
     sys.argv = [f"fastrecon {name}", *sys.argv[2:]]
     sys.modules["__main__"].__doc__ = module.__doc__  # what --help prints above the flags
-    commands.run(module.CONFIG, module.main)
+    commands.run(module.CONFIG, module.main, getattr(module, "PRESETS", None))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from fastrecon_jax.command_line import commands, flags
 from fastrecon_jax.evaluation import run
 from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.methods import presets
 from fastrecon_jax.runtime import compilation_cache
 
 CONFIG = EvalConfig
+PRESETS = presets.EVAL
 
 
 def main() -> None:
@@ -16,4 +18,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(CONFIG, main)
+    commands.run(CONFIG, main, PRESETS)

@@ -3,9 +3,11 @@
 from fastrecon_jax.command_line import commands, flags
 from fastrecon_jax.inspection import fit
 from fastrecon_jax.inspection.config import FitConfig
+from fastrecon_jax.methods import presets
 from fastrecon_jax.runtime import compilation_cache
 
 CONFIG = FitConfig
+PRESETS = presets.FIT
 
 
 def main() -> None:
@@ -16,4 +18,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(CONFIG, main)
+    commands.run(CONFIG, main, PRESETS)

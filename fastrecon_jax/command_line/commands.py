@@ -3,11 +3,11 @@
 import dataclasses
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import NamedTuple
 
-from fastrecon_jax.command_line import console, flags
+from fastrecon_jax.command_line import console, flags, presets
 from fastrecon_jax.errors import InputError
 
 
@@ -15,7 +15,8 @@ class Command(NamedTuple):
     """A command.
 
     Attributes:
-        module: with `CONFIG`, the frozen dataclass of its settings, and `main`, which reads and runs them.
+        module: with `CONFIG`, the frozen dataclass of its settings, `main`, which reads and runs them, and, where the
+            command has presets, `PRESETS`.
         summary: one line for the list of commands.
     """
 
@@ -50,8 +51,9 @@ def load(name: str) -> ModuleType:
 
 def flags_of(name: str) -> set[str]:
     """Names of the flags of a command, without absl's own; the errors are those of `load`."""
-    names: set[str] = set()
-    for field in dataclasses.fields(load(name).CONFIG):
+    module = load(name)
+    names = {"preset"} if hasattr(module, "PRESETS") else set()
+    for field in dataclasses.fields(module.CONFIG):
         names |= set(field.metadata[flags.OPTIONS]()) if flags.OPTIONS in field.metadata else {field.name}
     return names
 
@@ -65,10 +67,22 @@ def usage() -> str:
     )
 
 
-def run(config: type, main: Callable[[], int | None]) -> None:
-    """Define the flags of a command, parse them and run it; ends the process with its exit code."""
+def run(config: type, main: Callable[[], int | None], known: Mapping[str, presets.Preset] | None = None) -> None:
+    """Define the flags of a command, parse them and run it; ends the process with its exit code.
+
+    `known` are the command's presets, with which it has a flag --preset.
+    """
     flags.define(config)
-    flags.run(main)
+    if known is None:
+        flags.run(main)
+        return
+    presets.define(known)
+
+    def filled_in() -> int | None:
+        tell(presets.fill_in(known))
+        return main()
+
+    flags.run(filled_in)
 
 
 def tell(text: str) -> None:
