@@ -4,7 +4,7 @@
 
 Suites, in `scripts/benchmarks`:
     coreset: seconds of the greedy coreset, of the plain loop, and of numpy, scikit-learn and PyTorch loops.
-    encoder: our encoders against PyTorch and ONNX Runtime, in images/s.
+    encoder: our encoders against PyTorch, ONNX Runtime and OpenVINO: images/s and peak memory, a process each.
     gpu: `pipeline` for wide_resnet50_2 on an accelerator, against PyTorch, and the coreset of a full-shot pool.
     loader: images/s of reading, decoding and resizing alone, of the encoder alone, and of both together.
     pipeline: images/s of the encoder, of the scoring, and of both in one program, for `--methods`.

@@ -1,92 +1,125 @@
-"""Our encoders against PyTorch and ONNX Runtime: same network, same weights, same images, in turn."""
+"""Our encoders against other programs: same network, weights and images, in turn, a process each."""
 
+import contextlib
+import importlib.util
 import os
+import pathlib
+import pickle
+import statistics
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 
-import jax
 import numpy as np
 
-from benchmarks import graph, options, peers, timing
+from benchmarks import engine, graph, options, peers, timing
 from fastrecon_jax import encoders
 from fastrecon_jax.encoders import weights
 from fastrecon_jax.encoders.encoder import normalise
-from fastrecon_jax.runtime import compiler
+from fastrecon_jax.errors import InputError
 
-_SIDE = 224
-_OURS = "fastrecon_jax"
 _TURN = 0.4  # seconds
+_TOLERANCE = 1e-4  # of the largest value of a stage
+_SCRIPTS = pathlib.Path(__file__).resolve().parents[1]
 
 
 def run() -> None:
-    """Print images/s and ratios for each encoder and batch size."""
-    sys.stdout.write(f"{timing.machine()}; images/s, medians of {options.REPEATS.value} turns of {_TURN} s\n\n")
-    rows, names = [], None
+    """Print images/s, ratios and memory for each encoder, size of images and batch size."""
+    names = _installed()
+    sys.stdout.write(f"{timing.machine()}; images/s, medians of {options.REPEATS.value} turns of {_TURN} s; peak MiB\n\n")
+    rows = []
     for name in options.ENCODERS.value:
-        for batch in map(int, options.BATCHES.value):
-            parts, errors = _parts(name, batch)
-            seconds = timing.medians(timing.in_turn(parts, options.REPEATS.value, at_least=_TURN))
-            names = list(parts)
-            ratios = [f"{seconds[other] / seconds[_OURS]:.2f}" for other in names[1:]]
-            rates = [f"{batch / seconds[part]:.1f}" for part in names]
-            rows.append([name, str(batch), *rates, *ratios, f"{max(errors.values(), default=0):.0e}"])
-            sys.stderr.write(f"{' '.join(rows[-1])}\n")
-    header = ["encoder", "batch", *names, *(f"/ {other}" for other in names[1:]), "largest difference"]
+        for side in map(int, options.IMAGE_SIZES.value):
+            encoders.registration(name).check_size(side, side, f"--image_sizes={side}")
+            for batch in map(int, options.BATCHES.value):
+                rows.append([name, str(side), str(batch), *_row(name, side, batch, names)])
+                sys.stderr.write(f"{' '.join(rows[-1])}\n")
+    of_fastest = ["ours / fastest other"] if len(names) > 1 else []
+    memory = [f"{other}, MiB" for other in names]
+    header = ["encoder", "pixels", "batch", *names, *of_fastest, *memory, "largest difference"]
     sys.stdout.write(timing.table(header, rows))
 
 
-def _parts(name: str, batch: int) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
-    """What is run in turn, and how far each is from ours, relative to the largest value of its stage."""
-    encoder = encoders.create(name, weights=weights.RANDOM)
-    images = np.random.default_rng(0).integers(0, 256, (batch, _SIDE, _SIDE, 3)).astype(np.uint8)
-    normalised = np.asarray(normalise(images, encoder.registration.mean, encoder.registration.std))
-    encode = compiler.jit(lambda encoder, images: encoder(images)).lower(encoder, images).compile()
-    on_device = jax.device_put(images)
-    parts = {_OURS: lambda: jax.block_until_ready(encode(encoder, on_device))}
-    module = encoders.registration(name).build(weights.Random(), encoder.stages)
-    made = graph.trace(module, encoder.stages, _SIDE)
-    channels_first = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
-    parts |= _torch(made, channels_first)
-    if session := _onnx(made):
-        parts["ONNX Runtime"] = lambda: session(channels_first)
-    ours = parts[_OURS]()
-    return parts, {other: _difference(ours, part()) for other, part in parts.items() if other != _OURS}
+def _installed() -> list[str]:
+    """The programs that can be run; a line for each package that is missing."""
+    wanted = [name for name in engine.ENGINES if name != "torch.compile" or options.TORCH_COMPILE.value]
+    packages = {package for name in wanted for package in engine.PACKAGES.get(name, ())}
+    missing = {package for package in packages if importlib.util.find_spec(package) is None}
+    without = [name for name in wanted if missing.intersection(engine.PACKAGES.get(name, ()))]
+    if missing:
+        sys.stderr.write(f"without {', '.join(without)}: not installed: {', '.join(sorted(missing))}\n")
+    return [name for name in wanted if name not in without]
 
 
-def _torch(made: graph.Graph, images: np.ndarray) -> dict[str, Callable[[], object]]:
+def _row(name: str, side: int, batch: int, names: Sequence[str]) -> list[str]:
+    """Cells: rates, the ratio to the fastest of the others, memory, and the largest difference from ours."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        _write(pathlib.Path(folder), name, side, batch, onnx=any("onnx" in engine.PACKAGES.get(n, ()) for n in names))
+        processes = {other: stack.enter_context(_process(other, folder, name)) for other in names}
+        stages = {other: np.load(_ask(process, "save")) for other, process in processes.items()}
+        errors = [_difference(stages[engine.OURS], stages[other]) for other in names[1:]]
+        for other, error in zip(names[1:], errors, strict=True):
+            if not error <= _TOLERANCE:
+                raise InputError(f"{other} does not compute what {name} does: a stage differs by {error:.1e}")
+        seconds = {other: [] for other in names}
+        for _ in range(options.REPEATS.value):
+            for other, process in processes.items():
+                seconds[other].append(float(_ask(process, f"turn {_TURN}")))
+        memory = [f"{float(_ask(process, 'memory')):.0f}" for process in processes.values()]
+    rates = [batch / statistics.median(seconds[other]) for other in names]
+    ratio = [f"{rates[0] / max(rates[1:]):.2f}"] if rates[1:] else []
+    return [*(f"{rate:.2f}" for rate in rates), *ratio, *memory, f"{max(errors, default=0):.0e}"]
+
+
+def _write(folder: pathlib.Path, name: str, side: int, batch: int, *, onnx: bool) -> None:
+    """What the processes read: images, and the network for those that are not ours."""
+    entry = encoders.registration(name)
+    images = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3)).astype(np.uint8)
+    np.save(folder / "images.npy", images)
+    normalised = np.asarray(normalise(images, entry.mean, entry.std)).transpose(0, 3, 1, 2)
+    np.save(folder / "normalised.npy", np.ascontiguousarray(normalised))
+    stages = encoders.stages_of(name)
+    made = graph.trace(entry.build(weights.Random(), stages), stages, side)
+    (folder / "graph.pkl").write_bytes(pickle.dumps(made))
+    if onnx:
+        (folder / "encoder.onnx").write_bytes(peers.onnx_file(made))
+
+
+@contextlib.contextmanager
+def _process(name: str, folder: str, encoder: str) -> Iterator[subprocess.Popen]:
+    paths = [str(_SCRIPTS), str(_SCRIPTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.engine", name, folder, encoder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.stdin.close()
+
+
+def _ask(process: subprocess.Popen, command: str) -> str:
     try:
-        import torch
-    except ModuleNotFoundError:
-        sys.stderr.write("without PyTorch, which is not installed\n")
-        return {}
-    torch.set_num_threads(os.cpu_count())
-
-    def part(module: "torch.nn.Module", layout: "torch.memory_format") -> Callable[[], object]:
-        placed, x = module.to(memory_format=layout), torch.from_numpy(images).to(memory_format=layout)
-
-        def call():
-            with torch.inference_mode():
-                return placed(x)
-
-        return call
-
-    parts = {
-        "PyTorch": part(peers.torch_module(made), torch.contiguous_format),
-        "PyTorch channels_last": part(peers.torch_module(made), torch.channels_last),
-    }
-    if options.TORCH_COMPILE.value:
-        parts["torch.compile"] = part(torch.compile(peers.torch_module(made)), torch.channels_last)
-    return parts
+        process.stdin.write(f"{command}\n")
+        process.stdin.flush()
+    except BrokenPipeError:  # what it died of it has said itself; there is no answer
+        return _dead(process)
+    return process.stdout.readline().rstrip("\n") or _dead(process)
 
 
-def _onnx(made: graph.Graph) -> Callable[[np.ndarray], list[np.ndarray]] | None:
-    try:
-        return peers.onnx_session(made, os.cpu_count())
-    except ModuleNotFoundError as error:
-        sys.stderr.write(f"without ONNX Runtime: {error.name} is not installed\n")
-        return None
+def _dead(process: subprocess.Popen) -> str:
+    raise InputError(f"{process.args[3]} stopped with code {process.wait()}: see above")
 
 
-def _difference(ours: Sequence[jax.Array], theirs: Sequence[np.ndarray]) -> float:
-    pairs = [(np.asarray(a), np.asarray(b).transpose(0, 2, 3, 1)) for a, b in zip(ours, theirs, strict=True)]
-    return max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs)
+def _difference(ours: np.lib.npyio.NpzFile, theirs: np.lib.npyio.NpzFile) -> float:
+    """Of the stages, relative to the largest value of each; maps (b, c, h, w) or tokens (b, n, c) beside (b, h, w, c)."""
+    largest = 0.0
+    for key in ours.files:
+        a, b = ours[key], theirs[key]
+        b = b.transpose(0, 2, 3, 1) if b.ndim == 4 else b.reshape(a.shape)
+        largest = max(largest, float(np.abs(a - b).max() / np.abs(a).max()))
+    return largest

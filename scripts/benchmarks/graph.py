@@ -1,50 +1,21 @@
-"""An encoder as a list of operations, from which the same network is made for PyTorch and for ONNX Runtime."""
+"""An encoder as a list of operations, from which the same network is made for PyTorch and as an ONNX file."""
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from flax import nnx
 
+from benchmarks.network import Graph, Node
 from fastrecon_jax.encoders.convolution import PADDINGS, Convolution
+from fastrecon_jax.encoders.families import convnext
 from fastrecon_jax.encoders.families.efficientnet import EfficientNetLite
 from fastrecon_jax.encoders.families.resnet import ResNet
+from fastrecon_jax.encoders.transformer import positions
+from fastrecon_jax.encoders.transformer.layers import LayerNorm, Linear
+from fastrecon_jax.encoders.transformer.stage_names import NORMED
+from fastrecon_jax.encoders.transformer.vision_transformer import VisionTransformer
 from fastrecon_jax.errors import InputError
-
-
-class Node(NamedTuple):
-    """One operation.
-
-    Attributes:
-        kind: conv, relu, relu6, add or max_pool; all that follows `inputs` belongs to conv.
-        inputs: numbers of the nodes it reads; 0 is the image.
-        kernel: (d, c, kh, kw).
-        bias: (d,).
-        stride: the same along both axes.
-        padding: rows and columns of zeros at the top, left, bottom and right.
-        groups: into which channels are divided; as many as channels for a depthwise convolution.
-    """
-
-    kind: str
-    inputs: tuple[int, ...]
-    kernel: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    stride: int = 1
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    groups: int = 1
-
-
-class Graph(NamedTuple):
-    """A network.
-
-    Attributes:
-        nodes: in order; the i-th has the number i + 1.
-        outputs: numbers of the stages.
-    """
-
-    nodes: tuple[Node, ...]
-    outputs: tuple[int, ...]
 
 
 class _Tracer:
@@ -73,6 +44,20 @@ class _Tracer:
             kernel.shape[3] if layer.depthwise else 1,
         )
         return self._append(node, (side + top + bottom - size) // layer.stride + 1)
+
+    def linear(self, layer: Linear | Convolution, x: int) -> int:
+        kernel, bias = (np.asarray(part[...]) for part in (layer.kernel, layer.bias))
+        return self.each("linear", x, kernel=kernel.reshape(kernel.shape[-2:]), bias=bias)
+
+    def norm(self, layer: LayerNorm | convnext.LayerNorm, x: int, epsilon: float) -> int:
+        scale, bias = (np.asarray(part[...]) for part in (layer.scale, layer.bias))
+        return self.each("layer_norm", x, kernel=scale, bias=bias, epsilon=epsilon)
+
+    def scaled(self, scale: nnx.Param, x: int) -> int:
+        return self.each("scale", x, kernel=np.asarray(scale[...]))
+
+    def each(self, kind: str, x: int, **values: object) -> int:
+        return self._append(Node(kind, (x,), **values), self.sides[x])
 
     def _append(self, node: Node, side: int) -> int:
         self.nodes.append(node)
@@ -121,4 +106,56 @@ def _efficientnet(tracer: _Tracer, module: EfficientNetLite) -> dict[str, int]:
     return outputs
 
 
-_TRACED = {ResNet: _resnet, EfficientNetLite: _efficientnet}
+def _convnext(tracer: _Tracer, module: convnext.ConvNeXt) -> dict[str, int]:
+    if module.norm is not None:
+        raise InputError("the last stage of a DINOv3 ConvNeXt cannot be compared with other programs")
+    x, outputs, epsilon = 0, {}, convnext.EPSILON
+    for name, stage in zip(convnext.STAGES, module.stages, strict=False):
+        if stage.first:
+            x = tracer.conv(stage.reduce, x)
+        x = tracer.each("to_first", tracer.norm(stage.norm, tracer.each("to_last", x), epsilon))
+        if not stage.first:
+            x = tracer.conv(stage.reduce, x)
+        for block in stage.blocks:
+            y = tracer.norm(block.norm, tracer.each("to_last", tracer.conv(block.depthwise, x)), epsilon)
+            y = tracer.linear(block.project, tracer.each("gelu", tracer.linear(block.expand, y)))
+            x = tracer.add("add", x, tracer.each("to_first", tracer.scaled(block.scale, y)))
+        ones = np.ones(stage.blocks[-1].scale[...].shape, np.float32)
+        standardised = tracer.each(
+            "layer_norm", tracer.each("to_last", x), kernel=ones, bias=np.zeros_like(ones), epsilon=epsilon
+        )
+        outputs[name] = tracer.each("to_first", standardised)
+    return outputs
+
+
+def _transformer(tracer: _Tracer, module: VisionTransformer) -> dict[str, int]:
+    shape = module.shape
+    if not shape.table or shape.gated or any(len(layers.blocks) > 1 for _, layers in module.wanted):
+        raise InputError("rotary positions, gated MLPs and joined stages cannot be compared with other programs")
+    size, side = shape.patch, tracer.sides[0] // shape.patch
+    kernel = np.asarray(module.patches.kernel[...]).reshape(size, size, 3, shape.width).transpose(3, 2, 0, 1)
+    bias = np.asarray(module.patches.bias[...])
+    x = tracer.each("conv", 0, kernel=np.ascontiguousarray(kernel), bias=bias, stride=size)
+    place = np.asarray(positions.resample(module.positions[...], side, side, way=module.way))
+    x = tracer.each("tokens", x, kernel=np.asarray(module.tokens[...]), bias=place.reshape(1, side**2, -1))
+    outputs = {}
+    for number, block in enumerate(module.blocks, start=1):
+        y = tracer.linear(block.attn.qkv, tracer.norm(block.norm1, x, shape.epsilon))
+        y = tracer.linear(block.attn.proj, tracer.each("attention", y, groups=shape.heads))
+        x = tracer.add("add", x, tracer.scaled(block.gamma1, y))
+        y = tracer.each("gelu", tracer.linear(block.mlp.fc1, tracer.norm(block.norm2, x, shape.epsilon)))
+        x = tracer.add("add", x, tracer.scaled(block.gamma2, tracer.linear(block.mlp.fc2, y)))
+        for name, layers in module.wanted:
+            if layers.blocks == (number,):
+                patches = tracer.each("patches", x, groups=1 + shape.registers)
+                normed = layers.kind == NORMED
+                outputs[name] = tracer.norm(module.norm, patches, shape.epsilon) if normed else patches
+    return outputs
+
+
+_TRACED = {
+    ResNet: _resnet,
+    EfficientNetLite: _efficientnet,
+    convnext.ConvNeXt: _convnext,
+    VisionTransformer: _transformer,
+}

@@ -15,6 +15,7 @@ ENCODERS = flags.DEFINE_list(
 )
 METHODS = flags.DEFINE_list("methods", "fastrecon", "of suite `pipeline`")
 BATCHES = flags.DEFINE_list("batches", "1,8,32", "batch sizes of the same")
+IMAGE_SIZES = flags.DEFINE_list("image_sizes", "224", "sides of the images of suite `encoder`, in pixels")
 TORCH_COMPILE = flags.DEFINE_boolean("torch_compile", False, "compare with torch.compile too; it takes minutes")
 ROWS = flags.DEFINE_list("rows", ["6272", "156800"], "of the coreset's pools")
 CHANNELS = flags.DEFINE_integer("channels", 1536, "of the coreset's pools without --data_dir", lower_bound=1)

@@ -18,7 +18,7 @@ from fastrecon_jax.encoders.weights import Source
 
 STRIDES = {"stage1": 4, "stage2": 8, "stage3": 16, "stage4": 32}
 STAGES = tuple(STRIDES)
-_EPSILON = 1e-6  # of every LayerNorm
+EPSILON = 1e-6  # of every LayerNorm
 _MODERN = "Liu et al., A ConvNet for the 2020s, CVPR 2022"
 
 
@@ -241,7 +241,7 @@ def standardise(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     # The variance is that of the centred values: E[x²] - E[x]² would lose the digits that large means take.
     centred = x.astype(jnp.float32)
     centred = centred - centred.mean(axis=-1, keepdims=True)
-    return centred * jax.lax.rsqrt(jnp.square(centred).mean(axis=-1, keepdims=True) + _EPSILON)
+    return centred * jax.lax.rsqrt(jnp.square(centred).mean(axis=-1, keepdims=True) + EPSILON)
 
 
 def _linear(source: Source, name: str, inputs: int, outputs: int, *, kernels: bool) -> Convolution:
