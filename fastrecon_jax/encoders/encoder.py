@@ -96,6 +96,11 @@ class Encoder:
         outputs = encode(pixels) if self.tiling is None else tiles.encode(encode, pixels, self.tiling)
         return tuple(stage.astype(jnp.float32) for stage in outputs)
 
+    @property
+    def products(self) -> bool:
+        """Whether products of large matrices are most of its work, see `compiler.Program`."""
+        return self.registration.products
+
     def module(self) -> nnx.Module:
         """The module with its weights, for who wants to look inside; changes to it do not reach the encoder."""
         return jax.tree.unflatten(self.structure.treedef, self.params)

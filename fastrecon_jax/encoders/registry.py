@@ -58,6 +58,8 @@ class Registration:
         also: where the same weights are published beside `weights`.
         image_size: side of the images that the weights were trained on, in pixels.
         parameters: how many it has up to the last stage; 0 where they are counted by building it.
+        products: most of its work is products of large matrices, as in a transformer; on a CPU XLA then hands them to
+            its library, which is faster.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Registration:
     also: tuple[str, ...]
     image_size: int
     parameters: int
+    products: bool
 
     def read(self, stage: str) -> tuple[str, str]:
         """The one form of a stage's name, and the entry of `stages` that it goes by; InputError if there is none."""
@@ -141,6 +144,7 @@ def register(
     also: tuple[str, ...] = (),
     image_size: int = 224,
     parameters: int = 0,
+    products: bool = False,
 ) -> Callable[[Builder], Builder]:
     """Register an encoder; decorates the function that builds it, or is called with it for each variant in a loop.
 
@@ -171,6 +175,8 @@ def register(
         image_size: side of the images that the weights were trained on, in pixels.
         parameters: how many the encoder has up to the last stage, for one that is too large to be counted by building
             it.
+        products: most of its work is products of large matrices, as in a transformer; on a CPU XLA then hands them to
+            its library, which is faster.
 
     Returns:
         The decorator; it returns the builder unchanged, `build(source, stages)`: a source of weights and the names of
@@ -214,6 +220,7 @@ def register(
             also,
             image_size,
             parameters,
+            products,
         )
         return build
 

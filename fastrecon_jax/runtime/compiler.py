@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import threadpoolctl
 
-# Fusing convolutions and products into YNNPACK makes encoders 10 to 25 % slower (jax 0.10.2).
+# Fusing convolutions and products into YNNPACK makes convolutional encoders 10 to 25 % slower (jax 0.10.2), and
+# transformers faster: see `Program`.
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 # Parameters from glibc's malloc.h and their values: allocations up to 1 GiB come from one heap, which keeps 2 GiB.
 _MALLOC = {"M_ARENA_MAX": (-8, 1), "M_MMAP_THRESHOLD": (-3, 2**30), "M_TRIM_THRESHOLD": (-1, 2**31 - 1)}
@@ -37,7 +38,11 @@ def jit(function: Callable[..., Any]) -> "Program":
 
 
 class Program:
-    """A jitted function of arrays."""
+    """A jitted function of arrays.
+
+    Where an argument has a true attribute `products`, as the encoders do that are mostly products of large matrices,
+    it is compiled without `compiler_options`, and takes YNNPACK's products instead of XLA's own.
+    """
 
     def __init__(self, function: Callable[..., Any]):
         functools.update_wrapper(self, function, updated=())
@@ -50,11 +55,15 @@ class Program:
     def __call__(self, *arguments: Any) -> Any:
         """Run the program, without options while it is traced: JAX refuses compiler options inside transformations."""
         traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments))
-        return (self._inside if traced else self._outside)(*arguments)
+        return (self._inside if traced else self._chosen(arguments))(*arguments)
 
     def lower(self, *arguments: Any) -> jax.stages.Lowered:
         """Lower the program for these arguments, as `jax.jit(function).lower` does."""
-        return self._outside.lower(*arguments)
+        return self._chosen(arguments).lower(*arguments)
+
+    def _chosen(self, arguments: tuple[Any, ...]) -> Any:
+        products = any(getattr(argument, "products", False) for argument in arguments)
+        return self._inside if products else self._outside
 
 
 def keep_blas_to_one_thread() -> None:

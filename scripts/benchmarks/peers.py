@@ -168,7 +168,10 @@ def _attention(model: _Model, node: Node, inputs: list[str], output: str) -> Non
 
     names = [f"{name}_{output}" for name in ("queries", "keys", "values")]
     model.nodes.append(helper.make_node("Split", inputs, names, axis=-1, num_outputs=3))
-    split, joined = model.weight("by_head", np.array([0, 0, node.groups, -1])), model.weight("flat", np.array([0, 0, -1]))
+    split, joined = (
+        model.weight("by_head", np.array([0, 0, node.groups, -1])),
+        model.weight("flat", np.array([0, 0, -1])),
+    )
     queries, keys, values = (
         model.add("Transpose", [model.add("Reshape", [name, split], f"split_{name}")], f"moved_{name}", perm=axes)
         for name, axes in zip(names, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True)

@@ -1,5 +1,6 @@
 """Options of the compiler and memory."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from fastrecon_jax import encoders
 from fastrecon_jax.runtime import compiler
 
 
@@ -89,3 +91,14 @@ def test_one_call_sets_up_a_notebook_as_the_commands_are(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     environment["FASTRECON_COMPILATION_CACHE"] = str(tmp_path)
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120, env=environment)
+
+
+def test_encoders_of_products_are_compiled_without_options():
+    program = compiler.jit(lambda encoder, x: encoder(x))
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.uint8)
+    for name, expected in (("resnet18", False), ("dinov2_vits14", True), ("tipsv2_b14", True), ("dinov3_vits16", True)):
+        assert encoders.registration(name).products == expected
+    encoder = encoders.create("resnet18", stages=("layer1",), weights="random")
+    assert program._chosen((encoder, images)) is program._outside
+    of_products = dataclasses.replace(encoder, registration=dataclasses.replace(encoder.registration, products=True))
+    assert program._chosen((of_products, images)) is program._inside

@@ -122,6 +122,7 @@ def register_variant(name: str, shape: Shape, **facts: Any) -> None:
         of_stride={4: low, 8: middle, 16: high},
         multiple=shape.patch,
         at_once=1,
+        products=True,
         options=OPTIONS,
         may_be_unread=functools.partial(beyond, depth=shape.depth),
         parameters=parameters(shape),
