@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from benchmarks import engine, graph, options, peers, timing
+from benchmarks import engine, graph, options, timing
 from fastrecon_jax import encoders
 from fastrecon_jax.encoders import weights
 from fastrecon_jax.encoders.encoder import normalise
@@ -98,7 +98,9 @@ def _write(folder: pathlib.Path, name: str, side: int, batch: int, *, onnx: bool
     made = graph.trace(entry.build(weights.Random(), stages), stages, side)
     (folder / "graph.pkl").write_bytes(pickle.dumps(made))
     if onnx:
-        (folder / "encoder.onnx").write_bytes(peers.onnx_file(made))
+        from benchmarks import onnx_network
+
+        (folder / "encoder.onnx").write_bytes(onnx_network.file(made))
 
 
 @contextlib.contextmanager
@@ -131,7 +133,7 @@ def _dead(process: subprocess.Popen) -> str:
 
 
 def _difference(ours: np.lib.npyio.NpzFile, theirs: np.lib.npyio.NpzFile) -> float:
-    """Of the stages, relative to the largest value of each; maps (b, c, h, w) or tokens (b, n, c) beside (b, h, w, c)."""
+    """Of stages, relative to the largest value of each: ours (b, h, w, c), theirs (b, c, h, w) or tokens (b, n, c)."""
     largest = 0.0
     for key in ours.files:
         a, b = ours[key], theirs[key]

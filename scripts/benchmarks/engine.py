@@ -10,16 +10,17 @@ import pickle
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 OURS = "fastrecon_jax"
 _STATUS, _RESET = pathlib.Path("/proc/self/status"), pathlib.Path("/proc/self/clear_refs")
-Call = Callable[[], list[np.ndarray]]
+Call = Callable[[], Sequence[np.ndarray]]
+Steps = Iterator[Call | None]  # after the imports, and what is called
 
 
-def _ours(folder: pathlib.Path, name: str) -> Call:
+def _ours(folder: pathlib.Path, name: str) -> Steps:
     import jax
 
     from fastrecon_jax import encoders
@@ -36,16 +37,16 @@ def _ours(folder: pathlib.Path, name: str) -> Call:
     yield lambda: jax.block_until_ready(encode(encoder, placed))
 
 
-def _torch(folder: pathlib.Path, layout: str, *, compiled: bool = False) -> Call:
+def _torch(folder: pathlib.Path, layout: str, *, compiled: bool = False) -> Steps:
     import torch
 
-    from benchmarks import peers
+    from benchmarks import torch_network
 
     torch.set_num_threads(os.cpu_count())
     images = torch.from_numpy(np.load(folder / "normalised.npy"))
     yield
     layout = getattr(torch, layout)
-    module = peers.torch_module(pickle.loads((folder / "graph.pkl").read_bytes())).to(memory_format=layout)
+    module = torch_network.network(pickle.loads((folder / "graph.pkl").read_bytes())).to(memory_format=layout)
     placed, module = images.to(memory_format=layout), torch.compile(module) if compiled else module
 
     def call():
@@ -55,7 +56,7 @@ def _torch(folder: pathlib.Path, layout: str, *, compiled: bool = False) -> Call
     yield call
 
 
-def _onnxruntime(folder: pathlib.Path, name: str) -> Call:
+def _onnxruntime(folder: pathlib.Path, name: str) -> Steps:
     import onnxruntime
 
     del name
@@ -69,7 +70,7 @@ def _onnxruntime(folder: pathlib.Path, name: str) -> Call:
     yield lambda: session.run(None, {"x0": images})
 
 
-def _openvino(folder: pathlib.Path, name: str) -> Call:
+def _openvino(folder: pathlib.Path, name: str) -> Steps:
     import openvino
 
     del name

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import graph, options, peers, pipeline, timing
+from benchmarks import graph, options, pipeline, timing
 from fastrecon_jax import encoders, methods
 from fastrecon_jax.core import coreset
 from fastrecon_jax.encoders import weights
@@ -46,13 +46,15 @@ def _torch(stages: tuple[str, ...], dtype: str, batch: int) -> dict[str, Callabl
     """The same network in PyTorch, channels_last, with autocast for bfloat16; nothing where PyTorch has no GPU."""
     try:
         import torch
+
+        from benchmarks import torch_network
     except ModuleNotFoundError:
         return {}
     if not torch.cuda.is_available():
         return {}
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype == "tfloat32"
     made = graph.trace(encoders.registration(_ENCODER).build(weights.Random(), stages), stages, _SIDE)
-    module = peers.torch_module(made).to("cuda", memory_format=torch.channels_last)
+    module = torch_network.network(made).to("cuda", memory_format=torch.channels_last)
     images = torch.from_numpy(np.zeros((batch, 3, _SIDE, _SIDE), np.float32))
     images = images.to("cuda", memory_format=torch.channels_last)
 

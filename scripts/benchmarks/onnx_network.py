@@ -1,90 +1,10 @@
-"""The same network and weights in PyTorch and as an ONNX file, which ONNX Runtime and OpenVINO read."""
-
-from typing import Any
+"""The same network and weights as an ONNX file, for ONNX Runtime and OpenVINO; importing this needs onnx."""
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.network import Graph, Node
-
-
-def torch_module(graph: Graph) -> Any:
-    """A PyTorch module that maps images (b, 3, H, W) to a tuple of stages."""
-    import torch
-    import torch.nn.functional as F  # noqa: N812
-
-    def conv(node: Node) -> torch.nn.Module:
-        top, left, bottom, right = node.padding
-        layer = torch.nn.Conv2d(
-            node.kernel.shape[1] * node.groups,
-            node.kernel.shape[0],
-            node.kernel.shape[2],
-            stride=node.stride,
-            padding=(top, left) if (top, left) == (bottom, right) else 0,
-            groups=node.groups,
-        )
-        layer.weight.data, layer.bias.data = torch.from_numpy(node.kernel), torch.from_numpy(node.bias.copy())
-        if (top, left) == (bottom, right):
-            return layer
-        return torch.nn.Sequential(torch.nn.ZeroPad2d((left, right, top, bottom)), layer)
-
-    def tokens(x: torch.Tensor, first: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        return torch.cat([first.expand(x.shape[0], -1, -1), x.flatten(2).transpose(1, 2) + place], dim=1)
-
-    def attention(x: torch.Tensor, heads: int) -> torch.Tensor:
-        b, n, c = x.shape
-        queries, keys, values = x.reshape(b, n, 3, heads, c // (3 * heads)).permute(2, 0, 3, 1, 4)
-        # The queries are scaled by their weights.
-        return F.scaled_dot_product_attention(queries, keys, values, scale=1.0).transpose(1, 2).flatten(2)
-
-    simple = {
-        "relu": F.relu,
-        "relu6": F.relu6,
-        "add": torch.add,
-        "max_pool": lambda x: F.max_pool2d(x, 3, 2, 1),
-        "to_last": lambda x: x.permute(0, 2, 3, 1),
-        "to_first": lambda x: x.permute(0, 3, 1, 2),
-        "gelu": F.gelu,
-        "scale": torch.mul,
-        "linear": F.linear,
-        "tokens": tokens,
-    }
-
-    def operation(node: Node) -> Any:
-        if node.kind == "layer_norm":
-            return lambda x, scale, bias: F.layer_norm(x, scale.shape, scale, bias, node.epsilon)
-        if node.kind == "attention":
-            return lambda x: attention(x, node.groups)
-        if node.kind == "patches":
-            return lambda x: x[:, node.groups :]
-        return simple[node.kind]
-
-    class Module(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.convs = torch.nn.ModuleDict(
-                {str(i): conv(node) for i, node in enumerate(graph.nodes) if node.kind == "conv"}
-            )
-            self.operations = [operation(node) if node.kind != "conv" else None for node in graph.nodes]
-            for i, node in enumerate(graph.nodes):
-                if node.kind != "conv":
-                    for name, value in (("kernel", node.kernel), ("bias", node.bias)):
-                        # torch multiplies with the transposed matrix, which lies in memory as a checkpoint has it.
-                        value = value.T if node.kind == "linear" and name == "kernel" else value
-                        kept = None if value is None else torch.from_numpy(np.array(value, order="C"))
-                        self.register_buffer(f"{name}{i}", kept)
-
-        def forward(self, image):
-            values = [image]
-            for i, (node, apply) in enumerate(zip(graph.nodes, self.operations, strict=True)):
-                inputs = [values[j] for j in node.inputs]
-                if node.kind == "conv":
-                    values.append(self.convs[str(i)](*inputs))
-                else:
-                    weights = [getattr(self, f"{name}{i}") for name in ("kernel", "bias")]
-                    values.append(apply(*inputs, *(weight for weight in weights if weight is not None)))
-            return tuple(values[i] for i in graph.outputs)
-
-    return Module().eval()
 
 
 class _Model:
@@ -94,8 +14,6 @@ class _Model:
         self.nodes, self.weights = [], {"zero": np.float32(0), "six": np.float32(6)}
 
     def add(self, kind: str, inputs: list[str], output: str, **attributes: object) -> str:
-        from onnx import helper
-
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
@@ -104,11 +22,8 @@ class _Model:
         return name
 
 
-def onnx_file(graph: Graph) -> bytes:
+def file(graph: Graph) -> bytes:
     """An ONNX file with the input x0, images (b, 3, H, W), and a stage for each output."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
     model = _Model()
     for i, node in enumerate(graph.nodes, 1):
         _ADDED.get(node.kind, _simple)(model, node, [f"x{j}" for j in node.inputs], f"x{i}")
@@ -164,8 +79,6 @@ def _tokens(model: _Model, node: Node, inputs: list[str], output: str) -> None:
 
 
 def _attention(model: _Model, node: Node, inputs: list[str], output: str) -> None:
-    from onnx import helper
-
     names = [f"{name}_{output}" for name in ("queries", "keys", "values")]
     model.nodes.append(helper.make_node("Split", inputs, names, axis=-1, num_outputs=3))
     split, joined = (
