@@ -1,0 +1,113 @@
+"""What the results of one encoder on one data set say: figures with standard errors, worst categories, claims."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fastrecon_jax.evaluation import tables
+from fastrecon_jax.evaluation.tables import Row
+
+OURS = "fastrecon+"
+_PAPER = ("fastrecon", "wide_resnet50_2", "FastRecon")  # method and encoder here, and as published.csv has it
+_ERRORS = 2  # standard errors beyond which a difference is claimed
+
+
+class Figure(NamedTuple):
+    """A metric of one method and number of shots, as fractions.
+
+    Attributes:
+        mean: over categories and draws.
+        error: standard error of the mean over draws; None with one draw.
+        worst: the category with the lowest mean over draws, and that mean.
+    """
+
+    mean: float
+    error: float | None
+    worst: tuple[str, float]
+
+
+def figure(rows: Sequence[Row], metric: str) -> Figure | None:
+    """The figure of rows of one method and number of shots; None where a category has no such metric."""
+    if any(row[metric] is None for row in rows):
+        return None
+    of_draws = [np.mean([row[metric] for row in draw]) for draw in tables.grouped(rows, "seed").values()]
+    by_category = tables.grouped(rows, "category")
+    of_categories = {name: float(np.mean([row[metric] for row in same])) for (name,), same in by_category.items()}
+    worst = min(of_categories, key=lambda name: of_categories[name])
+    return Figure(float(np.mean(of_draws)), standard_error(of_draws), (worst, of_categories[worst]))
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean of independent values; None for a single one."""
+    if len(values) < 2:
+        return None
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def differences(rows: Sequence[Row], method: str, metric: str = "image_auroc") -> list[tuple[str, int, Figure]]:
+    """By how much a method is above each other one, with each number of shots, on the same categories and draws."""
+    of_key = tables.grouped(rows, "method", "shots")
+    found = []
+    for (other, shots), theirs in of_key.items():
+        if other == method or (method, shots) not in of_key:
+            continue
+        known = {(row["category"], row["seed"]): row[metric] for row in theirs}
+        pairs = [
+            row | {metric: _minus(row[metric], known.get((row["category"], row["seed"])))}
+            for row in of_key[method, shots]
+        ]
+        difference = figure(pairs, metric)
+        if difference is not None:
+            found.append((other, shots, difference))
+    return found
+
+
+def _minus(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other
+
+
+def sentence(subject: str, other: str, shots: int, mean: float, error: float | None) -> str:
+    """A difference in words, in percentage points; claimed only beyond two standard errors."""
+    by = f"{100 * abs(mean):.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
+    after = f"at {shots} shot{'s' if shots > 1 else ''} by {by}"
+    if error is None:
+        return f"{subject} is {'above' if mean >= 0 else 'below'} {other} {after}; one draw has no standard error"
+    if abs(mean) <= _ERRORS * error or mean == 0:
+        signed = f"{100 * mean:+.1f} ± {100 * error:.1f}"
+        return f"{subject} and {other} cannot be told apart at {shots} shot{'s' if shots > 1 else ''} ({signed})"
+    return f"{subject} {'beats' if mean > 0 else 'is behind'} {other} {after}"
+
+
+def claims(rows: Sequence[Row], published: Sequence[Row]) -> list[str]:
+    """Claims on image AUROC: fastrecon+ against each method, and the paper's method against the paper.
+
+    `published` are the rows that compare: none where categories are missing or weights are random.
+    """
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    subject = OURS if OURS in methods else methods[0]
+    found = []
+    for other, shots, difference in differences(rows, subject):
+        name, value = difference.worst
+        words = sentence(subject, other, shots, difference.mean, difference.error)
+        found.append(f"{words}; worst category {name}, {100 * value:+.1f}.")
+    return found + _against_the_paper(rows, published)
+
+
+def _against_the_paper(rows: Sequence[Row], published: Sequence[Row]) -> list[str]:
+    method, encoder, theirs = _PAPER
+    known = {
+        int(row["shots"]): row["percent"]
+        for row in published
+        if (row["method"], row["encoder"], row["metric"]) == (theirs, encoder, "image_auroc")
+    }
+    ours = [row for row in rows if (row["method"], row["encoder"]) == (method, encoder)]
+    found = []
+    for (shots,), same in tables.grouped(ours, "shots").items():
+        here = figure(same, "image_auroc")
+        if here and shots in known:
+            above = here.mean - float(known[shots]) / 100
+            words = sentence(method, f"the published {theirs}", shots, above, here.error)
+            found.append(f"{words}: {100 * here.mean:.1f}, published {known[shots]}.")
+    return found
