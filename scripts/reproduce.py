@@ -9,6 +9,7 @@ long everything will take. The same command goes on where an interrupted one sto
 encoder whose weights cannot be had, is left out by name; the exit code is 1 then. OUTPUT_DIR/report.md has the tables.
 """
 
+import dataclasses
 import json
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 from absl import flags
@@ -26,7 +28,7 @@ sys.path.append(str(ROOT))  # it runs from a checkout that is not installed, too
 from reproducing import plan, report, speed  # noqa: E402
 
 from fastrecon_jax import files, locks  # noqa: E402
-from fastrecon_jax.command_line import commands  # noqa: E402
+from fastrecon_jax.command_line import commands, console  # noqa: E402
 from fastrecon_jax.command_line import flags as command_line  # noqa: E402
 from fastrecon_jax.errors import InputError  # noqa: E402
 from fastrecon_jax.evaluation import run as evaluation  # noqa: E402
@@ -50,6 +52,7 @@ _OUTPUT_DIR = flags.DEFINE_string("output_dir", "results/reproduction", "where t
 _ESTIMATE_ONLY = flags.DEFINE_bool("estimate_only", False, "print how long it will take, and end")
 
 _LEFT_OUT = 1  # exit code
+_ROOM = 0.8  # share of the free disk that features may take
 Tell = Callable[[str], object]
 
 
@@ -82,20 +85,29 @@ def planned(directory: Path) -> tuple[list[plan.Run], dict[str, str]]:
     return runs, missing
 
 
-def estimate(runs: Sequence[plan.Run], directory: Path, tell: Tell) -> dict[str, float]:
-    """Seconds of each run by its name; speeds are measured once, and kept in the output directory."""
+class Need(NamedTuple):
+    """What a run needs: seconds, and bytes of disk while it lasts."""
+
+    seconds: float
+    disk: int
+
+
+def estimate(runs: Sequence[plan.Run], directory: Path, tell: Tell) -> dict[str, Need]:
+    """What each run needs by its name; speeds are measured once, and kept in the output directory."""
     file = directory / "speed.json"
     known = json.loads(file.read_text(encoding="utf-8")) if files.exists(file) else {}
     found = {}
     for run in runs:
         key = speed.key(run.config)
         if key not in known or not _covers(known[key], run.config):
-            tell(f"measuring {run.config.encoder} at {run.config.crop_size} px for about a minute\n")
+            tell(f"measuring how fast {run.config.encoder} at {run.config.crop_size} px is, about a minute\n")
             known[key] = speed.as_json(speed.measure(run.config))
             files.write_text(file, json.dumps(known, indent=1))
             known = json.loads(file.read_text(encoding="utf-8"))
             jax.clear_caches()
-        found[run.name] = speed.seconds(speed.from_json(known[key]), run.config, run.data.images)
+        measured = speed.from_json(known[key])
+        needs = (of(measured, run.config, run.data.images) for of in (speed.seconds, speed.disk))
+        found[run.name] = Need(*needs)
     return found
 
 
@@ -105,10 +117,14 @@ def _covers(measured: dict, config: EvalConfig) -> bool:
     return min(shots) <= min(config.shots) and max(config.shots) <= max(shots)
 
 
-def evaluate(run: plan.Run, tell: Tell) -> None:
-    """One run, resumed if it was begun; its features are kept on disk until it is finished."""
-    evaluation.run(run.config, tell=tell)
-    shutil.rmtree(run.config.feature_cache, ignore_errors=True)
+def evaluate(run: plan.Run, need: Need, tell: Tell) -> None:
+    """One run, resumed if it was begun; its features are kept on disk until it is finished, if there is room."""
+    config, cache = run.config, Path(run.config.feature_cache)
+    if not files.exists(cache) and need.disk > _ROOM * shutil.disk_usage(run.directory.parent).free:
+        tell(f"its features would take {need.disk / 1e9:.1f} GB, more than there is: they are not kept\n")
+        config = dataclasses.replace(config, feature_cache="")
+    evaluation.run(config, tell=tell)
+    shutil.rmtree(cache, ignore_errors=True)
     jax.clear_caches()
 
 
@@ -130,29 +146,33 @@ def reproduce(runs: Sequence[plan.Run], missing: dict[str, str], directory: Path
     for run in runs:
         if run not in left:
             tell(f"finished before: {run.name}\n")
-    expected = estimate(left, directory, tell) if left else {}
+    if not _ESTIMATE_ONLY.value:
+        missing |= weights_missing(left, tell)
+        left = [run for run in left if run.name not in missing]
+    expected = estimate(left, directory, tell)
     for run in left:
-        tell(f"  {speed.shown(expected[run.name]):>7}  {run.name}, {len(run.data.images)} categories\n")
-    tell(f"about {speed.shown(sum(expected.values()))} on this machine for {len(left)} of {len(runs)} runs\n")
+        categories = console.count(len(run.data.images), "category", "categories")
+        tell(f"  {speed.shown(expected[run.name].seconds):>7}  {run.name}, {categories}\n")
+    total = sum(need.seconds for need in expected.values())
+    tell(f"about {speed.shown(total)} on this machine for {len(left)} of {console.count(len(runs), 'run')}, ")
+    tell(f"with up to {max((need.disk for need in expected.values()), default=0) / 1e9:.1f} GB of features on disk\n")
     if _ESTIMATE_ONLY.value:
         return missing
-    missing |= weights_missing(left, tell)
     command = shlex.join(["scripts/reproduce.sh", *sys.argv[1:]])
-    left = [run for run in left if run.name not in missing]
     measured = [0.0, 0.0]  # seconds of the runs that are over: as expected, and as they were
     report.write(directory, runs, missing, command)
     for i, run in enumerate(left, 1):
-        ahead = sum(expected[later.name] for later in left[i - 1 :])
+        ahead = sum(expected[later.name].seconds for later in left[i - 1 :])
         ahead *= measured[1] / measured[0] if measured[0] else 1
         tell(f"\nrun {i} of {len(left)}, about {speed.shown(ahead)} to go: {run.name}\n")
         start = time.perf_counter()
         try:
-            evaluate(run, tell)
+            evaluate(run, expected[run.name], tell)
         except InputError as error:
             missing[run.name] = str(error)
             tell(f"left out: {run.name}: {error}\n")
         else:
-            measured = [measured[0] + expected[run.name], measured[1] + time.perf_counter() - start]
+            measured = [measured[0] + expected[run.name].seconds, measured[1] + time.perf_counter() - start]
         finally:
             report.write(directory, runs, missing, command)
     return missing

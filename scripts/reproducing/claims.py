@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
+from fastrecon_jax.command_line import console
 from fastrecon_jax.evaluation import tables
 from fastrecon_jax.evaluation.tables import Row
 
 OURS = "fastrecon+"
 _PAPER = ("fastrecon", "wide_resnet50_2", "FastRecon")  # method and encoder here, and as published.csv has it
-_ERRORS = 2  # standard errors beyond which a difference is claimed
+_CONFIDENCE = 0.95  # of the interval that must exclude 0 for a difference to be claimed
 
 
 class Figure(NamedTuple):
@@ -20,11 +22,13 @@ class Figure(NamedTuple):
     Attributes:
         mean: over categories and draws.
         error: standard error of the mean over draws; None with one draw.
+        draws: how many there are.
         worst: the category with the lowest mean over draws, and that mean.
     """
 
     mean: float
     error: float | None
+    draws: int
     worst: tuple[str, float]
 
 
@@ -36,7 +40,7 @@ def figure(rows: Sequence[Row], metric: str) -> Figure | None:
     by_category = tables.grouped(rows, "category")
     of_categories = {name: float(np.mean([row[metric] for row in same])) for (name,), same in by_category.items()}
     worst = min(of_categories, key=lambda name: of_categories[name])
-    return Figure(float(np.mean(of_draws)), standard_error(of_draws), (worst, of_categories[worst]))
+    return Figure(float(np.mean(of_draws)), standard_error(of_draws), len(of_draws), (worst, of_categories[worst]))
 
 
 def standard_error(values: Sequence[float]) -> float | None:
@@ -68,16 +72,21 @@ def _minus(value: float | None, other: float | None) -> float | None:
     return None if value is None or other is None else value - other
 
 
-def sentence(subject: str, other: str, shots: int, mean: float, error: float | None) -> str:
-    """A difference in words, in percentage points; claimed only beyond two standard errors."""
-    by = f"{100 * abs(mean):.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
-    after = f"at {shots} shot{'s' if shots > 1 else ''} by {by}"
+def sentence(subject: str, other: str, shots: int, mean: float, error: float | None, draws: int) -> str:
+    """A difference in words, in percentage points; claimed where Student's interval over the draws excludes 0."""
+    at = f"at {console.count(shots, 'shot')}"
     if error is None:
-        return f"{subject} is {'above' if mean >= 0 else 'below'} {other} {after}; one draw has no standard error"
-    if abs(mean) <= _ERRORS * error or mean == 0:
-        signed = f"{100 * mean:+.1f} ± {100 * error:.1f}"
-        return f"{subject} and {other} cannot be told apart at {shots} shot{'s' if shots > 1 else ''} ({signed})"
-    return f"{subject} {'beats' if mean > 0 else 'is behind'} {other} {after}"
+        where = "above" if mean >= 0 else "below"
+        return f"{subject} is {where} {other} {at} by {100 * abs(mean):.1f}; one draw has no standard error"
+    if mean == 0 or abs(mean) <= stats.t.ppf((1 + _CONFIDENCE) / 2, draws - 1) * error:
+        return f"{subject} and {other} cannot be told apart {at} ({_points(mean)} ± {100 * error:.1f})"
+    by = f"{100 * abs(mean):.1f} ± {100 * error:.1f}"
+    return f"{subject} {'beats' if mean > 0 else 'is behind'} {other} {at} by {by}"
+
+
+def _points(value: float) -> str:
+    """Percentage points with their sign; never -0.0."""
+    return f"{round(100 * value, 1) + 0.0:+.1f}"
 
 
 def claims(rows: Sequence[Row], published: Sequence[Row]) -> list[str]:
@@ -90,8 +99,8 @@ def claims(rows: Sequence[Row], published: Sequence[Row]) -> list[str]:
     found = []
     for other, shots, difference in differences(rows, subject):
         name, value = difference.worst
-        words = sentence(subject, other, shots, difference.mean, difference.error)
-        found.append(f"{words}; worst category {name}, {100 * value:+.1f}.")
+        words = sentence(subject, other, shots, difference.mean, difference.error, difference.draws)
+        found.append(f"{words}; worst category {name}, {_points(value)}.")
     return found + _against_the_paper(rows, published)
 
 
@@ -108,6 +117,6 @@ def _against_the_paper(rows: Sequence[Row], published: Sequence[Row]) -> list[st
         here = figure(same, "image_auroc")
         if here and shots in known:
             above = here.mean - float(known[shots]) / 100
-            words = sentence(method, f"the published {theirs}", shots, above, here.error)
+            words = sentence(method, f"the published {theirs}", shots, above, here.error, here.draws)
             found.append(f"{words}: {100 * here.mean:.1f}, published {known[shots]}.")
     return found

@@ -59,7 +59,7 @@ def markdown(runs: Sequence[Run], missing: Mapping[str, str], command: str) -> s
         f"```bash\n{command}\n```\n",
         "Percent: mean over categories and random draws of the support ± its standard error over the draws, which says "
         "nothing of other categories. Below our figures stand published ones where all categories were evaluated. A "
-        "difference is claimed beyond two standard errors of the paired differences.\n",
+        "difference is claimed where the 95 % interval of the paired differences over the draws excludes 0.\n",
     ]
     lines = [f"- {name}: {reason}\n" for name, reason in missing.items()]
     read_runs = [(run, summary) for run in runs if (summary := read(run))]
@@ -86,6 +86,8 @@ def _of_run(run: Run, summary: Row) -> str:
     note = f"{config['crop_size']} pixels, {config['draws']} draw(s), categories: {', '.join(plan.done(rows))}."
     if config["partial"]:
         note += f" Not complete: {', '.join(config['partial'])}; the figures are not those of the published set."
+    if config["max_queries"]:
+        note += f" At most {config['max_queries']} test images a category."
     if is_random(summary):
         note += " The weights are random: the figures show that the program runs, and nothing of this encoder."
     parts = [title, f"{note}\n"]
@@ -93,11 +95,9 @@ def _of_run(run: Run, summary: Row) -> str:
         if any(row[metric] is not None for row in rows):
             known = [row for row in compared if row["metric"] == metric]
             parts += [f"{name}:\n", tables.markdown(of_metric(rows, metric, known, random=is_random(summary)))]
-    parts += ["Worst category by image AUROC:\n", tables.markdown(of_worst(rows))]
-    found = claims.claims(rows, compared)
-    if found:
-        marked = "with random weights, " if is_random(summary) else ""
-        parts += ["Claims, image AUROC:\n", "".join(f"- {marked}{claim}\n" for claim in found)]
+    parts += ["Worst category by image AUROC:\n", tables.markdown(of_worst(rows, random=is_random(summary)))]
+    if found := [] if is_random(summary) else claims.claims(rows, compared):
+        parts += ["Claims, image AUROC:\n", "".join(f"- {claim}\n" for claim in found)]
     if compared:
         sources = dict.fromkeys(row["source"] for row in compared)
         parts += ["Published:\n", "".join(f"- {source}\n" for source in sources)]
@@ -111,8 +111,7 @@ def of_metric(rows: Sequence[Row], metric: str, known: Sequence[Row], *, random:
     lines = [["method", *map(str, shots)]]
     for method in dict.fromkeys(method for method, _ in groups):
         figures = [claims.figure(groups[method, k], metric) for k in shots]
-        name = f"{method}, random weights" if random else method
-        lines.append([name, *(tables.percent(f.mean, f.error) if f else "-" for f in figures)])
+        lines.append([_marked(method, random), *(tables.percent(f.mean, f.error) if f else "-" for f in figures)])
     for (method, encoder), same in tables.grouped(known, "method", "encoder").items():
         cells = {int(row["shots"]): row["percent"] for row in same}
         if cells.keys() & set(shots):
@@ -121,14 +120,18 @@ def of_metric(rows: Sequence[Row], metric: str, known: Sequence[Row], *, random:
     return lines
 
 
-def of_worst(rows: Sequence[Row]) -> list[list[str]]:
+def _marked(method: str, random: bool) -> str:
+    return f"{method}, random weights" if random else method
+
+
+def of_worst(rows: Sequence[Row], *, random: bool) -> list[list[str]]:
     """Cells of a table of the worst category of each method and number of shots, by image AUROC."""
     groups = tables.grouped(rows, "method", "shots")
     shots = list(dict.fromkeys(k for _, k in groups))
     lines = [["method", *map(str, shots)]]
     for method in dict.fromkeys(method for method, _ in groups):
         worst = [claims.figure(groups[method, k], "image_auroc") for k in shots]
-        lines.append([method, *(f"{f.worst[0]} {100 * f.worst[1]:.1f}" if f else "-" for f in worst)])
+        lines.append([_marked(method, random), *(f"{f.worst[0]} {100 * f.worst[1]:.1f}" if f else "-" for f in worst)])
     return lines
 
 

@@ -21,6 +21,7 @@ class Speed(NamedTuple):
 
     Attributes:
         encode: to read and encode an image.
+        feature_bytes: of the features of an image, which are kept while a run lasts.
         compile: to compile the programs of one method and number of shots; once a run.
         metrics: to compute all metrics of one method, number of shots and draw, for each test image.
         fit: to fit one draw, by method and number of shots.
@@ -28,6 +29,7 @@ class Speed(NamedTuple):
     """
 
     encode: float
+    feature_bytes: int
     compile: float
     metrics: float
     fit: dict[str, dict[int, float]]
@@ -59,10 +61,11 @@ def measure(config: EvalConfig) -> Speed:
     own, _ = setup.of_category(opened, category)
     queries = scoring.queries(category, own)
     list(encoding.stream(opened.programs, queries, own, None))  # compiles
-    encode, through = _encode(opened, queries, own)
+    encode, through, size = _encode(opened, queries, own)
     start = time.perf_counter()
     share = scoring.score(opened.programs, category, opened.draws[category.name], own, progress=False)
     elapsed = time.perf_counter() - start
+    figures.measure(opened, category, share)  # compiles
     start = time.perf_counter()
     figures.measure(opened, category, share)
     metrics = (time.perf_counter() - start) / (len(share.scored) * len(queries))
@@ -75,15 +78,17 @@ def measure(config: EvalConfig) -> Speed:
         score.setdefault(method, {})[shots] = max(alone, 0.0)
     known = sum(map(sum, (of.values() for of in fit.values())))
     known += len(queries) * (encode + sum(map(sum, (of.values() for of in score.values()))))
-    return Speed(encode, max(elapsed - known, 0.0) / len(share.scored), metrics, fit, score)
+    return Speed(encode, size, max(elapsed - known, 0.0) / len(share.scored), metrics, fit, score)
 
 
-def _encode(opened: setup.Setup, queries: Iterable[samples.Sample], config: EvalConfig) -> tuple[float, float]:
-    """Seconds an image, with reading and decoding and in the encoder alone."""
+def _encode(opened: setup.Setup, queries: Iterable[samples.Sample], config: EvalConfig) -> tuple[float, float, int]:
+    """Seconds an image, with reading and decoding and in the encoder alone, and the bytes of its features."""
     start = time.perf_counter()
     batches = list(encoding.stream(opened.programs, queries, config, None))
     count = sum(batch.count for batch in batches)
-    return (time.perf_counter() - start) / count, sum(batch.seconds for batch in batches) / count
+    elapsed = time.perf_counter() - start
+    size = sum(stage.nbytes // len(stage) for stage in batches[0].stages)
+    return elapsed / count, sum(batch.seconds for batch in batches) / count, size
 
 
 def seconds(speed: Speed, config: EvalConfig, images: Mapping[str, tuple[int, int]]) -> float:
@@ -93,14 +98,23 @@ def seconds(speed: Speed, config: EvalConfig, images: Mapping[str, tuple[int, in
     interpolated.
     """
     draws, methods = len(config.seeds), config.method_names()
+    encoded = _encoded(config, images)
     pairs = [(method, shots) for method in methods for shots in config.shots]
     fit = sum(_at(speed.fit[method], shots) for method, shots in pairs)
     score = sum(_at(speed.score[method], shots) + speed.metrics for method, shots in pairs)
-    total = speed.compile * len(pairs)
-    for train, test in images.values():
-        support = min(draws * max(config.shots), train)
-        total += (support + test) * speed.encode + draws * (fit + test * score)
-    return total
+    total = speed.compile * len(pairs) + encoded * speed.encode
+    return total + sum(draws * (fit + test * score) for _, test in images.values())
+
+
+def disk(speed: Speed, config: EvalConfig, images: Mapping[str, tuple[int, int]]) -> int:
+    """Bytes of the features that a run keeps on disk; arguments as `seconds` has them."""
+    return _encoded(config, images) * speed.feature_bytes
+
+
+def _encoded(config: EvalConfig, images: Mapping[str, tuple[int, int]]) -> int:
+    """How many images go through the encoder, at most."""
+    most = len(config.seeds) * max(config.shots)
+    return sum(min(most, train) + test for train, test in images.values())
 
 
 def _at(by_shots: Mapping[int, float], shots: int) -> float:
