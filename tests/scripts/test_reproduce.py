@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -179,35 +180,42 @@ def reproduce(*arguments, cwd):
 
 def test_what_is_there_is_evaluated_once_and_what_is_missing_is_named(tmp_path):
     write_category(tmp_path / "data/mpdd", "metal_plate")
-    arguments = (
-        *("--data_dir=data", "--dataset=mpdd,visa", "--encoder=resnet18,convnext_atto", "--weights=resnet18=random"),
-        *("--method=nearest", "--shots=1", "--draws=2", "--output_dir=out"),
+    alone = (
+        *("--data_dir=data", "--dataset=mpdd", "--encoder=resnet18", "--weights=resnet18=random", "--method=nearest"),
+        *("--shots=1", "--draws=2", "--output_dir=out"),
     )
-    first = reproduce(*arguments, cwd=tmp_path)
-    assert first.returncode == 1, first.stderr
-    assert "left out: visa: data holds nothing of VisA" in first.stdout
-    assert "left out: convnext_atto: hf://timm/convnext_atto" in first.stdout
-    assert re.search(r"about \d+ s on this machine for 1 of 2 runs", first.stdout)
+    estimate = reproduce(*alone, "--estimate_only", cwd=tmp_path)
+    assert (estimate.returncode, estimate.stderr) == (0, "")
+    assert "measuring how fast resnet18 at 224 px is" in estimate.stdout
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["speed.json"]
+
+    several = reproduce(*alone, "--dataset=mpdd,visa", "--encoder=resnet18,convnext_atto", cwd=tmp_path)
+    assert several.returncode == 1, several.stderr
+    assert "measuring" not in several.stdout
+    assert "left out: visa: data holds nothing of VisA" in several.stdout
+    assert "left out: convnext_atto: hf://timm/convnext_atto" in several.stdout
+    assert re.search(r"about \d+ s on this machine for 1 of 2 runs", several.stdout)
     text = (tmp_path / "out/report.md").read_text()
     assert "### resnet18: RANDOM WEIGHTS" in text
     assert "- mpdd, convnext_atto at 224 px: hf://timm/convnext_atto" in text
     assert not (tmp_path / "out/mpdd_resnet18/features").exists()
-    again = reproduce(*arguments, "--encoder=resnet18", "--dataset=mpdd", cwd=tmp_path)
+
+    again = reproduce(*alone, cwd=tmp_path)
     assert (again.returncode, again.stderr) == (0, "")
     assert "finished before: mpdd, resnet18 (random weights) at 224 px" in again.stdout
-    assert "measuring" not in again.stdout
-    refused = reproduce("--shots=0", "--dataset=demo", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "--shots" in refused.stderr
+    assert "nearest 1 shots" not in again.stdout
 
 
-def test_the_estimate_alone_evaluates_nothing(tmp_path):
-    write_category(tmp_path / "data/mpdd", "metal_plate")
-    ran = reproduce(
-        *("--data_dir=data", "--dataset=mpdd", "--encoder=resnet18", "--method=nearest", "--shots=1", "--draws=1"),
-        *("--output_dir=out", "--estimate_only"),
-        cwd=tmp_path,
-    )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert "measuring how fast resnet18 at 224 px is" in ran.stdout
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["speed.json"]
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("_SHOTS", ["0"], "--shots=0 is not allowed"),
+        ("_SHOTS", ["a"], "--shots=a is not allowed: expected whole numbers"),
+        ("_ENCODER", ["resnet"], "unknown encoder 'resnet'"),
+        ("_METHOD", ["best"], "--method=best is not allowed"),
+    ],
+)
+def test_a_setting_that_is_not_allowed_is_refused_once(script, monkeypatch, flag, value, message):
+    monkeypatch.setattr(script, flag, types.SimpleNamespace(value=value))
+    with pytest.raises(InputError, match=message):
+        script.planned(Path("out"))
