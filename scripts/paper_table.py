@@ -205,7 +205,7 @@ def evaluated() -> tuple[Path | None, list[Row], list[Row]]:
 
 def finished() -> tuple[Path | None, list[Row], list[Row]]:
     """The same of runs that are there: the directory is that of --output_dir, if it is given."""
-    surplus = sorted(name for name in commands.flags_of("eval") - {"output_dir"} if command_line.given(name))
+    surplus = sorted(name for name in commands.flags_of("eval") - {"output_dir", "preset"} if command_line.given(name))
     if surplus:
         raise InputError(f"--{surplus[0]} is not allowed with --results: nothing is evaluated")
     rows = read([Path(files.expanded(directory, "results")) for directory in _RESULTS.value])

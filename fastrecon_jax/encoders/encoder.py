@@ -248,12 +248,14 @@ def tiled(encoder: Encoder, tile: Sequence[int], *, height: int, width: int) -> 
         width: columns of the images, in pixels.
 
     Returns:
-        One with the same weights.
+        One with the same weights; the encoder itself where nothing changes.
 
     Raises:
         InputError: the tiles do not fit the encoder or the images, or a single one holds an image.
     """
     tiling = tiles.read(tile, encoder.registration, encoder.stages)
+    if tiling == encoder.tiling:
+        return encoder
     if tiling is not None:
         encoder.registration.check_size(tiling.size, tiling.size, f"--tile={tiling.size},{tiling.overlap}")
         tiles.check_images(tiling, encoder.registration, encoder.stages, height, width)
