@@ -19,6 +19,7 @@ LAYERS = (
     ("data",),
     ("detector",),
     ("methods", "encoders"),
+    ("training",),
     ("core",),
     ("command_line",),
     ("runtime",),
@@ -37,6 +38,7 @@ JIT = {
     "methods/checks.py",
     "encoders/checks.py",
     "encoders/sizes.py",
+    "training/loop.py",
 }
 
 
