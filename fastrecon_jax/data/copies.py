@@ -5,8 +5,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
+from scipy import ndimage
 
 from fastrecon_jax.data import synthetic
 
@@ -18,6 +19,9 @@ THIRTY = tuple(
     345 / 30 * i for i in range(1, 31)
 )  # SubspaceAD draws as many angles from 0 to 345; its corners are black
 REFLECTED, BLACK = "reflect", "constant"
+TURNS = tuple(sign * np.pi * share / 16 for share in (1, 2, 3, 4) for sign in (-1, 1))  # of poses, in radians
+SHIFTS = (0.1, 0.05)  # of poses, shares of the height and the width
+GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 
 
 def make(pixels: Pixels, kinds: Sequence[str]) -> UInt8[np.ndarray, "n H W 3"]:
@@ -54,6 +58,29 @@ def _flip(pixels: Pixels) -> UInt8[np.ndarray, "2 H W 3"]:
     return np.stack([pixels[:, ::-1], pixels[::-1]])
 
 
+def _poses(pixels: Pixels) -> UInt8[np.ndarray, "18 H W 3"]:
+    """Turned, shifted along the diagonals, mirrored, and grey; what moves into the frame is its mirror image."""
+    turned = [_affine(pixels, _rotation(angle), (0.0, 0.0)) for angle in TURNS]
+    signs = [(down, across) for down in (-1, 1) for across in (-1, 1)]
+    shifted = [_affine(pixels, np.eye(2), (down * by, across * by)) for by in SHIFTS for down, across in signs]
+    grey = np.rint(pixels.astype(np.float64) @ GREY).astype(np.uint8)
+    return np.stack([*turned, *shifted, pixels[:, ::-1], np.stack([grey] * 3, axis=-1)])
+
+
+def _rotation(angle: float) -> Float[np.ndarray, "2 2"]:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def _affine(pixels: Pixels, matrix: Float[np.ndarray, "2 2"], shift: tuple[float, float]) -> Pixels:
+    """The picture read, bilinearly, at matrix (p - centre) + centre + shift, the shift in shares of the sides."""
+    sides = np.array(pixels.shape[:2])
+    centre = (sides - 1) / 2
+    offset = centre - matrix @ centre + np.multiply(shift, sides)
+    values = pixels.astype(np.float32)
+    changed = [ndimage.affine_transform(values[..., i], matrix, offset, order=1, mode="reflect") for i in range(3)]
+    return np.clip(np.rint(np.stack(changed, axis=-1)), 0, 255).astype(np.uint8)
+
+
 def _centre(pixels: Pixels, height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
     """The middle of a picture, with its mirror image where it is too small."""
     short = [max(wanted - side, 0) for wanted, side in zip((height, width), pixels.shape[:2], strict=True)]
@@ -70,4 +97,5 @@ _KINDS: dict[str, Callable[[Pixels], UInt8[np.ndarray, "n H W 3"]]] = {
     "rot30": functools.partial(_rotated, angles=THIRTY, corners=BLACK),
     "flip": _flip,
     "defective": synthetic.defective_copies,
+    "poses": _poses,
 }

@@ -106,17 +106,31 @@ def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray, *, channels: int =
         Defard et al., PaDiM: a patch distribution modeling framework for anomaly detection and localization, ICPR 2021
         (arXiv 2011.08785), equations 1 and 2. The factorisation is our derivation.
     """
-    k, h, w, c = features.shape
+    c = features.shape[-1]
     # The same channels at all positions, drawn once for the category.
     chosen = jax.random.permutation(key, c)[: dimensions(c, channels)]
-    support = features[..., chosen]
+    return State(chosen, *gaussians(features[..., chosen]))
+
+
+def gaussians(
+    support: Float[Array, "k h w d"],
+) -> tuple[Float[Array, "h w d"], Float[Array, "h w d k"], Float[Array, "h w k k"]]:
+    """Mean and factored covariance at each position, over all channels.
+
+    Args:
+        support: features of the k support images, (k, h, w, d).
+
+    Returns:
+        `mean`, `above` and `below` of `State`, see `fit`.
+    """
+    k, h, w, _ = support.shape
     mean = support.mean(axis=0)
     # The unbiased covariance divides by k - 1. A single image is its own mean, so that U = 0 for any divisor.
     U = jnp.moveaxis(support - mean[None], 0, -1) * max(k - 1, 1) ** -0.5  # (h, w, d, k)
     # The rows below U: sqrt(ε) I, which also gives [U; sqrt(ε) I] full column rank.
     root = jnp.broadcast_to(EPSILON**0.5 * jnp.eye(k, dtype=U.dtype), (h, w, k, k))
     Q, _ = jnp.linalg.qr(jnp.concatenate([U, root], axis=-2))
-    return State(chosen, mean, Q[..., :-k, :], Q[..., -k:, :])
+    return mean, Q[..., :-k, :], Q[..., -k:, :]
 
 
 def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
@@ -129,11 +143,26 @@ def score(state: State, features: Float[Array, "h w c"]) -> Float[Array, "h w"]:
     Returns:
         Patch scores, (h, w), without unit.
     """
-    x = features[..., state.channels] - state.mean
+    return distances(features[..., state.channels] - state.mean, state.above, state.below)
+
+
+def distances(
+    x: Float[Array, "h w d"], above: Float[Array, "h w d k"], below: Float[Array, "h w k k"]
+) -> Float[Array, "h w"]:
+    """Mahalanobis distances to the Gaussians of `gaussians`.
+
+    Args:
+        x: features less the mean of their position, (h, w, d).
+        above: what `gaussians` gave, (h, w, d, k).
+        below: likewise, (h, w, k, k).
+
+    Returns:
+        Distances, (h, w), without unit.
+    """
     # s² = (||x - mu - Q₁ z||² + ||Q₂ z||²) / ε with z = Q₁ᵀ (x - mu), see `fit`.
-    z = _product("hwdk,hwd->hwk", state.above, x)
-    outside = x - _product("hwdk,hwk->hwd", state.above, z)
-    inside = _product("hwlk,hwk->hwl", state.below, z)
+    z = _product("hwdk,hwd->hwk", above, x)
+    outside = x - _product("hwdk,hwk->hwd", above, z)
+    inside = _product("hwlk,hwk->hwl", below, z)
     squared = jnp.sum(jnp.square(outside), axis=-1) + jnp.sum(jnp.square(inside), axis=-1)
     return linalg.safe_sqrt(squared / EPSILON)
 

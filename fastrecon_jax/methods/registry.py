@@ -16,8 +16,9 @@ Features: TypeAlias = PyTree[Float[Array, "_ _ _"]]  # features of one image: (h
 Builder = TypeVar("Builder", bound=Callable[..., "Method"])
 
 # Changed copies of good photographs that a method may ask for: what `data.copies` can make, and how many of each kind.
-COPIES = {"light": 2, "turns": 3, "rot8": 7, "rot30": 30, "flip": 2, "defective": 4}
-SUPPORT_COPIES = tuple(kind for kind in COPIES if kind != "defective")  # those that show good parts
+COPIES = {"light": 2, "turns": 3, "rot8": 7, "rot30": 30, "flip": 2, "defective": 4, "poses": 18}
+# Those that show good parts and that users may ask for.
+SUPPORT_COPIES = tuple(kind for kind in COPIES if kind not in ("defective", "poses"))
 
 
 def number_of_copies(kinds: Sequence[str]) -> int:
@@ -56,7 +57,8 @@ class Method(NamedTuple):
         strides: strides of the encoder stages that the method works on, in pixels, unless the user names stages.
         copies: kinds of changed copies of each support image that `fit` gets beside it, of `COPIES`: `light`, darker
             and lighter; `turns`, turned by quarters; `rot8` and `rot30`, rotated in 45 and 11.5 degrees' steps; `flip`,
-            mirrored; `defective`, with painted defects.
+            mirrored; `defective`, with painted defects; `poses`, turned by up to 45 degrees,
+            shifted, mirrored and grey.
         more_copies: for a method with `copies`: whether `fit` and `rows` take a keyword `more`, the number of further
             copies of each support image, which follow its own and show good parts. A method without `copies` gets
             further ones as more support images, see `with_copies`.

@@ -120,3 +120,24 @@ def test_flips_mirror_left_to_right_and_upside_down():
     across, down = copies.make(pixels, ("flip",))
     np.testing.assert_array_equal(across, pixels[:, ::-1])
     np.testing.assert_array_equal(down, pixels[::-1])
+
+
+def test_poses_are_turned_shifted_mirrored_and_grey():
+    pixels = photo(side=40)
+    made = copies.make(pixels, ("poses",))
+    np.testing.assert_array_equal(made[16], pixels[:, ::-1])
+    grey = pixels.astype(np.float64) @ (0.299, 0.587, 0.114)
+    assert (np.ptp(made[17], axis=-1) == 0).all() and np.abs(made[17] - grey[..., None]).max() <= 0.5 + 1e-9
+    # A tenth of 40 pixels up and to the left, with the mirror image of the first four rows and columns.
+    expected = np.pad(pixels, ((4, 0), (4, 0), (0, 0)), mode="symmetric")[:40, :40]
+    np.testing.assert_array_equal(made[8], expected)
+
+
+def test_turned_poses_come_back_with_the_opposite_angle():
+    y, x = np.mgrid[:48, :48]
+    pixels = np.stack([128 + 60 * np.sin(x / 6), 128 + 60 * np.cos(y / 7), x + y], axis=-1).astype(np.uint8)
+    for i in range(0, 8, 2):
+        there = copies.make(pixels, ("poses",))[i]
+        back = copies.make(there, ("poses",))[i + 1]
+        assert np.abs(back.astype(int) - pixels)[16:-16, 16:-16].max() <= 4
+        assert np.abs(there.astype(int) - pixels)[16:-16, 16:-16].max() > 8
