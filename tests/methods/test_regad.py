@@ -44,5 +44,7 @@ def test_a_planted_anomaly_is_found_where_it_is():
     assert np.unravel_index(np.argmax(scores), scores.shape) == (5, 2)
 
 
-def test_each_image_counts_22_times():
-    assert methods.create("regad").note == "21 copies"
+def test_each_image_counts_22_times_and_the_note_says_that_nothing_was_meta_trained():
+    method = methods.create("regad")
+    assert method.note == "21 copies, not meta-trained"
+    assert 1 + methods.number_of_copies(method.copies) == 22
