@@ -43,7 +43,19 @@ def embed(stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
     return padim.embed(stages)
 
 
-def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray, copies: Float[Array, "k m h w c"]) -> State:
+def rows(pool: int, *, more: int = 0) -> None:
+    """None: the state holds no rows of the support pool.
+
+    Args:
+        pool: unused.
+        more: unused.
+    """
+    del pool, more
+
+
+def fit(
+    features: Float[Array, "k h w c"], key: PRNGKeyArray, copies: Float[Array, "k m h w c"], *, more: int = 0
+) -> State:
     """Mean and factored covariance at each position, over the support images and their copies.
 
     The covariance is the unbiased one with 0.01 added to each variance. It has rank n - 1 < c and is never formed; see
@@ -52,7 +64,8 @@ def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray, copies: Float[Arra
     Args:
         features: features of the k support images, (k, h, w, c).
         key: unused, nothing is random.
-        copies: features of the copies of each, (k, m, h, w, c).
+        copies: features of the copies of each, (k, m, h, w, c), its own and further ones.
+        more: how many of them are further ones; unused, all count alike.
 
     Returns:
         The state that `score` takes.
@@ -60,7 +73,7 @@ def fit(features: Float[Array, "k h w c"], key: PRNGKeyArray, copies: Float[Arra
     References:
         Huang et al., Registration based few-shot anomaly detection, ECCV 2022 (arXiv 2207.07361), section 3.4.
     """
-    del key
+    del key, more
     pool = jnp.concatenate([features, copies.reshape(-1, *features.shape[1:])])
 
     # Row by row: the factorisation of all positions at once would need several times the state's memory.
@@ -112,7 +125,9 @@ def method(settings: NoSettings, *, map_size: Size) -> Method:
         fit=fit,
         score=score,
         image_score=functools.partial(image_score, map_size=map_size),
+        rows=rows,
         strides=STRIDES,
+        more_copies=True,
         copies=COPIES,
         # No encoder of ours is meta-trained: figures must not pass for those of the paper.
         note=f"{number_of_copies(COPIES)} copies, not meta-trained",

@@ -48,3 +48,11 @@ def test_each_image_counts_22_times_and_the_note_says_that_nothing_was_meta_trai
     method = methods.create("regad")
     assert method.note == "21 copies, not meta-trained"
     assert 1 + methods.number_of_copies(method.copies) == 22
+
+
+def test_further_copies_count_as_its_own_do():
+    method = methods.with_copies(methods.create("regad"), ("light", "turns"))
+    assert method.copies == ("poses", "turns", "light") and method.rows(9) is None
+    support, copies = (jnp.asarray(random(*shape)) for shape in ((1, 4, 3, 9), (1, 23, 4, 3, 9)))
+    state = method.fit(support, jax.random.key(0), copies)
+    assert state.above.shape[-1] == 24
