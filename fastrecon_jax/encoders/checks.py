@@ -131,6 +131,8 @@ def check_stages(tested: Case) -> None:
         assert stage.dtype == jnp.float32, f"stage {name} is {stage.dtype}, expected float32"
         stride = entry.stride(name)
         expected = {side // stride, -(-side // stride)}  # rounded down or up
+        if entry.inside:
+            expected.add(side // stride - 1)
         assert stage.shape[0] == count and set(stage.shape[1:3]) <= expected, (
             f"stage {name} of {count} images of {side} pixels has shape {stage.shape}: a stride of "
             f"{stride} is registered"

@@ -60,6 +60,8 @@ class Registration:
         parameters: how many it has up to the last stage; 0 where they are counted by building it.
         products: most of its work is products of large matrices, as in a transformer; on a CPU XLA then hands them to
             its library, which is faster.
+        inside: whether windows lie inside the image, so that stages may have a position less along a side than their
+            stride says.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Registration:
     image_size: int
     parameters: int
     products: bool
+    inside: bool = False
 
     def read(self, stage: str) -> tuple[str, str]:
         """The one form of a stage's name, and the entry of `stages` that it goes by; InputError if there is none."""
@@ -145,6 +148,7 @@ def register(
     image_size: int = 224,
     parameters: int = 0,
     products: bool = False,
+    inside: bool = False,
 ) -> Callable[[Builder], Builder]:
     """Register an encoder; decorates the function that builds it, or is called with it for each variant in a loop.
 
@@ -177,6 +181,8 @@ def register(
             it.
         products: most of its work is products of large matrices, as in a transformer; on a CPU XLA then hands them to
             its library, which is faster.
+        inside: whether its windows lie inside the image, so that stages may have a position less along a side than
+            their stride says; it takes no tiles, whose positions would not lie on those of the image.
 
     Returns:
         The decorator; it returns the builder unchanged, `build(source, stages)`: a source of weights and the names of
@@ -221,6 +227,7 @@ def register(
             image_size,
             parameters,
             products,
+            inside,
         )
         return build
 

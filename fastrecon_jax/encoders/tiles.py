@@ -57,10 +57,15 @@ def read(tile: Sequence[int], entry: Registration, stages: Sequence[str]) -> Til
 
     Raises:
         InputError: they are no two numbers, or no multiples of the coarsest stage's stride, so that positions of
-            neighbouring tiles would lie between each other.
+            neighbouring tiles would lie between each other; or the encoder takes no tiles.
     """
     if not tile:
         return None
+    if entry.inside:
+        raise InputError(
+            f"--tile={','.join(map(str, tile))} is not possible with {entry.name}, which does not pad: the positions "
+            "of its tiles would not lie on those of the image"
+        )
     unit = math.lcm(entry.multiple, *(entry.stride(stage) for stage in stages))
     whole = len(tile) == 2 and all(number % unit == 0 for number in tile)
     if not whole or not 0 <= tile[1] < tile[0]:
