@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
 from tqdm import tqdm
 
 from fastrecon_jax import detector
@@ -15,48 +14,13 @@ from fastrecon_jax.data import samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.support import Draw, draws
 from fastrecon_jax.detector import Scores, Stages
-from fastrecon_jax.evaluation import encoding
+from fastrecon_jax.evaluation import encoding, on_images
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.programs import MethodPrograms, Programs
+from fastrecon_jax.evaluation.shares import Key, Scored, Share
 from fastrecon_jax.runtime import devices
 
 Draws = dict[int, tuple[Draw, ...]]  # of the support, by the number of shots
-
-
-class Key(NamedTuple):
-    """What a result belongs to: the name of a method, and the number of support images."""
-
-    method: str
-    shots: int
-
-
-class Scored(NamedTuple):
-    """The scores of n test images by one method and number of shots, for d draws of the support.
-
-    Attributes:
-        patches: patch scores, (d, n, h, w).
-        images: image scores, (d, n).
-        fit_seconds: to encode the support of one draw and fit it, without compilation, decoding and resizing; None if
-            all features came from the cache.
-        score_seconds: likewise, to encode and score the n images.
-    """
-
-    patches: Float[np.ndarray, "d n h w"]
-    images: Float[np.ndarray, "d n"]
-    fit_seconds: float | None
-    score_seconds: float | None
-
-
-class Share(NamedTuple):
-    """What was found out about some test images of a category, or all of them.
-
-    Attributes:
-        masks: true for defective pixels, (n, H, W).
-        scored: the scores of the n images, by method and number of shots.
-    """
-
-    masks: Bool[np.ndarray, "n H W"]
-    scored: dict[Key, Scored]
 
 
 class Fitted(NamedTuple):
@@ -97,7 +61,9 @@ def score(
     part: slice = slice(None),
     progress: bool = True,
 ) -> Share:
-    """Score test images of a category by every method, number of shots and draw; each image is encoded once.
+    """Score test images of a category by every method, number of shots and draw.
+
+    Each image is encoded once for all methods that work on features, and again for each that works on images.
 
     Args:
         programs: the compiled encoder and methods.
@@ -115,44 +81,41 @@ def score(
         InputError: an image or a mask cannot be used.
     """
     images = queries(category, config)[part]
-    fitted = _fit(programs, category, chosen, config, cache)
-    stream = encoding.stream(programs, images, config, cache)
+    features = [compiled for compiled in programs.methods if compiled.method.images is None]
+    others = [compiled for compiled in programs.methods if compiled.method.images is not None]
+    fitted = _fit(programs, features, category, chosen, config, cache) if features else {}
+    trained = {
+        Key(compiled.method.name, shots): on_images.fit(programs, compiled, category, of_shots, config, progress)
+        for compiled, (shots, of_shots) in itertools.product(others, chosen.items())
+    }
+    passes = bool(features) + len(others)
     with tqdm(
-        total=len(images), desc=category.name, unit="image", disable=None if progress else True, leave=False
+        total=passes * len(images), desc=category.name, unit="image", disable=None if progress else True, leave=False
     ) as bar:
-        return _score(fitted, stream, bar.update)
-
-
-def joined(shares: Sequence[Share]) -> Share:
-    """Shares of one category, in the order of its images, as if one process had computed them all.
-
-    The time to score is that of the slowest share; each share was fitted by itself, and the first one's time counts.
-    """
-
-    def join(scored: Sequence[Scored]) -> Scored:
-        return Scored(
-            np.concatenate([x.patches for x in scored], axis=1),
-            np.concatenate([x.images for x in scored], axis=1),
-            scored[0].fit_seconds,
-            max((x.score_seconds for x in scored if x.score_seconds is not None), default=None),
-        )
-
-    masks = np.concatenate([share.masks for share in shares])
-    return Share(masks, {key: join([share.scored[key] for share in shares]) for key in shares[0].scored})
+        shares = [_score(fitted, encoding.stream(programs, images, config, cache), bar.update)] if features else []
+        for compiled in others:
+            own = {key: of_key for key, of_key in trained.items() if key.method == compiled.method.name}
+            shares.append(on_images.score(programs, compiled, own, images, config, bar.update))
+    return Share(shares[0].masks, {key: scored for share in shares for key, scored in share.scored.items()})
 
 
 def _fit(
-    programs: Programs, category: samples.Category, chosen: Draws, config: EvalConfig, cache: FeatureCache | None
+    programs: Programs,
+    chosen_methods: Sequence[MethodPrograms],
+    category: samples.Category,
+    chosen: Draws,
+    config: EvalConfig,
+    cache: FeatureCache | None,
 ) -> dict[Key, Fitted]:
     """Encode the union of all supports once, then fit the draws of each method and number of shots in one program."""
     union = sorted({index for of_shots in chosen.values() for draw in of_shots for index in draw.indices})
     place = {index: i for i, index in enumerate(union)}
     images = [category.train[i] for i in union]
     stages, clock = _encoded(programs, images, config, cache)
-    kinds = {kind for compiled in programs.methods for kind in compiled.method.copies}
+    kinds = {kind for compiled in chosen_methods for kind in compiled.method.copies}
     changed = {kind: encoding.encode_copies(programs, images, config, kind) for kind in sorted(kinds)}
     fitted = {}
-    for compiled, (shots, of_shots) in itertools.product(programs.methods, chosen.items()):
+    for compiled, (shots, of_shots) in itertools.product(chosen_methods, chosen.items()):
         rows = np.asarray([[place[i] for i in draw.indices] for draw in of_shots])  # (d, k)
         supports = tuple(stage[jnp.asarray(rows)] for stage in stages)
         arguments = (supports, detector.keys([draw.seed for draw in of_shots]))

@@ -79,6 +79,9 @@ class EvalConfig:
     )
     dtype: str = setting("float32", "type in which the encoder computes: float32, tfloat32 (TF32 on GPUs) or bfloat16")
     feature_cache: str = setting("", "directory that keeps features, so that another method or setting encodes nothing")
+    checkpoint_dir: str = setting(
+        "", "directory that keeps the state of methods while they are trained, from which an interrupted run goes on"
+    )
     output_dir: str = setting("", "where results go; by default results/DATASET_ENCODER_ID, the ID from the settings")
     save_maps: bool = setting(False, "write a contact sheet for each category and number of shots")
     max_queries: int = setting(
@@ -128,7 +131,7 @@ class EvalConfig:
         support = self.support or (RANDOM if self.seeds else FIRST)
         object.__setattr__(self, "support", support)
         object.__setattr__(self, "seeds", self.seeds or ((0,) if support == RANDOM else ()))
-        for name in ("data_dir", "feature_cache", "output_dir"):
+        for name in ("data_dir", "feature_cache", "checkpoint_dir", "output_dir"):
             if path := getattr(self, name):
                 object.__setattr__(self, name, str(files.expanded(path, name)))
 

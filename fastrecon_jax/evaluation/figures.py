@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from fastrecon_jax import metrics, overlay
+from fastrecon_jax import methods, metrics, overlay
 from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.data import samples
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import mask_checks, tables
-from fastrecon_jax.evaluation.category import Key, Scored, Share
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.setup import Setup, of_category
+from fastrecon_jax.evaluation.shares import Key, Scored, Share
 from fastrecon_jax.evaluation.tables import Row
 from fastrecon_jax.runtime import devices
 
@@ -52,7 +52,7 @@ def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
     for key in scoring.keys(setup.programs, setup.draws[category.name]):
         scored = share.scored[key]
         for i, draw in enumerate(setup.draws[category.name][key.shots]):
-            maps = _maps(setup, scored.patches[i])
+            maps = _maps(setup, key, scored.patches[i])
             common = {"dataset": setup.dataset.name, "category": category.name, "seed": draw.seed, "shots": key.shots}
             figures = metrics.image_metrics(labels, scored.images[i])
             figures |= metrics.pixel_metrics(share.masks, maps) if category.has_masks else _no_pixel_metrics()
@@ -68,7 +68,9 @@ def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
     return measured
 
 
-def _maps(setup: Setup, patches: Float[np.ndarray, "n h w"]) -> Maps:
+def _maps(setup: Setup, key: Key, patches: Float[np.ndarray, "n h w"]) -> Maps:
+    if _method(setup, key).images is not None:
+        return patches  # maps already
     programs = setup.programs
     return devices.in_batches(programs.maps, patches, over=programs.mesh, batch_size=setup.config.batch_size)
 
@@ -80,18 +82,22 @@ def _no_pixel_metrics() -> dict[str, None]:
 def _facts(setup: Setup, key: Key, scored: Scored) -> Row:
     """What a row says besides the metrics."""
     _, count, height, width = scored.patches.shape
-    (method,) = (compiled.method for compiled in setup.programs.methods if compiled.method.name == key.method)
     return {
         "support": setup.config.support,
         "method": key.method,
         "encoder": setup.encoder.name,
         "weights": setup.encoder.weights,
-        "coreset_rows": method.rows(key.shots * height * width),
+        "coreset_rows": _method(setup, key).rows(key.shots * height * width),
         "support_images": key.shots,
         "query_images": count,
         "fit_seconds": scored.fit_seconds,
         "score_images_per_second": scored.score_seconds and count / scored.score_seconds,
     }
+
+
+def _method(setup: Setup, key: Key) -> methods.Method:
+    (method,) = (compiled.method for compiled in setup.programs.methods if compiled.method.name == key.method)
+    return method
 
 
 def _sheet(

@@ -27,7 +27,7 @@ from fastrecon_jax import files
 from fastrecon_jax.data import samples
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import category as scoring
-from fastrecon_jax.evaluation import figures, results, setup, share_file
+from fastrecon_jax.evaluation import figures, results, setup, share_file, shares
 from fastrecon_jax.evaluation import run as single
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.figures import Measured
@@ -265,7 +265,7 @@ def _evaluate(opened: Setup, directory: Path, category: samples.Category, parts:
         return None
     others = [file(part) for process, part in parts.items() if process != index]
     _wait(lambda: all(map(files.exists, others)))
-    return figures.measure(opened, category, scoring.joined([share, *map(share_file.read, others)]))
+    return figures.measure(opened, category, shares.joined([share, *map(share_file.read, others)]))
 
 
 def _gather(directory: Path, finished: Results, names: Sequence[str], tell: single.Tell) -> Results:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
@@ -12,7 +13,7 @@ from fastrecon_jax.core import scoring, sizes
 from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.detector import Detector, Scores, Stages
 from fastrecon_jax.encoders import Encoder
-from fastrecon_jax.methods import Method
+from fastrecon_jax.methods import Method, OnImages
 from fastrecon_jax.runtime import compiler, devices
 
 
@@ -24,11 +25,14 @@ class MethodPrograms(NamedTuple):
         fit: stages of the supports (d, k, h_i, w_i, c_i), keys (d,), and for a method that asks for copies of them
             the stages of these (d, k, n, h_i, w_i, c_i), to the states, stacked over d.
         score: states and stages of the queries (b, h_i, w_i, c_i) to patch scores (d, b, h, w) and image scores (d, b).
+
+    Of a method that works on images, `fit` is `OnImages.fit`, for one draw and not compiled, and `score` takes encoder,
+    states and images (b, H, W, 3) and gives maps (d, b, H, W) in place of patch scores.
     """
 
     method: Method
     fit: Callable[..., Any]
-    score: Callable[[Any, Stages], Scores]
+    score: Callable[..., Scores]
 
 
 class Programs(NamedTuple):
@@ -76,6 +80,9 @@ def create(
 
 
 def _programs(detector: Detector, mesh: Mesh | None) -> MethodPrograms:
+    if detector.method.images is not None:
+        return _image_programs(detector, detector.method.images, mesh)
+
     def score(states, queries):
         # Features are embedded once for all draws, then every state scores every query.
         of_queries = jax.vmap(detector.score, (None, 0))
@@ -83,3 +90,22 @@ def _programs(detector: Detector, mesh: Mesh | None) -> MethodPrograms:
 
     shared = devices.split(mesh, score, (devices.COPIED, devices.SPLIT), devices.SPLIT_SECOND)
     return MethodPrograms(detector.method, fit=compiler.jit(jax.vmap(detector.fit)), score=compiler.jit(shared))
+
+
+def _image_programs(detector: Detector, images: OnImages, mesh: Mesh | None) -> MethodPrograms:
+    def of_image(encoder, state, image):
+        values, score = images.score(encoder, state, image)
+        if detector.image_score:
+            score = scoring.image_score(values, detector.image_score)
+        return Scores(values, score)
+
+    def score(encoder, states, queries):
+        # One draw and one image after the other: each takes the encoder's intermediate results of many rotations.
+        def of_state(state):
+            return jax.lax.map(lambda image: of_image(encoder, state, image.astype(jnp.float32)), queries)
+
+        return jax.lax.map(of_state, states)
+
+    how = (devices.COPIED, devices.COPIED, devices.SPLIT)
+    shared = devices.split(mesh, score, how, devices.SPLIT_SECOND)
+    return MethodPrograms(detector.method, fit=images.fit, score=compiler.jit(shared))

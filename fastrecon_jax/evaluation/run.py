@@ -9,11 +9,11 @@ from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.data import samples
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import cluster, figures, plots, results, setup, tables
-from fastrecon_jax.evaluation.category import Share
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.figures import Measured
 from fastrecon_jax.evaluation.results import Results
 from fastrecon_jax.evaluation.setup import Setup
+from fastrecon_jax.evaluation.shares import Share
 
 Tell = Callable[[str], object]
 

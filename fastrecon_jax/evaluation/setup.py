@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.data.prefetch import prefetch
 from fastrecon_jax.encoders import licences
+from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import programs
 from fastrecon_jax.evaluation.category import Draws
@@ -27,7 +29,19 @@ from fastrecon_jax.runtime import devices
 from fastrecon_jax.version import __version__
 
 # Fields of EvalConfig that do not decide a figure.
-_PLACES = ("output_dir", "feature_cache", "mesh", "distributed", "coordinator_address", "num_processes", "process_id")
+_PLACES = (
+    *("output_dir", "feature_cache", "checkpoint_dir", "mesh", "distributed"),
+    *("coordinator_address", "num_processes", "process_id"),
+)
+    "output_dir",
+    "feature_cache",
+    "checkpoint_dir",
+    "mesh",
+    "distributed",
+    "coordinator_address",
+    "num_processes",
+    "process_id",
+)
 _AHEAD = 16  # training images whose bit depth is looked at in advance
 _LOCAL = ("data_dir", "files_sha256", "weights", "description", "plugin")  # may differ from host to host
 
@@ -80,6 +94,7 @@ def open_setup(config: EvalConfig) -> Setup:
         dtype=config.dtype,
         options=config.encoder_options,
     )
+    _check_images(made, config)
     encoder = encoders.tiled(encoder, config.tile, height=side, width=side)
     if not config.stages:
         made = [_on_its_stages(method, encoder) for method in made]
@@ -93,6 +108,19 @@ def open_setup(config: EvalConfig) -> Setup:
     cache = _open_cache(config, encoder) if config.feature_cache else None
     depths = {category.name: _bit_depth(category, config) for category in categories}
     return Setup(config, dataset, categories, draws, encoder, compiled, cache, depths)
+
+
+def _check_images(made: Sequence[methods.Method], config: EvalConfig) -> None:
+    """Refuse what methods that work on images cannot do: tiles, and sizes that the encoder does not take."""
+    for method in made:
+        if method.images is None:
+            continue
+        if config.tile:
+            tile = ",".join(map(str, config.tile))
+            raise InputError(f"--tile={tile} is not possible with --method={method.name}, which resizes whole images")
+        for side in method.images.sides:
+            what = f"{method.name}, whose images have sides of {', '.join(map(str, method.images.sides))} pixels,"
+            encoders.registration(config.encoder).check_size(side, side, what)
 
 
 def _bit_depth(category: samples.Category, config: EvalConfig) -> int:
@@ -113,7 +141,19 @@ def of_category(setup: Setup, category: samples.Category) -> tuple[EvalConfig, F
 
 def _on_its_stages(method: methods.Method, encoder: encoders.Encoder) -> methods.Method:
     """The method on the stages of its own strides, among those that the encoder gives for all methods."""
-    own = [encoder.stages.index(stage) for stage in encoders.stages_of(encoder.name, method.strides)]
+    names = encoders.stages_of(encoder.name, method.strides)
+    if (images := method.images) is not None:
+
+        def narrowed(encoder: encoders.Encoder) -> encoders.Encoder:
+            return dataclasses.replace(encoder, stages=names)
+
+        return method._replace(
+            images=images._replace(
+                fit=lambda encoder, *others: images.fit(narrowed(encoder), *others),
+                score=lambda encoder, *others: images.score(narrowed(encoder), *others),
+            )
+        )
+    own = [encoder.stages.index(stage) for stage in names]
     return method._replace(embed=lambda stages: method.embed([stages[i] for i in own]))
 
 

@@ -8,7 +8,7 @@ import safetensors
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.evaluation.category import Key, Scored, Share
+from fastrecon_jax.evaluation.shares import Key, Scored, Share
 
 
 def write(file: Path, share: Share) -> None:

@@ -3,11 +3,12 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree, UInt8
 
 from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.errors import InputError
@@ -36,6 +37,34 @@ def number_of_copies(kinds: Sequence[str]) -> int:
 def no_rows(pool: int) -> None:
     """The `rows` of a method whose state holds no rows of the support pool."""
     del pool
+
+
+class Training(NamedTuple):
+    """What a method that is trained is told beside its data.
+
+    Attributes:
+        directory: where it keeps checkpoints, from which an interrupted training goes on; None for none.
+        progress: whether it shows progress and loss on a terminal.
+    """
+
+    directory: Path | None = None
+    progress: bool = True
+
+
+class OnImages(NamedTuple):
+    """The parts of a method that works on images: it encodes them itself, turned, resized, or with gradients in them.
+
+    Attributes:
+        sides: sides in pixels of the square images that it gives the encoder, the largest first: that of its images.
+        fit: function (encoder, images (k, H, W, 3), 0 to 255, key, `Training`) -> state, a NamedTuple of arrays. It is
+            not called inside `jit` or `vmap`, so that it may train.
+        score: function (encoder, state, one image (H, W, 3), of a floating type) -> anomaly map of the size that the
+            method was made for, (h, w), at least 0, which nothing resizes or blurs, and image score.
+    """
+
+    sides: tuple[int, ...]
+    fit: Callable[[Any, UInt8[Array, "k H W 3"], PRNGKeyArray, Training], Any]
+    score: Callable[[Any, Any, Float[Array, "H W 3"]], tuple[Float[Array, "h w"], Float[Array, ""]]]
 
 
 class Method(NamedTuple):
@@ -73,6 +102,8 @@ class Method(NamedTuple):
         whole_image: whether the image score sees more than the patch scores, so that no position can be left out.
         order_matters: whether scores depend on the order of the support images: a greedy coreset starts with the first.
         export_tolerance: largest relative difference between an exported file and the program that counts as rounding.
+        images: the parts of a method that works on images instead, see `on_images`; None for one that works on
+            features.
     """
 
     name: str
@@ -93,6 +124,7 @@ class Method(NamedTuple):
     whole_image: bool = False
     order_matters: bool = False
     export_tolerance: float = 1e-4
+    images: OnImages | None = None
 
 
 class Registration(NamedTuple):
@@ -158,6 +190,27 @@ def names() -> tuple[str, ...]:
     return tuple(_REGISTRY)
 
 
+def feature_names() -> tuple[str, ...]:
+    """Names of the methods that work on features, which alone make parts."""
+    return tuple(name for name in _REGISTRY if create(name).images is None)
+
+
+def check_makes_parts(name: str) -> None:
+    """Refuse a method that works on images where a part is made, inspected or exported.
+
+    Args:
+        name: one of `names()`.
+
+    Raises:
+        InputError: only `eval` runs this method.
+    """
+    if create(name).images is not None:
+        raise InputError(
+            f"--method={name} is not possible here: it is trained on the images themselves, anew for every held-out "
+            f"image of a calibration, and runs in eval alone; allowed are {', '.join(feature_names())}"
+        )
+
+
 def registration(name: str) -> Registration:
     """The registry's entry for a name.
 
@@ -213,6 +266,26 @@ def _from_mapping(entry: Registration, values: Mapping[str, Any]) -> Any:
     return entry.settings(**values)
 
 
+def on_images(name: str, settings: Any, images: OnImages, *, strides: tuple[int, ...], note: str = "") -> Method:
+    """A method that works on images.
+
+    Args:
+        name: registered name.
+        settings: frozen dataclass that the method was made from.
+        images: what it does.
+        strides: strides of the encoder stages that it works on, in pixels, unless the user names stages.
+        note: the settings in a few words, for tables and logs.
+
+    Returns:
+        The method, whose functions of features refuse them.
+    """
+
+    def refused(*_: Any) -> Any:
+        raise InputError(f"{name} works on images, not on features: only eval runs it")
+
+    return Method(name, settings, refused, refused, refused, note=note, strides=strides, images=images)
+
+
 def with_copies(method: Method, kinds: Sequence[str]) -> Method:
     """The same method with further copies of the support images.
 
@@ -222,7 +295,8 @@ def with_copies(method: Method, kinds: Sequence[str]) -> Method:
 
     Returns:
         The method, whose `fit` takes the features of the copies as its third argument: those that it asks for itself,
-        and behind them the further ones. A method that asks for none gets them as more support images.
+        and behind them the further ones. A method that asks for none gets them as more support images, and so does one
+        that works on images.
 
     Raises:
         InputError: there is no such kind, or the method asks for copies itself and takes no further ones.
@@ -234,6 +308,8 @@ def with_copies(method: Method, kinds: Sequence[str]) -> Method:
         return method
     count = number_of_copies(further)
     told = note(method.note, f"copies {'+'.join(further)}")
+    if method.images is not None:
+        return method._replace(copies=further, note=told)
     if method.copies:
         if not method.more_copies:
             raise InputError(

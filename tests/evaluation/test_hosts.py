@@ -16,8 +16,8 @@ import pytest
 from fastrecon_jax import methods
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import cluster, hosts, results, setup, share_file
-from fastrecon_jax.evaluation.category import Key, Scored, Share, joined
 from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.evaluation.shares import Key, Scored, Share, joined
 from tests.data.parts import write_category
 
 SMALL = {"encoder": "resnet18", "weights": "random", "image_size": 64, "crop_size": 64, "batch_size": 4}

@@ -20,7 +20,7 @@ STAGES = tuple(STRIDES)
 class Spec(NamedTuple):
     """One convolution: its number among torchvision's `features`, side of the kernel, stride and padding."""
 
-    index: int
+    number: int
     size: int
     stride: int
     padding: int
@@ -44,7 +44,7 @@ class AlexNet(nnx.Module):
         inputs = (3, *channels)
         self.convolutions = nnx.List(
             Convolution(
-                biased(source, f"features.{spec.index}", (inputs[i + 1], inputs[i], spec.size, spec.size)),
+                biased(source, f"features.{spec.number}", (inputs[i + 1], inputs[i], spec.size, spec.size)),
                 stride=spec.stride,
                 # Half the kernel on each side, but for the first: its image is padded by hand.
                 padding="symmetric" if spec.padding == spec.size // 2 else "none",
@@ -91,7 +91,7 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b H W c"]:
 def beyond(name: str, last_stage: str) -> bool:
     """Whether a tensor belongs to the network beyond a stage: later convolutions and the ImageNet classifier."""
     group, _, rest = name.partition(".")
-    later = {str(spec.index) for spec in SPECS[_NEEDED[last_stage] :]}
+    later = {str(spec.number) for spec in SPECS[_NEEDED[last_stage] :]}
     return group == "classifier" or (group == "features" and rest.split(".")[0] in later)
 
 
