@@ -33,15 +33,6 @@ _PLACES = (
     *("output_dir", "feature_cache", "checkpoint_dir", "mesh", "distributed"),
     *("coordinator_address", "num_processes", "process_id"),
 )
-    "output_dir",
-    "feature_cache",
-    "checkpoint_dir",
-    "mesh",
-    "distributed",
-    "coordinator_address",
-    "num_processes",
-    "process_id",
-)
 _AHEAD = 16  # training images whose bit depth is looked at in advance
 _LOCAL = ("data_dir", "files_sha256", "weights", "description", "plugin")  # may differ from host to host
 
