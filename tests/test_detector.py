@@ -137,7 +137,7 @@ def test_copies_reach_a_method_that_asks_for_them_and_no_other():
         assert seen.pop() == ((2, 4, 4, 8), expected)
 
 
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", methods.feature_names())
 def test_every_method_runs_on_the_stages_of_an_encoder(programs, name):
     (whole,) = compiled.create(ENCODER, [methods.create(name)], map_size=64).methods
     support = pictures(0, 4)
@@ -159,7 +159,7 @@ def preprocessed(photos):
 
 
 @pytest.mark.parametrize("kind", ["", "max"])
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", methods.feature_names())
 def test_an_inspection_of_photographs_is_that_of_pillow_and_the_programs(name, kind):
     method = methods.create(name, map_size=64)
     programs = compiled.create(ENCODER, [method], image_score=kind, map_size=64, sigma=3.0)

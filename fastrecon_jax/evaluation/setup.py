@@ -87,8 +87,7 @@ def open_setup(config: EvalConfig) -> Setup:
     )
     _check_images(made, config)
     encoder = encoders.tiled(encoder, config.tile, height=side, width=side)
-    if not config.stages:
-        made = [_on_its_stages(method, encoder) for method in made]
+    made = [_on_its_stages(method, encoder, chosen=bool(config.stages)) for method in made]
     compiled = programs.create(
         encoder,
         made,
@@ -102,16 +101,24 @@ def open_setup(config: EvalConfig) -> Setup:
 
 
 def _check_images(made: Sequence[methods.Method], config: EvalConfig) -> None:
-    """Refuse what methods that work on images cannot do: tiles, and sizes that the encoder does not take."""
+    """Refuse flags that have no effect on images or on features alone, and images smaller than a patch."""
+    alone = all(method.images for method in made)
+    tile = ",".join(map(str, config.tile))
+    for flag, value, unused, why in (
+        ("tile", tile, alone, f"{made[0].name} encodes whole images"),
+        ("feature_cache", config.feature_cache, alone, f"{made[0].name} keeps no features"),
+        ("checkpoint_dir", config.checkpoint_dir, not any(method.images for method in made), "no method is trained"),
+    ):
+        if value and unused:
+            raise InputError(f"--{flag}={value} is not allowed: {why}")
+    least = encoders.registration(config.encoder).multiple
     for method in made:
-        if method.images is None:
-            continue
-        if config.tile:
-            tile = ",".join(map(str, config.tile))
-            raise InputError(f"--tile={tile} is not possible with --method={method.name}, which resizes whole images")
-        for side in method.images.sides:
-            what = f"{method.name}, whose images have sides of {', '.join(map(str, method.images.sides))} pixels,"
-            encoders.registration(config.encoder).check_size(side, side, what)
+        if method.images and min(method.images.sides) < least:
+            sides = ", ".join(map(str, method.images.sides))
+            raise InputError(
+                f"--method={method.name} is not possible with images of {method.images.sides[0]} pixels and "
+                f"{config.encoder}: it encodes them with sides of {sides}, which must be at least {least}"
+            )
 
 
 def _bit_depth(category: samples.Category, config: EvalConfig) -> int:
@@ -130,22 +137,22 @@ def of_category(setup: Setup, category: samples.Category) -> tuple[EvalConfig, F
     return dataclasses.replace(setup.config, bit_depth=str(depth)), cache
 
 
-def _on_its_stages(method: methods.Method, encoder: encoders.Encoder) -> methods.Method:
-    """The method on the stages of its own strides, among those that the encoder gives for all methods."""
-    names = encoders.stages_of(encoder.name, method.strides)
-    if (images := method.images) is not None:
+def _on_its_stages(method: methods.Method, encoder: encoders.Encoder, *, chosen: bool) -> methods.Method:
+    """The method on the stages of its own strides, or on all that the user has chosen; on images without tiles."""
+    names = encoder.stages if chosen else encoders.stages_of(encoder.name, method.strides)
+    if (images := method.images) is None:
+        own = [encoder.stages.index(stage) for stage in names]
+        return method if chosen else method._replace(embed=lambda stages: method.embed([stages[i] for i in own]))
 
-        def narrowed(encoder: encoders.Encoder) -> encoders.Encoder:
-            return dataclasses.replace(encoder, stages=names)
+    def narrowed(encoder: encoders.Encoder) -> encoders.Encoder:
+        return dataclasses.replace(encoder, stages=names, tiling=None)
 
-        return method._replace(
-            images=images._replace(
-                fit=lambda encoder, *others: images.fit(narrowed(encoder), *others),
-                score=lambda encoder, *others: images.score(narrowed(encoder), *others),
-            )
+    return method._replace(
+        images=images._replace(
+            fit=lambda encoder, *others: images.fit(narrowed(encoder), *others),
+            score=lambda encoder, *others: images.score(narrowed(encoder), *others),
         )
-    own = [encoder.stages.index(stage) for stage in names]
-    return method._replace(embed=lambda stages: method.embed([stages[i] for i in own]))
+    )
 
 
 def _open_cache(config: EvalConfig, encoder: encoders.Encoder) -> FeatureCache:

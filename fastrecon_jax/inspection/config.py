@@ -70,7 +70,7 @@ class FitConfig:
     images: str = setting("", f"good {IMAGES}")
     model: str = setting("", f"{MODEL}, to be written; one that is there is replaced")
     name: str = setting("", "name of the part; by default that of the file")
-    method: str = setting("fastrecon+", lambda: f"method, one of {', '.join(methods.names())}")
+    method: str = setting("fastrecon+", lambda: f"method, one of {', '.join(methods.feature_names())}")
     target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
     encoder: str = setting("efficientnet_lite0", lambda: f"encoder, one of {', '.join(encoders.names())}")
     weights: str = setting("", WEIGHTS)
@@ -107,7 +107,8 @@ class FitConfig:
         plugins.load_all(self.plugin)
         check_path(self, "images", "the good images, such as --images='parts/good/*.png'")
         check_model(self)
-        require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
+        require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.feature_names())}")
+        methods.check_makes_parts(self.method)
         self.method_settings()  # refuses what the method does not have
         require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
         for name in ("stages", "support_copies"):

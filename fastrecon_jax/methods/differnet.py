@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from fastrecon_jax.command_line.fields import require, require_between, setting
-from fastrecon_jax.core import linalg, rotation, scoring, sizes
+from fastrecon_jax.core import rotation, scoring, sizes
 from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
@@ -25,6 +25,7 @@ from fastrecon_jax.training import loop
 SIGMA = 3.0  # of the blur of the gradients, in pixels
 SEGMENT = 48  # steps between two checkpoints, which hold three times the flow
 SQUARE, LIKELIHOOD = "square", "likelihood"
+CHOICES = BY_PRESET, YES, NO = "preset", "yes", "no"
 _FLOOR = 1e-6  # of the standard deviation of a feature, in the largest one's
 _MOST = 2**16
 
@@ -76,6 +77,9 @@ class Settings:
     steps: int = setting(0, "steps of the training; 0 by preset: 192")
     bank_rotations: int = setting(0, "rotations of each support image to train on; 0 by preset: 16, or 64")
     score_rotations: int = setting(0, "rotations over which scores are averaged; 0 by preset: 8, or 64")
+    standardise: str = setting(
+        BY_PRESET, "bring each feature to mean 0 and variance 1 over the bank: yes, no, or preset: yes in small"
+    )
 
     def __post_init__(self):
         known = ", ".join(PRESETS)
@@ -84,6 +88,7 @@ class Settings:
         for name, least in _SIZES.items():
             if getattr(self, name):
                 require_between(self, name, (least, _MOST))
+        require(self, "standardise", self.standardise in CHOICES, f"it must be one of {', '.join(CHOICES)}")
         require(self, "side", 0 <= self.side <= _MOST, f"it must be from 0 to {_MOST}")
 
 
@@ -110,13 +115,15 @@ def sizes_of(settings: Settings) -> Preset:
     Returns:
         All sizes.
     """
-    given = {name: value for name in ("side", *_SIZES) if (value := getattr(settings, name))}
+    given: dict[str, Any] = {name: value for name in ("side", *_SIZES) if (value := getattr(settings, name))}
+    if settings.standardise != BY_PRESET:
+        given["standardise"] = settings.standardise == YES
     return PRESETS[settings.trained_preset]._replace(**given)
 
 
 def fit(
     encoder: Encoder,
-    images: UInt8[Array, "k H W 3"],
+    images: UInt8[Array | np.ndarray, "k H W 3"],
     key: PRNGKeyArray,
     training: Training,
     *,
@@ -194,7 +201,7 @@ def score(
         Rudolph et al., Same same but DifferNet, WACV 2021 (arXiv 2008.12577), sections 3.4 and 3.5.
     """
     height, width, _ = image.shape
-    vertical, horizontal = (scoring.gaussian_matrix(side, SIGMA) for side in (height, width))
+    blur = functools.partial(scoring.anomaly_map, height=height, width=width, sigma=SIGMA)
     # The derivative in a normalised pixel: the encoder divides by these.
     unit = 255 * jnp.asarray(encoder.registration.std, jnp.float32)
 
@@ -208,13 +215,12 @@ def score(
         back = jax.vmap(lambda x, angle: rotation.rotate(x, -angle, order=1))(
             gradients * unit[None, None, None], degrees
         )
-        channels = jnp.moveaxis(back, -1, 1)  # (b, 3, H, W)
-        blurred = linalg.matmul(linalg.matmul(vertical, channels), horizontal.T)
+        blurred = jax.vmap(jax.vmap(blur))(jnp.moveaxis(back, -1, 1))  # (b, 3, H, W)
         return (jnp.abs(blurred).mean(axis=1), *scores)
 
     gradients, squares, negative = features.over_angles(of_angles, chosen.score_rotations)
     rows, columns = sizes.height_and_width(map_size)
-    values = scoring.anomaly_map(jnp.square(gradients.mean(axis=0)), height=rows, width=columns, sigma=0)
+    values = scoring.anomaly_map(jnp.square(gradients.mean(axis=0)), height=rows, width=columns, sigma=0.0)
     return values, (squares if kind == SQUARE else negative).mean()
 
 
@@ -241,12 +247,6 @@ def method(settings: Settings, *, map_size: Size) -> Method:
     """A normalising flow of pooled features at three sizes, trained on rotations of the support images."""
     chosen = sizes_of(settings)
     chosen = chosen._replace(side=chosen.side or max(sizes.height_and_width(map_size)))
-    if chosen.side % features.multiple():
-        given = f"--differnet_side={settings.side}" if settings.side else f"--crop_size={chosen.side}"
-        raise InputError(
-            f"{given} is not allowed: differnet halves its images twice, so that it must be a multiple of "
-            f"{features.multiple()}"
-        )
     encode = functools.partial(features.of_rotations, count=chosen.bank_rotations)
     images = OnImages(
         sides=features.sides(chosen.side),
@@ -257,11 +257,7 @@ def method(settings: Settings, *, map_size: Size) -> Method:
 
 
 def _note(settings: Settings) -> str:
-    changed = [f"{name} {value}" for name in ("side", *_SIZES) if (value := getattr(settings, name))]
-    return note(
-        f"preset {settings.trained_preset}", LIKELIHOOD if settings.score == LIKELIHOOD else "", *_plain(changed)
-    )
-
-
-def _plain(changed: list[str]) -> list[Any]:
-    return [text.replace("_", " ") for text in changed]
+    changed = [f"{name.replace('_', ' ')} {value}" for name in ("side", *_SIZES) if (value := getattr(settings, name))]
+    standard = "" if settings.standardise == BY_PRESET else f"standardise {settings.standardise}"
+    score = LIKELIHOOD if settings.score == LIKELIHOOD else ""
+    return note(f"preset {settings.trained_preset}", score, *changed, standard)

@@ -1,6 +1,5 @@
 """DifferNet's features: an image at three sizes, averaged over the positions; and fixed rotations of it."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fastrecon_jax.core.rotation import rotate
+from fastrecon_jax.encoders import Encoder
 
 REDUCTIONS = (1, 2, 4)  # every pixel, every second and every fourth along both axes
 _AT_ONCE = 8  # rotations that are encoded together, so that memory does not grow with their number
-
-# Images (b, H, W, 3), 0 to 255, to stages (b, h_i, w_i, c_i).
-Encode = Callable[[Float[Array, "b H W 3"]], tuple[Float[Array, "b _ _ _"], ...]]
 
 
 def angles(count: int) -> Float[Array, " n"]:
@@ -29,11 +26,11 @@ def angles(count: int) -> Float[Array, " n"]:
     return jnp.arange(count, dtype=jnp.float32) * (360 / count)
 
 
-def pooled(encoder: Encode, images: Float[Array, "b H W 3"]) -> Float[Array, "b d"]:
+def pooled(encoder: Encoder, images: Float[Array, "b H W 3"]) -> Float[Array, "b d"]:
     """Means over the positions of each stage at each of three sizes.
 
     Args:
-        encoder: images to their stages.
+        encoder: frozen.
         images: RGB, (b, H, W, 3), 0 to 255.
 
     Returns:
@@ -43,7 +40,11 @@ def pooled(encoder: Encode, images: Float[Array, "b H W 3"]) -> Float[Array, "b 
         Rudolph et al., Same same but DifferNet, WACV 2021 (arXiv 2008.12577), section 3.1.
     """
     # The nearest pixels, as PyTorch's default reduction takes them: the first of each pair, or of each four.
-    stages = [stage for step in REDUCTIONS for stage in encoder(images[:, ::step, ::step])]
+    sizes = [images[:, ::step, ::step] for step in REDUCTIONS]
+    # A transformer takes whole patches alone: what is left of a side behind the last one goes.
+    unit = encoder.registration.multiple
+    whole = [image[:, : image.shape[1] // unit * unit, : image.shape[2] // unit * unit] for image in sizes]
+    stages = [stage for image in whole for stage in encoder(image)]
     return jnp.concatenate([stage.mean(axis=(1, 2)) for stage in stages], axis=-1)
 
 
@@ -75,11 +76,11 @@ def over_angles(function: Callable[[Float[Array, " b"]], Any], count: int) -> An
     return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), parts)
 
 
-def of_rotations(encoder: Encode, image: Float[Array, "H W 3"], count: int) -> Float[Array, "n d"]:
+def of_rotations(encoder: Encoder, image: Float[Array, "H W 3"], count: int) -> Float[Array, "n d"]:
     """The features of rotations of one image.
 
     Args:
-        encoder: images to their stages.
+        encoder: frozen.
         image: RGB, (H, W, 3), 0 to 255.
         count: n, how many rotations, see `angles`.
 
@@ -90,17 +91,12 @@ def of_rotations(encoder: Encode, image: Float[Array, "H W 3"], count: int) -> F
 
 
 def sides(side: int) -> tuple[int, ...]:
-    """Sides of the images that the encoder gets.
+    """Sides of the images at the three sizes.
 
     Args:
-        side: side of the images, a multiple of `multiple()`, in pixels.
+        side: side of the largest, in pixels.
 
     Returns:
         One side for each size, the largest first.
     """
-    return tuple(side // step for step in REDUCTIONS)
-
-
-def multiple() -> int:
-    """Of which the side of images must be a multiple, in pixels."""
-    return math.lcm(*REDUCTIONS)
+    return tuple(-(-side // step) for step in REDUCTIONS)

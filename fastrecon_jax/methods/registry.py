@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree, UInt8
 
 from fastrecon_jax.core.sizes import Size
@@ -63,7 +64,7 @@ class OnImages(NamedTuple):
     """
 
     sides: tuple[int, ...]
-    fit: Callable[[Any, UInt8[Array, "k H W 3"], PRNGKeyArray, Training], Any]
+    fit: Callable[[Any, UInt8[Array | np.ndarray, "k H W 3"], PRNGKeyArray, Training], Any]
     score: Callable[[Any, Any, Float[Array, "H W 3"]], tuple[Float[Array, "h w"], Float[Array, ""]]]
 
 

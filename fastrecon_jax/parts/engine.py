@@ -119,6 +119,7 @@ def open_engine(recipe: Recipe, *, weights: str = "", ignore: Bool[np.ndarray, "
 
 def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
     """The encoder with its weights; the errors are those of `open_engine`."""
+    methods.check_makes_parts(recipe.method)
     strides = methods.create(recipe.method, recipe.settings).strides
     stages = recipe.stages or encoders.stages_of(recipe.encoder, strides)
     registered = recipe.weights or encoders.registration(recipe.encoder).weights
@@ -140,6 +141,7 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
 
 def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarray, "H W"] | None = None) -> Engine:
     """The programs of a recipe on an encoder that is loaded already; nothing is compiled yet."""
+    methods.check_makes_parts(recipe.method)
     kept = recipe.preprocessing.kept
     encoder = encoders.tiled(encoder, recipe.tile, height=kept[0], width=kept[1])
     method = methods.create(recipe.method, recipe.settings, map_size=kept)

@@ -25,7 +25,7 @@ class DemoConfig:
     )
     model: str = setting("", f"{MODEL}, to open with; by default a part of the built-in data is fitted")
     method: str = setting(
-        "fastrecon+", lambda: f"method for parts that are fitted here, one of {', '.join(methods.names())}"
+        "fastrecon+", lambda: f"method for parts that are fitted here, one of {', '.join(methods.feature_names())}"
     )
     target_fpr: float = setting(0.01, "share of good parts that may be judged defective, above 0 and below 1")
     encoder: str = setting("efficientnet_lite0", lambda: f"encoder, one of {', '.join(encoders.names())}")
@@ -49,7 +49,8 @@ class DemoConfig:
         require(self, "port", 0 <= self.port < 2**16, "it must be from 0 (any that is free) to 65535")
         if self.model:
             check_model(self)
-        require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.names())}")
+        require(self, "method", self.method in methods.names(), f"allowed are {', '.join(methods.feature_names())}")
+        methods.check_makes_parts(self.method)
         require(self, "target_fpr", 0 < self.target_fpr < 1, "it must be above 0 and below 1")
         area.crop_size(self.resize, self.image_size, self.crop_size)  # refuses what is not possible
         for name in ("max_images", "max_upload_mb", "max_stored_mb"):

@@ -1,5 +1,6 @@
 """The training loop: steps in segments of one jitted scan, with checkpoints, and a stop where a loss diverges."""
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -116,14 +117,12 @@ def train(
     }
     found = checkpoints.latest(directory, identity, state) if directory else None
     done, state, losses = (found.step, found.state, [found.losses]) if found else (0, state, [])
-    programs: dict[int, compiler.Program] = {}
     with tqdm(
         total=steps, initial=done, desc=name, unit="step", disable=None if progress else True, leave=False
     ) as bar:
         while done < steps:
             length = min(segment, steps - done)
-            program = programs.setdefault(length, compiler.jit(_segment(step, length)))
-            after, new, finite = program(state, key, jnp.asarray(done), data)
+            after, new, finite = _program(step, length)(state, key, jnp.asarray(done), data)
             new = np.asarray(new)
             _check(new, bool(finite), name, done, directory, saved=done > 0)
             state, done, losses = after, done + length, [*losses, new]
@@ -132,6 +131,11 @@ def train(
             if directory:
                 checkpoints.save(directory, identity, Checkpoint(done, state, np.concatenate(losses)))
     return Trained(state, np.concatenate(losses))
+
+
+@functools.lru_cache(maxsize=4)  # several draws are trained one after the other
+def _program(step: Step, length: int) -> compiler.Program:
+    return compiler.jit(_segment(step, length))
 
 
 def _segment(step: Step, length: int) -> Callable[..., tuple[Any, Float[Array, "length *_"], Bool[Array, ""]]]:

@@ -52,7 +52,7 @@ def test_help_lists_the_flags_of_the_command_in_both_forms(arguments):
     assert "Fit a part" in told
     for flag in ("--images", "--target_fpr", "--lam", "--patchcore_reweighting"):
         assert f"{flag}:" in told, flag
-    assert all(name in told for name in methods.names())
+    assert all(name in told for name in methods.feature_names())
     assert "--shots" not in told
 
 

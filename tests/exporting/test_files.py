@@ -26,7 +26,10 @@ IMAGE, CROP = 72, 64
 PHOTO = {"height": 120, "width": 100}
 # The second variants of PatchCore and SPADE compare over several blocks of the bank and choose among support images.
 VARIANTS = {
-    **{name: (name, {"coreset_ratio": 0.3} if name in ("fastrecon", "patchcore") else {}) for name in methods.names()},
+    **{
+        name: (name, {"coreset_ratio": 0.3} if name in ("fastrecon", "patchcore") else {})
+        for name in methods.feature_names()
+    },
     "patchcore of the paper": ("patchcore", {"coreset_ratio": 1.0, "reweighting": 9, "neighbours": 3}),
     "nearest of the part": ("nearest", {"foreground": 0.0, "pooling": False}),
     "spade of few": ("spade", {"neighbours": 3}),

@@ -18,7 +18,7 @@ VARIANTS = {
     "fastrecon+, coreset": ("fastrecon+", {"coreset_ratio": 0.2}),
     "fastrecon+, one way": ("fastrecon+", {"both_ways": False, "light": False}),
 }
-METHODS = {name: methods.create(name) for name in methods.names()} | {
+METHODS = {name: methods.create(name) for name in methods.feature_names()} | {
     name: methods.create(*arguments) for name, arguments in VARIANTS.items()
 }
 METHODS["nearest, copies"] = methods.with_copies(METHODS["nearest"], ("light", "turns"))
@@ -61,7 +61,7 @@ def test_a_state_that_no_file_holds_fails_a_check():
 
 
 @pytest.mark.parametrize("argument", ["support", "query"])
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", methods.feature_names())
 def test_the_gradient_of_the_scores_is_that_of_differences(name, argument):
     method = METHODS[name]
     start = {"support": checks.make_stages(method, 4, 3), "query": checks.make_stages(method, 5)}
@@ -85,7 +85,7 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", methods.feature_names())
 def test_rows_are_those_of_the_state(name):
     method = methods.create(name, {"coreset_ratio": 0.2} if name in ("fastrecon", "patchcore") else {})
     fit, _ = checks.programs(method)

@@ -11,7 +11,7 @@ from fastrecon_jax.methods import checks
 from tests.helpers import assert_close
 
 KEY = jax.random.key(0)
-RIVALS = [name for name in methods.names() if not methods.create(name).copies]
+RIVALS = [name for name in methods.feature_names() if not methods.create(name).copies]
 LIGHT, TURNS = methods.COPIES["light"], methods.COPIES["turns"]
 
 

@@ -37,7 +37,7 @@ def corner(width=30):
     return mask
 
 
-@pytest.mark.parametrize(("method", "count"), [*((name, 2) for name in methods.names()), ("fastrecon+", 1)])
+@pytest.mark.parametrize(("method", "count"), [*((name, 2) for name in methods.feature_names()), ("fastrecon+", 1)])
 def test_every_method_inspects_rectangles(method, count):
     part = part_of(make_engine(wide(method), engine(method).encoder), count)
     good, defective = (inspect(part, picture(9, size=SIZE, defective=bad)) for bad in (False, True))
@@ -137,7 +137,7 @@ def test_a_region_alone_is_inspected():
     assert abs(inspect(part, large).regions[0].x - 2 * found.regions[0].x) <= 4
 
 
-@pytest.mark.parametrize("method", [name for name in methods.names() if name != "spade"])
+@pytest.mark.parametrize("method", [name for name in methods.feature_names() if name != "spade"])
 def test_what_is_ignored_is_never_scored(method):
     known = wide(method)
     ignore = area.read_ignore(corner(40), known, SIZE)

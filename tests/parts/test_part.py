@@ -14,7 +14,7 @@ from tests.helpers import assert_close
 from tests.parts.helpers import SIZES, engine, photo, picture, recipe, settings
 
 GOOD = [photo(seed) for seed in range(5)]
-each_method = pytest.mark.parametrize("method", methods.names())
+each_method = pytest.mark.parametrize("method", methods.feature_names())
 
 
 def fit(images=GOOD, method="fastrecon", rate=0.05):

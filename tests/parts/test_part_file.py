@@ -42,7 +42,7 @@ def rewrite(file, change, arrays=lambda tensors: tensors):
     files.write_arrays(file, tensors, {"fastrecon_jax": json.dumps(header)})
 
 
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", methods.feature_names())
 def test_a_part_comes_back_as_it_was(tmp_path, method):
     fitted, file = saved(tmp_path, method)
     loaded, _ = load(file, method)
