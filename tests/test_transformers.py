@@ -40,6 +40,7 @@ def test_an_evaluation_with_all_methods(tmp_path, name):
     write_category(tmp_path / "data", "bolt")
     config = EvalConfig(
         method=("all",),
+        settings={"differnet_hidden": 8, "differnet_blocks": 1, "differnet_steps": 2, "differnet_score_rotations": 1},
         encoder=name,
         weights="random",
         image_size=4 * patch,

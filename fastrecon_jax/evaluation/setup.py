@@ -71,6 +71,7 @@ def open_setup(config: EvalConfig) -> Setup:
     made = [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
     method_settings.check_copies_are_used(made, config.support_copies)
     made = [methods.with_copies(method, config.support_copies) for method in made]
+    _check_images(made, config)
     dataset = datasets.open_dataset(config.dataset, config.data_dir)
     categories = tuple(dataset.open_category(name) for name in datasets.select(dataset, config.category))
     draws = {}
@@ -85,7 +86,6 @@ def open_setup(config: EvalConfig) -> Setup:
         dtype=config.dtype,
         options=config.encoder_options,
     )
-    _check_images(made, config)
     encoder = encoders.tiled(encoder, config.tile, height=side, width=side)
     made = [_on_its_stages(method, encoder, chosen=bool(config.stages)) for method in made]
     compiled = programs.create(

@@ -23,6 +23,7 @@ from tests.data.parts import write_category
 SMALL = {"encoder": "resnet18", "weights": "random", "image_size": 64, "crop_size": 64, "batch_size": 4}
 SETTINGS = SMALL | {"shots": (2,), "support": "random", "seeds": (0, 1), "method": ("fastrecon", "padim")}
 END = 60  # seconds after which the others must have ended
+ALL = ("--method=all", "--differnet_hidden=8", "--differnet_blocks=1", "--differnet_steps=2")
 TIMES = {"fit_seconds", "score_images_per_second"}
 
 
@@ -37,7 +38,7 @@ def data(tmp_path_factory):
 def expected(data, tmp_path_factory):
     """Results of one process with one device, of all methods."""
     out = tmp_path_factory.mktemp("one")
-    ((code, told, err),) = finish([start(data, out, "--method=all")])
+    ((code, told, err),) = finish([start(data, out, *ALL)])
     assert (code, err) == (0, "")
     assert "1 x cpu\n" in told
     return out
@@ -93,7 +94,7 @@ def read(directory, names=SETTINGS["method"]):
 
 def test_eight_devices_give_the_figures_of_one(data, expected, tmp_path):
     devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    ((code, out, err),) = finish([start(data, tmp_path, "--method=all", **devices)])
+    ((code, out, err),) = finish([start(data, tmp_path, *ALL, **devices)])
     assert (code, err) == (0, "")
     assert "8 x cpu" in out
     for rows, wanted in zip(read(tmp_path, methods.names()), read(expected, methods.names()), strict=True):
