@@ -38,6 +38,7 @@ JIT = {
     "methods/checks.py",
     "encoders/checks.py",
     "encoders/sizes.py",
+    "methods/differnet.py",  # whose fit trains, outside of any program
     "training/loop.py",
 }
 
