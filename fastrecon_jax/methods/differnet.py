@@ -26,7 +26,7 @@ SIGMA = 3.0  # of the blur of the gradients, in pixels
 SEGMENT = 48  # steps between two checkpoints, which hold three times the flow
 SQUARE, LIKELIHOOD = "square", "likelihood"
 CHOICES = BY_PRESET, YES, NO = "preset", "yes", "no"
-_FLOOR = 1e-6  # of the standard deviation of a feature, in the largest one's
+_FLOOR = 0.1  # least standard deviation that a feature is divided by, in root mean squares of all
 _MOST = 2**16
 
 
@@ -160,8 +160,8 @@ def fit(
     mean, scale = jnp.zeros(dimensions), jnp.ones(dimensions)
     if chosen.standardise:
         mean, spread = bank.mean(axis=(0, 1)), bank.std(axis=(0, 1))
-        # A feature that never changes would be divided by 0.
-        scale = jnp.maximum(spread, _FLOOR * jnp.maximum(spread.max(), _FLOOR))
+        # A channel that is silent on the support would be divided by 0, and shout on the first image where it is not.
+        scale = jnp.maximum(spread, jnp.maximum(_FLOOR * jnp.sqrt(jnp.square(spread).mean()), 1e-6))
         bank = (bank - mean[None, None]) / scale[None, None]
     shape = flow.Shape(dimensions, chosen.hidden, chosen.blocks)
     of_weights, of_steps = jax.random.split(key)

@@ -3,7 +3,9 @@ import shlex
 
 import pytest
 
+from fastrecon_jax import methods
 from fastrecon_jax.command_line import commands
+from fastrecon_jax.methods.settings import prefix
 from tests.docs.pages import PAGES, ROOT, blocks, name
 
 COMMANDS = ("eval", "fit", "predict", "extend", "report", "export", "demo", "prepare", "encoders", "doctor")
@@ -87,4 +89,5 @@ def test_the_reference_lists_every_flag_and_no_other(command):
 
 def own_to_a_method(flag, settings):
     """Whether it is a setting with its method's name before it."""
-    return any(flag.endswith(f"_{setting}") for setting in settings) and flag not in settings
+    own = {f"{prefix(name)}_{setting}" for name in methods.names() for setting in settings}
+    return flag in own and flag not in settings

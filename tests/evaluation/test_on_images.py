@@ -145,7 +145,9 @@ def test_what_cannot_be_is_refused_before_the_work(data, tmp_path, fields, messa
         setup.open_setup(config(data, tmp_path, own, **fields))
 
 
-@pytest.mark.parametrize(("command", "fields"), [(FitConfig, {"images": "x", "model": "x.safetensors"}), (DemoConfig, {})])
+@pytest.mark.parametrize(
+    ("command", "fields"), [(FitConfig, {"images": "x", "model": "x.safetensors"}), (DemoConfig, {})]
+)
 def test_parts_are_refused_in_one_line(command, fields):
     with pytest.raises(InputError, match=r"^--method=differnet is not possible here: it is trained on the images"):
         command(method="differnet", **fields)

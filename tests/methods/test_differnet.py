@@ -147,7 +147,10 @@ def test_scale_of_the_features():
     rows = jax.jit(functools.partial(features.of_rotations, count=4))
     bank = np.stack([rows(ENCODER, jnp.asarray(x, jnp.float32)) for x in pictures(0, 3)])
     np.testing.assert_allclose(state.mean, bank.mean((0, 1)), rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(state.scale, bank.std((0, 1)), rtol=1e-2, atol=1e-5)
+    spread = bank.std((0, 1))
+    least = 0.1 * np.sqrt((spread**2).mean())
+    np.testing.assert_allclose(state.scale, np.maximum(spread, least), rtol=1e-2, atol=1e-5)
+    assert (spread < least).any()  # with random weights some channels hardly change
     plain = tiny(standardise="no", steps=1).images.fit(ENCODER, pictures(0, 2), jax.random.key(0), QUIET)
     assert (plain.mean == 0).all() and (plain.scale == 1).all()
 
