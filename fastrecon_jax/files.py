@@ -133,6 +133,11 @@ def make_directory(directory: Path, title: str = "") -> None:
         raise InputError(f"{title or directory} cannot be made: {reason(error)}") from None
 
 
+def remove_directory(directory: Path) -> None:
+    """Remove a directory and all that is in it; what cannot be removed stays."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 def build_directory(directory: Path, fill: Callable[[Path], object]) -> None:
     """Make a directory, which is absent or empty, with its contents: whole or not at all.
 

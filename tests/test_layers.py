@@ -10,9 +10,9 @@ PACKAGE = ROOT / "fastrecon_jax"
 
 # From top to bottom: a module may import those of its own line and of the lines below it.
 LAYERS = (
-    ("eval", "fit", "extend", "predict", "report", "export", "demo", "doctor", "__main__"),
+    ("eval", "pretrain", "fit", "extend", "predict", "report", "export", "demo", "doctor", "__main__"),
     ("api", "testing"),
-    ("evaluation", "serving", "exporting", "reporting"),
+    ("evaluation", "serving", "exporting", "reporting", "pretraining"),
     ("inspection",),
     ("parts",),
     ("overlay", "metrics"),

@@ -32,6 +32,7 @@ COMMANDS = {
     "report": Command("fastrecon_jax.report", "a page on what a part finds and forgives, from good photographs"),
     "export": Command("fastrecon_jax.export", "write a part as ONNX or StableHLO"),
     "demo": Command("fastrecon_jax.demo", "a page to fit and inspect on, at http://127.0.0.1:7860"),
+    "pretrain": Command("fastrecon_jax.pretrain", "meta-train an encoder on other categories"),
     "prepare": Command("fastrecon_jax.data.tfds.command", "prepare a published data set with TFDS"),
     "encoders": Command("fastrecon_jax.encoders.command", "list the encoders and whether their weights are here"),
     "doctor": Command("fastrecon_jax.doctor", "check this installation and say what is wrong with it"),

@@ -56,6 +56,7 @@ class Encoder:
         options: what its options are, `NAME=VALUE` each, where the checkpoint decides too.
         structure: the module without its weights.
         tiling: tiles that images are cut into; None if each is encoded as a whole. See `tiled`.
+        metadata: what a safetensors file of weights says of itself, pairs of name and text.
     """
 
     params: tuple[Any, ...]  # arrays; while jax transforms them, what stands for them
@@ -69,6 +70,7 @@ class Encoder:
     options: tuple[str, ...] = _static()
     structure: Structure = _static()  # noqa: RUF009
     tiling: Tiling | None = dataclasses.field(default=None, metadata={"static": True})
+    metadata: tuple[tuple[str, str], ...] = dataclasses.field(default=(), metadata={"static": True})
 
     def __call__(self, images: Real[Array | np.ndarray, "b H W 3"]) -> Outputs:
         """The stages of images.
@@ -143,7 +145,7 @@ def create(
     _check(entry, stages, dtype)
     ordered = entry.ordered(stages) if stages else stages_of(name)
     build = functools.partial(entry.build, **_options(entry, options))
-    module, origin, sha256 = _load(entry, build, ordered, weights or entry.weights)
+    module, loaded = _load(entry, build, ordered, weights or entry.weights)
     chosen = getattr(module, "options", ()) if entry.options else ()
     form = "fast" if (platform or jax.default_backend()) == "cpu" else "single"
     layers.choose(module, form, _precision(dtype))
@@ -151,7 +153,19 @@ def create(
         for layer in layers.layers(module):
             layer.prepare()
     params, treedef = jax.tree.flatten(_cast(module, dtype))
-    return Encoder(tuple(params), name, ordered, origin, sha256, dtype, form, entry, chosen, Structure(treedef))
+    return Encoder(
+        tuple(params),
+        name,
+        ordered,
+        loaded.source,
+        loaded.sha256,
+        dtype,
+        form,
+        entry,
+        chosen,
+        Structure(treedef),
+        metadata=tuple(sorted(loaded.metadata.items())),
+    )
 
 
 def _check(entry: Registration, stages: Sequence[str], dtype: str) -> None:
@@ -178,8 +192,10 @@ def _options(entry: Registration, given: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def _load(entry: Registration, build: Build, stages: tuple[str, ...], origin: str) -> tuple[nnx.Module, str, str]:
-    """The module, where its weights came from, and the hash of that file."""
+def _load(
+    entry: Registration, build: Build, stages: tuple[str, ...], origin: str
+) -> tuple[nnx.Module, checkpoints.Checkpoint]:
+    """The module, and the checkpoint that its weights came from."""
     if not origin:
         note = f"; {entry.note}" if entry.note else ""
         raise InputError(
@@ -187,14 +203,14 @@ def _load(entry: Registration, build: Build, stages: tuple[str, ...], origin: st
             f"weights{note}"
         )
     if origin == RANDOM:
-        return build(Random(), stages), RANDOM, ""
+        return build(Random(), stages), checkpoints.Checkpoint({}, RANDOM, "")
     try:
         loaded = checkpoints.load(origin)
     except InputError as error:
         if origin != entry.weights or not entry.also or not origin.startswith(checkpoints.HUB):
             raise
         raise InputError(f"{error}; the same weights are published as {', '.join(entry.also)}") from error
-    return _fitting(entry, build, stages, loaded), loaded.source, loaded.sha256
+    return _fitting(entry, build, stages, loaded), loaded
 
 
 def _fitting(entry: Registration, build: Build, stages: tuple[str, ...], loaded: checkpoints.Checkpoint) -> nnx.Module:

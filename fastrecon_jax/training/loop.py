@@ -79,6 +79,7 @@ def train(
     data: Any = (),
     name: str = "training",
     segment: int = SEGMENT,
+    save_every: int = 1,
     directory: Path | None = None,
     identity: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -97,7 +98,9 @@ def train(
         data: pytree of arrays that every step is given: arguments of the program rather than constants in it.
         name: what is trained, for the terminal and for messages.
         segment: steps of one compiled scan, at least 1; between segments progress is shown, the loss is checked and a
-            checkpoint is written.
+            checkpoint is written. XLA computes convolutions inside of a scan many times slower on a CPU, but not in a
+            scan of one step.
+        save_every: segments between two checkpoints; the last one is always written.
         directory: where checkpoints are kept; None for none. A run that finds its own there goes on from it.
         identity: what else decides the result, as JSON holds it: settings, and a digest of the data.
         progress: show progress and loss on a terminal.
@@ -117,6 +120,7 @@ def train(
     }
     found = checkpoints.latest(directory, identity, state) if directory else None
     done, state, losses = (found.step, found.state, [found.losses]) if found else (0, state, [])
+    saved, segments = done, 0
     with tqdm(
         total=steps, initial=done, desc=name, unit="step", disable=None if progress else True, leave=False
     ) as bar:
@@ -124,12 +128,13 @@ def train(
             length = min(segment, steps - done)
             after, new, finite = _program(step, length)(state, key, jnp.asarray(done), data)
             new = np.asarray(new)
-            _check(new, bool(finite), name, done, directory, saved=done > 0)
-            state, done, losses = after, done + length, [*losses, new]
+            _check(new, bool(finite), name, done, directory, saved=saved)
+            state, done, losses, segments = after, done + length, [*losses, new], segments + 1
             bar.update(length)
             bar.set_postfix(loss=f"{new[-1].mean():.4g}", refresh=False)
-            if directory:
+            if directory and (segments % save_every == 0 or done == steps):
                 checkpoints.save(directory, identity, Checkpoint(done, state, np.concatenate(losses)))
+                saved = done
     return Trained(state, np.concatenate(losses))
 
 
@@ -145,7 +150,8 @@ def _segment(step: Step, length: int) -> Callable[..., tuple[Any, Float[Array, "
         def body(state, number):
             return step(state, jax.random.fold_in(key, number), number, data)
 
-        state, losses = jax.lax.scan(body, state, first + jnp.arange(length))
+        # A single step is no loop: see `segment` of `train`.
+        state, losses = jax.lax.scan(body, state, first + jnp.arange(length), unroll=length == 1)
         floats = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
         return state, losses, jnp.all(jnp.stack([jnp.isfinite(x).all() for x in floats])) if floats else True
 
@@ -153,7 +159,7 @@ def _segment(step: Step, length: int) -> Callable[..., tuple[Any, Float[Array, "
 
 
 def _check(
-    losses: Float[np.ndarray, "steps *_"], finite: bool, name: str, done: int, directory: Path | None, *, saved: bool
+    losses: Float[np.ndarray, "steps *_"], finite: bool, name: str, done: int, directory: Path | None, *, saved: int
 ) -> None:
     """NotFiniteError where a loss of the segment is not finite, or else the state after it."""
     bad = ~np.isfinite(losses).reshape(len(losses), -1).all(axis=1)
@@ -162,7 +168,7 @@ def _check(
     first = int(bad.argmax()) if bad.any() else len(losses) - 1
     what = "the loss" if bad.any() else "a weight"
     kept = (
-        f"the last good checkpoint, of step {done}, is in {directory}" if directory and saved else "nothing was saved"
+        f"the last good checkpoint, of step {saved}, is in {directory}" if directory and saved else "nothing was saved"
     )
     raise NotFiniteError(
         f"{name}: {what} is not finite at step {done + first + 1}; {kept}. A lower learning rate or float32 may help",

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 import pathlib
 import re
 from collections.abc import Callable, Iterable
@@ -50,6 +51,7 @@ class Checkpoint(NamedTuple):
     tensors: dict[str, np.ndarray]
     source: str  # where they came from, for people
     sha256: str  # of the file's bytes, in hexadecimal
+    metadata: dict[str, str] = {}  # what a safetensors file says of itself
 
 
 def load(source: str) -> Checkpoint:
@@ -120,7 +122,7 @@ def _read(path: pathlib.Path, shown: str, check: Check | None = None) -> Checkpo
         check(path, data, sha256)
     parse = torch_file.parse if path.name.lower().endswith(_TORCH_SUFFIXES) else _parse_safetensors
     tensors = {key: _single_precision(key, value, name) for key, value in parse(data, name).items()}
-    return Checkpoint(tensors, shown, sha256)
+    return Checkpoint(tensors, shown, sha256, metadata(data) if parse is _parse_safetensors else {})
 
 
 def _bytes(path: pathlib.Path, name: str) -> bytes:
@@ -159,6 +161,19 @@ def _parse_safetensors(data: bytes, name: str) -> dict[str, np.ndarray]:
                 f"{name}: tensor {key:.80} has {len(entry['shape'])} dimensions; at most {_MOST_DIMENSIONS} are allowed"
             )
     return {key: _array(entry["dtype"], entry["shape"], entry["data"]) for key, entry in entries}
+
+
+def metadata(data: bytes) -> dict[str, str]:
+    """What a safetensors file says of itself.
+
+    Args:
+        data: the file, or its beginning with the whole header; such a file, as was checked.
+
+    Returns:
+        Texts by name; empty if there are none.
+    """
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]).get("__metadata__", {})
 
 
 def _array(element: str, shape: Iterable[int], data: bytes | bytearray) -> np.ndarray:
