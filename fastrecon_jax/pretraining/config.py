@@ -43,7 +43,7 @@ class Preset(NamedTuple):
     learning_rate: float
 
 
-PRESETS = {"small": Preset(128, 112, 16, 10, 3e-3), "paper": Preset(224, 224, 32, 50, 1e-4)}
+PRESETS = {"small": Preset(128, 112, 16, 10, 1e-2), "paper": Preset(224, 224, 32, 50, 1e-4)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class PretrainConfig:
     crop_size: int = setting(0, "side in pixels of the centre that is kept; 0 by preset: 112, or 224")
     batch_size: int = setting(0, "images of a step, all of one category; 0 by preset: 16, or 32")
     epochs: int = setting(0, "how often each image is seen; 0 by preset: 10, or 50")
-    learning_rate: float = setting(0.0, "that of the first epoch; 0 by preset: 0.003, or 0.0001")
+    learning_rate: float = setting(0.0, "that of the first epoch; 0 by preset: 0.01, or 0.0001")
     seed: int = setting(0, "seed of the batches")
     dtype: str = setting("float32", "type of the computation: float32, or tfloat32 (TF32 on GPUs)")
     max_pixels: int = setting(MAX_PIXELS, "width times height of an image up to which it is decoded")
