@@ -13,7 +13,7 @@ from fastrecon_jax.data import samples
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import mask_checks, tables
 from fastrecon_jax.evaluation.config import EvalConfig
-from fastrecon_jax.evaluation.setup import Setup, of_category
+from fastrecon_jax.evaluation.setup import Setup, of_category, weights
 from fastrecon_jax.evaluation.shares import Key, Scored, Share
 from fastrecon_jax.evaluation.tables import Row
 from fastrecon_jax.runtime import devices
@@ -86,7 +86,7 @@ def _facts(setup: Setup, key: Key, scored: Scored) -> Row:
         "support": setup.config.support,
         "method": key.method,
         "encoder": setup.encoder.name,
-        "weights": setup.encoder.weights,
+        "weights": weights(setup),
         "coreset_rows": _method(setup, key).rows(key.shots * height * width),
         "support_images": key.shots,
         "query_images": count,

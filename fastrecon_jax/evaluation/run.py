@@ -71,7 +71,8 @@ def score(opened: Setup, category: samples.Category, part: slice = slice(None), 
     """The scores of the test images of a category, or of a part of them."""
     draws = opened.draws[category.name]
     config, cache = setup.of_category(opened, category)
-    return scoring.score(opened.programs, category, draws, config, cache, part=part, progress=progress)
+    programs = setup.programs_of(opened, category)
+    return scoring.score(programs, category, draws, config, cache, part=part, progress=progress)
 
 
 def record(directory: Path, finished: Results, measured: Measured, tell: Tell) -> Results:

@@ -16,7 +16,8 @@ from fastrecon_jax.data import bit_depth, datasets, feature_cache, samples
 from fastrecon_jax.data.feature_cache import FeatureCache
 from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.data.prefetch import prefetch
-from fastrecon_jax.encoders import licences
+from fastrecon_jax.encoders import licences, meta_training
+from fastrecon_jax.encoders.meta_training import CATEGORY
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import programs
@@ -45,7 +46,8 @@ class Setup(NamedTuple):
         dataset: where the images are.
         categories: those that are evaluated, checked.
         draws: the support draws of each category, by its name.
-        encoder: with its weights.
+        encoder: with its weights; with those of the first category where each has its own.
+        own: encoders of the categories by name, where each has weights of its own, see `--weights`; otherwise empty.
         programs: encoder and methods, to be compiled at their first use.
         cache: features that are kept on disk, or None.
         bit_depths: of each category, by its name.
@@ -56,6 +58,7 @@ class Setup(NamedTuple):
     categories: tuple[samples.Category, ...]
     draws: dict[str, Draws]
     encoder: encoders.Encoder
+    own: dict[str, encoders.Encoder]
     programs: Programs
     cache: FeatureCache | None
     bit_depths: dict[str, int]
@@ -79,14 +82,9 @@ def open_setup(config: EvalConfig) -> Setup:
         samples.check(category, shots=max(config.shots))
         draws[category.name] = scoring.choose(dataset.name, category, config)
     stages = config.stages or encoders.stages_of(config.encoder, [s for method in made for s in method.strides])
-    encoder = encoders.create(
-        config.encoder,
-        stages=stages,
-        weights=config.weights,
-        dtype=config.dtype,
-        options=config.encoder_options,
-    )
-    encoder = encoders.tiled(encoder, config.tile, height=side, width=side)
+    own = _own_encoders(config, stages, categories)
+    encoder = next(iter(own.values()))
+    made = [methods.meta_trained(method, _meta_training(list(own.values()))) for method in made]
     made = [_on_its_stages(method, encoder, chosen=bool(config.stages)) for method in made]
     compiled = programs.create(
         encoder,
@@ -97,7 +95,42 @@ def open_setup(config: EvalConfig) -> Setup:
     )
     cache = _open_cache(config, encoder) if config.feature_cache else None
     depths = {category.name: _bit_depth(category, config) for category in categories}
-    return Setup(config, dataset, categories, draws, encoder, compiled, cache, depths)
+    own = own if CATEGORY in config.weights else {}
+    return Setup(config, dataset, categories, draws, encoder, own, compiled, cache, depths)
+
+
+def _own_encoders(
+    config: EvalConfig, stages: Sequence[str], categories: Sequence[samples.Category]
+) -> dict[str, encoders.Encoder]:
+    """The encoder of each category by name, the same for all unless the path of the weights has its name in it.
+
+    InputError where weights cannot be used, or were meta-trained with a category that they are to be tested on.
+    """
+    opened: dict[str, encoders.Encoder] = {}
+    own = {}
+    for category in categories:
+        weights = config.weights.replace(CATEGORY, category.name)
+        if weights not in opened:
+            encoder = encoders.create(
+                config.encoder, stages=stages, weights=weights, dtype=config.dtype, options=config.encoder_options
+            )
+            opened[weights] = encoders.tiled(encoder, config.tile, height=config.crop_size, width=config.crop_size)
+        meta_training.check_unseen(opened[weights], category.name)
+        own[category.name] = opened[weights]
+    return own
+
+
+def _meta_training(used: Sequence[encoders.Encoder]) -> str:
+    """How the weights were meta-trained, in a few words; empty where they were not."""
+    facts = [meta_training.read(dict(encoder.metadata), encoder.weights) for encoder in used]
+    if None in facts:
+        return ""
+    left_out = list(dict.fromkeys(fact.left_out for fact in facts))
+    presets = dict.fromkeys(
+        f"preset {fact.settings['preset']} at {fact.settings['crop_size']} pixels" for fact in facts
+    )
+    without = left_out[0] if len(left_out) == 1 else "each category"
+    return f"meta-trained without {without}, {' and '.join(presets)}"
 
 
 def _check_images(made: Sequence[methods.Method], config: EvalConfig) -> None:
@@ -132,9 +165,19 @@ def _bit_depth(category: samples.Category, config: EvalConfig) -> int:
 def of_category(setup: Setup, category: samples.Category) -> tuple[EvalConfig, FeatureCache | None]:
     """The settings and the cache for one category, whose bit depth is a number."""
     depth, cache = setup.bit_depths[category.name], setup.cache
+    if cache is not None and setup.own:
+        cache = cache._replace(identity=cache.identity + f" weights={setup.own[category.name].sha256}".encode())
     if cache is not None and depth != bit_depth.CONTAINER:
         cache = cache._replace(identity=cache.identity + f" bit_depth={depth}".encode())
     return dataclasses.replace(setup.config, bit_depth=str(depth)), cache
+
+
+def programs_of(setup: Setup, category: samples.Category) -> Programs:
+    """The programs with the category's own weights, where it has any; they are compiled once for all."""
+    if not setup.own:
+        return setup.programs
+    encoder = dataclasses.replace(setup.encoder, params=setup.own[category.name].params)
+    return setup.programs._replace(encoder=devices.put(setup.programs.mesh, encoder, devices.COPIED))
 
 
 def _on_its_stages(method: methods.Method, encoder: encoders.Encoder, *, chosen: bool) -> methods.Method:
@@ -188,8 +231,8 @@ def settings(setup: Setup) -> Row:
         "files_sha256": _digest(files),
         "stages": encoder.stages,
         "encoder_options": encoder.options,
-        "weights": encoder.weights,
-        "weights_sha256": encoder.sha256,
+        "weights": weights(setup),
+        "weights_sha256": {name: own.sha256 for name, own in setup.own.items()} or encoder.sha256,
         "draws": max(len(draws) for shots in setup.draws.values() for draws in shots.values()),
         "method": [method.name for method in used],
         "settings": {method.name: dataclasses.asdict(method.settings) for method in used},
@@ -214,6 +257,13 @@ def shared_settings(setup: Setup) -> Row:
     return common | {"names_sha256": _digest(files)}
 
 
+def weights(setup: Setup, category: str = "") -> str:
+    """Where the weights of a category came from, for people; of all categories the path as the user wrote it."""
+    if not setup.own:
+        return setup.encoder.weights
+    return setup.own[category].weights if category else setup.config.weights
+
+
 def _digest(facts: Any) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -233,7 +283,7 @@ def description(setup: Setup) -> str:
         options += ", tiles of {} pixels with an overlap of {}".format(*config.tile)
     return (
         f"{named} on {data}, encoder {encoder.name} "
-        f"{'+'.join(encoder.stages)} ({encoder.dtype}, {encoder.weights}{options}), support {config.support}.{random}"
+        f"{'+'.join(encoder.stages)} ({encoder.dtype}, {weights(setup)}{options}), support {config.support}.{random}"
     )
 
 

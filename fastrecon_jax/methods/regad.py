@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from fastrecon_jax.core import scoring, sizes
 from fastrecon_jax.core.sizes import Size
 from fastrecon_jax.methods import padim
-from fastrecon_jax.methods.registry import Method, NoSettings, number_of_copies, register
+from fastrecon_jax.methods.registry import NOT_META_TRAINED, Method, NoSettings, number_of_copies, register
 
 COPIES = ("poses", "turns")  # rotations, translations, a flip and grey; quarter turns
 STRIDES = (4, 8, 16)
@@ -129,6 +129,5 @@ def method(settings: NoSettings, *, map_size: Size) -> Method:
         strides=STRIDES,
         more_copies=True,
         copies=COPIES,
-        # No encoder of ours is meta-trained: figures must not pass for those of the paper.
-        note=f"{number_of_copies(COPIES)} copies, not meta-trained",
+        note=f"{number_of_copies(COPIES)} copies, {NOT_META_TRAINED}",
     )

@@ -22,6 +22,9 @@ COPIES = {"light": 2, "turns": 3, "rot8": 7, "rot30": 30, "flip": 2, "defective"
 # Those that show good parts and that users may ask for.
 SUPPORT_COPIES = tuple(kind for kind in COPIES if kind not in ("defective", "poses"))
 
+# In the note of methods whose encoder is to be meta-trained: figures must not pass for those of the paper.
+NOT_META_TRAINED = "not meta-trained"
+
 
 def number_of_copies(kinds: Sequence[str]) -> int:
     """How many copies of an image kinds of copies are together.
@@ -330,6 +333,19 @@ def with_copies(method: Method, kinds: Sequence[str]) -> Method:
         return method.fit(pooled(features, copies), key)
 
     return method._replace(fit=fit, rows=lambda pool: method.rows((1 + count) * pool), copies=further, note=told)
+
+
+def meta_trained(method: Method, how: str) -> Method:
+    """The same method, whose note says how its encoder was meta-trained.
+
+    Args:
+        method: any.
+        how: a few words; empty where the encoder was not meta-trained.
+
+    Returns:
+        The method; unchanged if its note does not say that nothing was meta-trained.
+    """
+    return method._replace(note=method.note.replace(NOT_META_TRAINED, how or NOT_META_TRAINED))
 
 
 def pooled(

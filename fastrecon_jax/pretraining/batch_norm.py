@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -55,7 +56,7 @@ class Normed(Layer):
         kernel = self.convolution.kernel[...] * factor[None, None, None]
         bias = (self.convolution.bias[...] - self.mean[...]) * factor + self.shift[...]
         old = self.convolution
-        return Convolution((kernel, bias), stride=old.stride, padding=old.padding, tile=old.tile)
+        return Convolution((np.asarray(kernel), np.asarray(bias)), stride=old.stride, padding=old.padding, tile=old.tile)
 
 
 def unfold(module: regad.RegAD, images: Float[Array, "b H W 3"]) -> None:

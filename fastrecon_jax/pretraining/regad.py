@@ -15,6 +15,7 @@ from fastrecon_jax.core import warp
 from fastrecon_jax.encoders import layers
 from fastrecon_jax.encoders.convolution import Convolution, biased
 from fastrecon_jax.encoders.families import regad
+from fastrecon_jax.encoders.layers import Layer
 from fastrecon_jax.encoders.registry import IMAGENET_MEAN, IMAGENET_STD
 from fastrecon_jax.encoders.weights import Random
 from fastrecon_jax.pretraining import batch_norm
@@ -23,7 +24,7 @@ from fastrecon_jax.training import loop
 
 STAGES = tuple(regad.STRIDES)
 CHANNELS = regad.CHANNELS[-1]
-_MOMENTUM = optax.trace(decay=0.9)
+_MOMENTUM = 0.9
 MEASURED = 32  # images by which the BatchNorm of the ResNet begins
 
 
@@ -57,11 +58,11 @@ class Head(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"]]:
         """The predictions and the encodings of registered features."""
-        z = _chain(self.encoder, x)
-        return _chain(self.predictor, z), z
+        z = _chain(list(self.encoder), x)
+        return _chain(list(self.predictor), z), z
 
 
-def _chain(parts: nnx.List, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+def _chain(parts: list[Layer], x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     for part in parts[:-1]:
         x = jax.nn.relu(part(x))
     return parts[-1](x)
@@ -123,15 +124,22 @@ def rates(steps: int, *, first: float, epochs: int) -> Float[np.ndarray, " steps
     return (first * (1 + np.cos(np.pi * passed / epochs)) / 2).astype(np.float32)
 
 
-def prepared(network: Network, shots: int) -> tuple[loop.Step, loop.Fit]:
+def optimiser(clip: float) -> optax.GradientTransformation:
+    """Momentum, behind a bound on the norm of the gradient unless it is 0."""
+    momentum = optax.trace(decay=_MOMENTUM)
+    return optax.chain(optax.clip_by_global_norm(clip), momentum) if clip else momentum
+
+
+def prepared(network: Network, shots: int, clip: float) -> tuple[loop.Step, loop.Fit]:
     """The step of `loop.train` and the state before it, of which `trained` makes weights."""
     definition, parameters, statistics = nnx.split(network, nnx.Param, nnx.BatchStat)
-    return _step(definition, shots), loop.start(parameters, _MOMENTUM, statistics)
+    return _step(definition, shots, clip), loop.start(parameters, optimiser(clip), statistics)
 
 
 @functools.lru_cache(maxsize=1)  # one program for all categories that are left out
-def _step(definition: Any, shots: int) -> loop.Step:
+def _step(definition: Any, shots: int, clip: float) -> loop.Step:
     """Stochastic gradient descent with momentum, for encoder and head alike."""
+    momentum = optimiser(clip)
 
     def loss(parameters: PyTree, statistics: PyTree, key: Key[Array, ""], images: Array) -> tuple[Scalar, PyTree]:
         network = nnx.merge(definition, parameters, statistics, copy=True)
@@ -143,9 +151,9 @@ def _step(definition: Any, shots: int) -> loop.Step:
         (value, statistics), gradients = jax.value_and_grad(loss, has_aux=True)(
             state.parameters, state.extra, key, images
         )
-        updates, optimiser = _MOMENTUM.update(gradients, state.optimiser, state.parameters)
+        updates, changed = momentum.update(gradients, state.optimiser, state.parameters)
         parameters = jax.tree.map(lambda x, change: x - data.rates[number] * change, state.parameters, updates)
-        return loop.Fit(parameters, optimiser, statistics), value
+        return loop.Fit(parameters, changed, statistics), value
 
     return step
 
@@ -155,5 +163,3 @@ def trained(network: Network, state: loop.Fit) -> dict[str, Float[np.ndarray, ".
     nnx.update(network, state.parameters, state.extra)
     batch_norm.fold(network.encoder)
     return regad.named(network.encoder)
-
-

@@ -60,8 +60,8 @@ def run(config: PretrainConfig, *, tell: Tell, progress: bool = True) -> list[Pa
     wanted = datasets.select(dataset, (config.leave_out,))
     if len(dataset.categories) < 2:
         raise InputError(
-            f"{dataset.name} has the category {dataset.categories[0]} alone: {config.method} is meta-trained on others, "
-            "at least one"
+            f"{dataset.name} has the category {dataset.categories[0]} alone: {config.method} is meta-trained on "
+            "others, at least one"
         )
     used = [name for name in dataset.categories if wanted != (name,)]
     categories = [dataset.open_category(name) for name in used]
@@ -179,10 +179,11 @@ def _begin(
     """The network, the step, the state and the data of one job; all jobs have the same shapes, and so one program."""
     seen = images.pixels[np.concatenate([images.places[name] for name in job.facts.trained_on])]
     network = regad.begin(origin, seen)
-    step, state = regad.prepared(network, config.shots)
+    step, state = regad.prepared(network, config.shots, config.clip)
     rates = regad.rates(len(job.order), first=config.learning_rate, epochs=config.epochs)
     missing = most - len(job.order)
-    data = regad.Data(pixels, jnp.asarray(np.pad(job.order, ((0, missing), (0, 0)))), jnp.asarray(np.pad(rates, (0, missing))))
+    order, rates = np.pad(job.order, ((0, missing), (0, 0))), np.pad(rates, (0, missing))
+    data = regad.Data(pixels, jnp.asarray(order), jnp.asarray(rates))
     return network, step, state, data
 
 

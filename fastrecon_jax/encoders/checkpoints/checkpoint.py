@@ -5,7 +5,8 @@ import importlib.metadata
 import json
 import pathlib
 import re
-from collections.abc import Callable, Iterable
+import types
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ class Checkpoint(NamedTuple):
     tensors: dict[str, np.ndarray]
     source: str  # where they came from, for people
     sha256: str  # of the file's bytes, in hexadecimal
-    metadata: dict[str, str] = {}  # what a safetensors file says of itself
+    metadata: Mapping[str, str] = types.MappingProxyType({})  # what a safetensors file says of itself
 
 
 def load(source: str) -> Checkpoint:
