@@ -57,7 +57,7 @@ class EvalConfig:
     weights: str = setting(
         "",
         "a .safetensors or .pth file, package://NAME, hf://OWNER/REPOSITORY, or random (tests); "
-        "by default the encoder's pretrained ones",
+        "by default the encoder's pretrained ones; {category} in a path stands for the category",
     )
     stages: tuple[str, ...] = setting(
         (), "encoder stages; by default those of the methods' strides: 8 and 16, for fastrecon+ 4, 8 and 16"

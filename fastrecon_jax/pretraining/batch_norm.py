@@ -56,7 +56,9 @@ class Normed(Layer):
         kernel = self.convolution.kernel[...] * factor[None, None, None]
         bias = (self.convolution.bias[...] - self.mean[...]) * factor + self.shift[...]
         old = self.convolution
-        return Convolution((np.asarray(kernel), np.asarray(bias)), stride=old.stride, padding=old.padding, tile=old.tile)
+        return Convolution(
+            (np.asarray(kernel), np.asarray(bias)), stride=old.stride, padding=old.padding, tile=old.tile
+        )
 
 
 def unfold(module: regad.RegAD, images: Float[Array, "b H W 3"]) -> None:
