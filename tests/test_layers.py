@@ -39,6 +39,7 @@ JIT = {
     "encoders/checks.py",
     "encoders/sizes.py",
     "methods/differnet.py",  # whose fit trains, outside of any program
+    "methods/tdg_training.py",
     "training/loop.py",
 }
 

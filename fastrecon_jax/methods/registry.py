@@ -64,11 +64,13 @@ class OnImages(NamedTuple):
             not called inside `jit` or `vmap`, so that it may train.
         score: function (encoder, state, one image (H, W, 3), of a floating type) -> anomaly map of the size that the
             method was made for, (h, w), at least 0, which nothing resizes or blurs, and image score.
+        encodes: whether it uses the encoder; false for a method of the pixels alone.
     """
 
     sides: tuple[int, ...]
     fit: Callable[[Any, UInt8[Array | np.ndarray, "k H W 3"], PRNGKeyArray, Training], Any]
     score: Callable[[Any, Any, Float[Array, "H W 3"]], tuple[Float[Array, "h w"], Float[Array, ""]]]
+    encodes: bool = True
 
 
 class Method(NamedTuple):
