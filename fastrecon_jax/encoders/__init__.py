@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 
 from fastrecon_jax.encoders import families
-from fastrecon_jax.encoders.encoder import Encoder, create, portable, single_operations, tiled
+from fastrecon_jax.encoders.encoder import Encoder, create, none, portable, single_operations, tiled
 from fastrecon_jax.encoders.registry import OPTIONS_HELP, Registration, names, register, registration, stages_of
 from fastrecon_jax.encoders.tiles import HELP as TILE_HELP
 
@@ -18,6 +18,7 @@ __all__ = [
     "Registration",
     "create",
     "names",
+    "none",
     "portable",
     "register",
     "registration",

@@ -17,6 +17,7 @@ from fastrecon_jax.encoders.tiles import Tiling
 from fastrecon_jax.encoders.weights import RANDOM, Random, Tensors
 from fastrecon_jax.errors import InputError
 
+NONE = "none"  # name and weights of what stands for an encoder
 DTYPES = ("float32", "tfloat32", "bfloat16")
 Outputs = tuple[Float[Array, "b _ _ _"], ...]
 
@@ -166,6 +167,23 @@ def create(
         Structure(treedef),
         metadata=tuple(sorted(loaded.metadata.items())),
     )
+
+
+def none() -> Encoder:
+    """What stands for an encoder where no method uses one.
+
+    Returns:
+        One without weights and stages, named `none`.
+    """
+    entry = Registration(
+        *(NONE, _not_built, {}, {}, NONE, lambda *_: False, IMAGENET_MEAN, IMAGENET_STD),
+        *(0, "", "", "", lambda _: None, 1, {}, (), 0, 0),
+    )
+    return Encoder((), NONE, (), NONE, "", "float32", "single", entry, (), Structure(jax.tree.structure(())))
+
+
+def _not_built(*_: Any, **__: Any) -> nnx.Module:
+    raise ValueError("no encoder is there to be built")
 
 
 def _check(entry: Registration, stages: Sequence[str], dtype: str) -> None:

@@ -81,8 +81,7 @@ def open_setup(config: EvalConfig) -> Setup:
     for category in categories:
         samples.check(category, shots=max(config.shots))
         draws[category.name] = scoring.choose(dataset.name, category, config)
-    stages = config.stages or encoders.stages_of(config.encoder, [s for method in made for s in method.strides])
-    own = _own_encoders(config, stages, categories)
+    own = _own_encoders(made, config, categories)
     encoder = next(iter(own.values()))
     made = [methods.meta_trained(method, _meta_training(list(own.values()))) for method in made]
     made = [_on_its_stages(method, encoder, chosen=bool(config.stages)) for method in made]
@@ -100,12 +99,16 @@ def open_setup(config: EvalConfig) -> Setup:
 
 
 def _own_encoders(
-    config: EvalConfig, stages: Sequence[str], categories: Sequence[samples.Category]
+    made: Sequence[methods.Method], config: EvalConfig, categories: Sequence[samples.Category]
 ) -> dict[str, encoders.Encoder]:
     """The encoder of each category by name, the same for all unless the path of the weights has its name in it.
 
-    InputError where weights cannot be used, or were meta-trained with a category that they are to be tested on.
+    It is `encoders.none()` where all methods see pixels alone. InputError where weights cannot be used, or were
+    meta-trained with a category that they are to be tested on.
     """
+    if not any(map(_encodes, made)):
+        return dict.fromkeys((category.name for category in categories), encoders.none())
+    stages = config.stages or encoders.stages_of(config.encoder, [s for method in made for s in method.strides])
     opened: dict[str, encoders.Encoder] = {}
     own = {}
     for category in categories:
@@ -133,6 +136,10 @@ def _meta_training(used: Sequence[encoders.Encoder]) -> str:
     return f"meta-trained without {without}, {' and '.join(presets)}"
 
 
+def _encodes(method: methods.Method) -> bool:
+    return method.images is None or method.images.encodes
+
+
 def _check_images(made: Sequence[methods.Method], config: EvalConfig) -> None:
     """Refuse flags that have no effect on images or on features alone, and images smaller than a patch."""
     alone = all(method.images for method in made)
@@ -144,14 +151,25 @@ def _check_images(made: Sequence[methods.Method], config: EvalConfig) -> None:
     ):
         if value and unused:
             raise InputError(f"--{flag}={value} is not allowed: {why}")
+    if not any(map(_encodes, made)):
+        _refuse_encoders(made[0].name, config)
     least = encoders.registration(config.encoder).multiple
     for method in made:
-        if method.images and min(method.images.sides) < least:
+        if method.images and method.images.encodes and min(method.images.sides) < least:
             sides = ", ".join(map(str, method.images.sides))
             raise InputError(
                 f"--method={method.name} is not possible with images of {method.images.sides[0]} pixels and "
                 f"{config.encoder}: it encodes them with sides of {sides}, which must be at least {least}"
             )
+
+
+def _refuse_encoders(name: str, config: EvalConfig) -> None:
+    """Refuse flags of an encoder that no method uses."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for flag in ("encoder", "weights", "stages", "encoder_options", "dtype"):
+        if (value := getattr(config, flag)) != defaults[flag]:
+            shown = value if isinstance(value, str) else ",".join(value)
+            raise InputError(f"--{flag}={shown} is not allowed: {name} sees pixels alone and uses no encoder")
 
 
 def _bit_depth(category: samples.Category, config: EvalConfig) -> int:
@@ -182,6 +200,8 @@ def programs_of(setup: Setup, category: samples.Category) -> Programs:
 
 def _on_its_stages(method: methods.Method, encoder: encoders.Encoder, *, chosen: bool) -> methods.Method:
     """The method on the stages of its own strides, or on all that the user has chosen; on images without tiles."""
+    if not _encodes(method):
+        return method
     names = encoder.stages if chosen else encoders.stages_of(encoder.name, method.strides)
     if (images := method.images) is None:
         own = [encoder.stages.index(stage) for stage in names]
@@ -229,6 +249,7 @@ def settings(setup: Setup) -> Row:
         "category": [category.name for category in setup.categories],
         "partial": [category.name for category in setup.categories if category.partial],
         "files_sha256": _digest(files),
+        "encoder": encoder.name,
         "stages": encoder.stages,
         "encoder_options": encoder.options,
         "weights": weights(setup),
@@ -281,10 +302,8 @@ def description(setup: Setup) -> str:
     options = "".join(f", {option}" for option in encoder.options)
     if config.tile:
         options += ", tiles of {} pixels with an overlap of {}".format(*config.tile)
-    return (
-        f"{named} on {data}, encoder {encoder.name} "
-        f"{'+'.join(encoder.stages)} ({encoder.dtype}, {weights(setup)}{options}), support {config.support}.{random}"
-    )
+    used = f"{'+'.join(encoder.stages)} ({encoder.dtype}, {weights(setup)}{options})" if encoder.stages else ""
+    return f"{named} on {data}, encoder {' '.join([encoder.name, used]).strip()}, support {config.support}.{random}"
 
 
 def default_directory(settings: Row) -> Path:
