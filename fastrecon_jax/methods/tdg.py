@@ -75,9 +75,11 @@ class Settings:
         """The scales lie between the coarsest and the side of the images, and no two of them have the same side."""
         chosen = sizes_of(self)
         least = chosen.coarsest + chosen.scales - 1
-        rule = f"{chosen.scales} scales from {chosen.coarsest} pixels on need at least {least}"
+        rule = (
+            f"{chosen.scales} scales from {chosen.coarsest} pixels on need at least {least}, and it is {chosen.finest}"
+        )
         require(self, "finest", chosen.finest >= least, rule)
-        rule = f"images of {chosen.side} pixels cannot be reduced to {chosen.finest} (--finest)"
+        rule = f"it is {chosen.side}, which cannot be reduced to --finest, {chosen.finest}"
         require(self, "side", chosen.side >= chosen.finest, rule)
 
 

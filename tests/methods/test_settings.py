@@ -131,6 +131,23 @@ NOTES = {
         },
         "preset small",
     ),
+    "tdg": (
+        {
+            "trained_preset": "paper",
+            "lowest": 0.1,
+            "generator": False,
+            "transformations": 16,
+            "side": 96,
+            "coarsest": 12,
+            "finest": 48,
+            "scales": 2,
+            "width": 8,
+            "steps": 5,
+            "updates": 2,
+            "step_images": 4,
+        },
+        "preset small",
+    ),
     "spade": ({"neighbours": 5}, ""),
     "subspace": ({"explained_variance": 0.9}, "variance 0.99"),
     "nearest": ({"coreset_ratio": 0.25}, ""),
@@ -143,6 +160,8 @@ CHANGED = {
     "regad": "21 copies, not meta-trained",
     "differnet": "preset paper, likelihood, side 64, hidden 8, blocks 2, steps 3, bank rotations 4, score rotations 2, "
     "standardise yes",
+    "tdg": "preset paper, lowest 0.1, without generator, side 96, coarsest 12, finest 48, scales 2, width 8, steps 5, "
+    "updates 2, step images 4, transformations 16",
     "spade": "5 images",
     "subspace": "variance 0.9",
     "nearest": "coreset 0.25",
