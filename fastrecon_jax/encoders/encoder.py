@@ -176,8 +176,24 @@ def none() -> Encoder:
         One without weights and stages, named `none`.
     """
     entry = Registration(
-        *(NONE, _not_built, {}, {}, NONE, lambda *_: False, IMAGENET_MEAN, IMAGENET_STD),
-        *(0, "", "", "", lambda _: None, 1, {}, (), 0, 0),
+        NONE,
+        build=_not_built,
+        stages={},
+        of_stride={},
+        weights=NONE,
+        may_be_unread=lambda *_: False,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        at_once=0,
+        source="",
+        licence="",
+        note="",
+        read_stage=lambda _: None,
+        multiple=1,
+        options={},
+        also=(),
+        image_size=0,
+        parameters=0,
     )
     return Encoder((), NONE, (), NONE, "", "float32", "single", entry, (), Structure(jax.tree.structure(())))
 
