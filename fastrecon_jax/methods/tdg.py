@@ -47,7 +47,7 @@ class Settings:
     lowest: float = setting(
         1.0, "share of the patches, those of the lowest probabilities, that make the image score: 0.1 for small defects"
     )
-    generator: bool = setting(True, "train against a generator; false for the ablation, which takes half the time")
+    generator: bool = setting(True, "train against a generator; false for the ablation, of the transformations alone")
     transformations: int = setting(
         0, "how many: 4 (quarter turns), 16, 42 (the authors' for grey images) or 54; 0 by preset: 16, or 54"
     )
