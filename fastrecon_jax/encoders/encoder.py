@@ -194,6 +194,7 @@ def none() -> Encoder:
         also=(),
         image_size=0,
         parameters=0,
+        products=False,
     )
     return Encoder((), NONE, (), NONE, "", "float32", "single", entry, (), Structure(jax.tree.structure(())))
 

@@ -331,7 +331,7 @@ def test_the_default_directory_is_the_same_again_and_another_for_other_settings(
         ("--shots=2,2", "--shots=2,2 is not allowed: nothing may be named twice"),
         ("--seeds=-1", "--seeds=-1 is not allowed: each must be from 0 to 4294967295"),
         ("--support=nearest", "--support=nearest is neither first nor random nor a file"),
-        ("--method=magic", "--method=magic is not allowed: allowed are fastrecon, fastrecon+, nearest"),
+        ("--method=magic", "--method=magic is not allowed: allowed are differnet, fastrecon, fastrecon+, nearest"),
         ("--method=all,padim", "--method=all,padim is not allowed: all stands alone"),
         ("--method=padim --lam=0", "--lam=0.0 is not allowed: it is a setting of fastrecon, not of padim"),
         ("--category=bolt,all", "--category=bolt,all is not allowed: all stands alone"),

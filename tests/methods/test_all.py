@@ -110,5 +110,5 @@ def test_names_are_registered_once_and_are_names():
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="unknown method 'magic': allowed are .*fastrecon, "):
+    with pytest.raises(ValueError, match=r"unknown method 'magic': allowed are .*fastrecon, "):
         methods.create("magic")
