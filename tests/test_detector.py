@@ -100,7 +100,7 @@ def test_feature_shape_is_that_of_the_features(programs):
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="unknown method 'magic': allowed are fastrecon"):
+    with pytest.raises(ValueError, match="unknown method 'magic': allowed are differnet, fastrecon"):
         methods.create("magic")
 
 
