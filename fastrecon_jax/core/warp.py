@@ -18,7 +18,8 @@ def reflected(p: Float[Array, "*shape"], length: int) -> Float[Array, "*shape"]:
         Coordinates in samples, 0 to length - 1.
     """
     # Mirrors at -1/2 and length - 1/2: a period of twice the length, whose second half runs backwards.
-    t = jnp.mod(jnp.abs(p + 0.5), 2 * length)
+    t = jnp.abs(p + 0.5)
+    t = t - 2 * length * jnp.floor(t / (2 * length))  # not jnp.mod, which cannot be written to ONNX
     return jnp.clip(jnp.where(t < length, t, 2 * length - t) - 0.5, 0, length - 1)
 
 

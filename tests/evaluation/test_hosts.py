@@ -23,7 +23,10 @@ from tests.data.parts import write_category
 SMALL = {"encoder": "resnet18", "weights": "random", "image_size": 64, "crop_size": 64, "batch_size": 4}
 SETTINGS = SMALL | {"shots": (2,), "support": "random", "seeds": (0, 1), "method": ("fastrecon", "padim")}
 END = 60  # seconds after which the others must have ended
-ALL = ("--method=all", "--differnet_hidden=8", "--differnet_blocks=1", "--differnet_steps=2")
+ALL = (
+    *("--method=all", "--differnet_hidden=8", "--differnet_blocks=1", "--differnet_steps=2"),
+    *("--tdg_transformations=4", "--tdg_scales=1", "--tdg_steps=2", "--tdg_width=4"),
+)
 TIMES = {"fit_seconds", "score_images_per_second"}
 
 

@@ -50,8 +50,10 @@ class Transformer(nnx.Module):
             x = resnet.max_pool(jax.nn.relu(convolution(x)))
         # Images of other sizes than 224 pixels are seen by the same weights.
         if x.shape[1:3] != (self.grid, self.grid):
-            x = jax.vmap(lambda one: features.resize_bilinear(one, self.grid, self.grid))(x)
-        x = self.fc2(jax.nn.relu(self.fc1(x.reshape(x.shape[0], -1)))).astype(jnp.float32)
+            resized = jax.vmap(lambda one: features.resize_bilinear(one, self.grid, self.grid))(x.astype(jnp.float32))
+            x = resized.astype(x.dtype)
+        vectors = x.reshape(x.shape[0], self.grid * self.grid * x.shape[3])
+        x = self.fc2(jax.nn.relu(self.fc1(vectors))).astype(jnp.float32)
         return jax.vmap(warp.rotation_scale)(x + jnp.array([IDENTITY]))
 
 
@@ -82,6 +84,7 @@ class RegAD(nnx.Module):
         for name, x, matrices in self.warped(images):
             back.append(jax.vmap(warp.inverse)(matrices))
             # F_j = T_1⁻¹(... T_j⁻¹(x_j)).
+            x = x.astype(jnp.float32)
             for matrix in reversed(back):
                 x = jax.vmap(warp.affine)(x, matrix)
             outputs[name] = x
@@ -97,7 +100,8 @@ class RegAD(nnx.Module):
             for block in blocks:
                 x = block(x)
             matrices = transformer(x)
-            x = jax.vmap(warp.affine)(x, matrices.astype(x.dtype))
+            # Positions in float32: bfloat16 has none between most pixels.
+            x = jax.vmap(warp.affine)(x.astype(jnp.float32), matrices).astype(x.dtype)
             found.append((name, x, matrices))
         return found
 
