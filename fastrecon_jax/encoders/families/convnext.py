@@ -5,13 +5,12 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from fastrecon_jax.encoders.convolution import Convolution, biased
-from fastrecon_jax.encoders.layers import LayerNorm, Precise, standardise
+from fastrecon_jax.encoders.layers import LayerNorm, Precise, gelu, standardise
 from fastrecon_jax.encoders.licences import DINOV3 as DINOV3_LICENCE
 from fastrecon_jax.encoders.registry import register
 from fastrecon_jax.encoders.weights import Source
@@ -148,7 +147,7 @@ class Block(nnx.Module):
         """Apply to (b, h, w, c), float32; the MLP alone has the type of its weights."""
         y = self.norm(self.depthwise(x)).astype(self.expand.kernel.dtype)
         y = self.expand(y)
-        y = jax.nn.gelu(y.astype(jnp.float32), approximate=False).astype(y.dtype)
+        y = gelu(y.astype(jnp.float32)).astype(y.dtype)
         return x + self.project(y).astype(jnp.float32) * self.scale[...][None, None, None]
 
 

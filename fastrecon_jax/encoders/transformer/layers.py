@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fastrecon_jax.encoders.layers import Layer, Precise
+from fastrecon_jax.encoders.layers import Layer, Precise, gelu
 from fastrecon_jax.encoders.weights import Source
 
 
@@ -43,18 +43,6 @@ def linear(source: Source, name: str, inputs: int, outputs: int) -> Linear:
     """
     weight = source.tensor(f"{name}.weight", (outputs, inputs), init="lecun")
     return Linear(weight.T, source.tensor(f"{name}.bias", (outputs,), init="zeros"))
-
-
-def gelu(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-    """X Φ(x), exact, with Φ the normal distribution: not the approximation by tanh, which moves features by 1e-3.
-
-    Args:
-        x: of any shape, float32.
-
-    Returns:
-        The same shape.
-    """
-    return 0.5 * x * (1 + jax.lax.erf(x * (0.5**0.5)))
 
 
 class Mlp(nnx.Module):
