@@ -75,13 +75,10 @@ class Maxima(NamedTuple):
 
 def config() -> EvalConfig:
     """The flags as settings of an evaluation, which refuses what is not allowed."""
-    numbers = {"shots": _SHOTS.value, "seeds": _SEEDS.value}
+    lists = {"shots": _SHOTS.value, "seeds": _SEEDS.value}
+    numbers = {name: command_line.integers(name, values) for name, values in lists.items()}
     for name, values in numbers.items():
-        try:
-            numbers[name] = tuple(int(value) for value in values)
-        except ValueError:
-            raise InputError(f"--{name}={','.join(values)} is not allowed: expected whole numbers") from None
-        if not numbers[name]:
+        if not values:
             raise InputError(f"--{name} is empty: pass at least one number")
     return EvalConfig(
         dataset=_DATASET.value,

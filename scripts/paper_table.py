@@ -9,12 +9,12 @@ Under the table of means stand the differences between each method and the refer
 intervals and p-values. The published figures and their sources are in published.csv beside it.
 """
 
-import csv
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import published_figures
 from absl import flags
 
 from fastrecon_jax import files
@@ -25,7 +25,6 @@ from fastrecon_jax.evaluation import results, run, tables
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.tables import Row
 
-PUBLISHED = Path(__file__).with_name("published.csv")
 METRICS = {"image": "image_auroc", "pixel": "pixel_auroc"}
 RESAMPLES = 10_000
 # Settings that the runs of one table have in common, beside those of their methods.
@@ -44,12 +43,10 @@ _REFERENCE = flags.DEFINE_string(
 
 def published(dataset: str) -> list[Row]:
     """The published figures of a data set; InputError where there are none."""
-    with PUBLISHED.open(encoding="utf-8", newline="") as file:
-        by_dataset = tables.grouped(list(csv.DictReader(file)), "dataset")
-    if (dataset,) not in by_dataset:
-        allowed = ", ".join(name for (name,) in by_dataset)
-        raise InputError(f"--dataset={dataset} has no published figures: allowed are {allowed}")
-    return by_dataset[dataset,]
+    known = published_figures.by_dataset()
+    if dataset not in known:
+        raise InputError(f"--dataset={dataset} has no published figures: allowed are {', '.join(known)}")
+    return known[dataset]
 
 
 def table(known: Sequence[Row], means: Sequence[Row], shots: Sequence[int]) -> list[list[str]]:

@@ -44,7 +44,7 @@ _WEIGHTS = flags.DEFINE_list(
 )
 _METHOD = flags.DEFINE_list("method", ["all"], "methods, or all")
 _SHOTS = flags.DEFINE_list("shots", ["1", "2", "4", "8"], "numbers of support images")
-_DRAWS = flags.DEFINE_integer("draws", 5, "random draws of the support, of the seeds from 0", lower_bound=1)
+_DRAWS = flags.DEFINE_integer("draws", 5, "random draws of the support, of the seeds from 0")
 _SIZE = flags.DEFINE_integer("transformer_size", 448, "side in pixels for transformers; CNNs have 256, cropped to 224")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "images in a batch of the encoder")
 _MAX_QUERIES = flags.DEFINE_integer("max_queries", 0, "at most this many test images a category; 0 for all")
@@ -58,13 +58,11 @@ Tell = Callable[[str], object]
 
 def planned(directory: Path) -> tuple[list[plan.Run], dict[str, str]]:
     """The runs that the flags ask for, and the reasons why others cannot be made, by their names."""
-    try:
-        shots = tuple(int(k) for k in _SHOTS.value)
-    except ValueError:
-        raise InputError(f"--shots={','.join(_SHOTS.value)} is not allowed: expected whole numbers") from None
+    if _DRAWS.value < 1:
+        raise InputError(f"--draws={_DRAWS.value} is not allowed: it must be at least 1")
     settings = {
         "method": tuple(_METHOD.value),
-        "shots": shots,
+        "shots": command_line.integers("shots", _SHOTS.value),
         "support": "random",
         "seeds": tuple(range(_DRAWS.value)),
         "batch_size": _BATCH_SIZE.value,
@@ -82,6 +80,8 @@ def planned(directory: Path) -> tuple[list[plan.Run], dict[str, str]]:
         for encoder in _ENCODER.value:
             own = settings | {"weights": sources[encoder]}
             runs.append(plan.run(data, encoder, directory, transformer_size=_SIZE.value, **own))
+    if not runs:
+        raise InputError(f"there is nothing to run: {'; '.join(dict.fromkeys(missing.values()))}")
     return runs, missing
 
 

@@ -118,6 +118,14 @@ def _value(name: str, kinds: Sequence[Any]) -> Any:
         raise InputError(f"--{name}={','.join(value)} is not allowed: expected a list of {element.__name__}s") from None
 
 
+def integers(name: str, values: Sequence[str]) -> tuple[int, ...]:
+    """The whole numbers of a list, for scripts that define their flags themselves; InputError for anything else."""
+    try:
+        return tuple(map(int, values))
+    except ValueError:
+        raise InputError(f"--{name}={','.join(values)} is not allowed: expected whole numbers") from None
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Parse the command line, call `main`, and exit with its code (None is 0).
 

@@ -48,18 +48,14 @@ def fill_in(presets: Mapping[str, Preset]) -> str:
     preset = presets[name]
     _set_missing({"method": preset.method})
     chosen = _text("method").split(",")
-    settings = {f"{preset.method}_{setting}": value for setting, value in preset.settings.items()}
-    if preset.method not in chosen and chosen != ["all"]:
-        unused, settings = settings, {}
-    else:
-        # A setting that is given for all methods is given for this one.
-        unused = {}
-        settings = {flag: value for flag, value in settings.items() if not _given(flag.split("_", 1)[1])}
-    _set_missing(preset.flags | settings)
-    shown = " ".join(f"--{flag}={_text(flag)}" for flag in ("method", *preset.flags, *settings))
+    # A setting that is given for all methods is given for this one.
+    settings = {f"{preset.method}_{own}": value for own, value in preset.settings.items() if not _given(own)}
+    used = settings if preset.method in chosen or chosen == ["all"] else {}
+    _set_missing(preset.flags | used)
+    shown = " ".join(f"--{flag}={_text(flag)}" for flag in ("method", *preset.flags, *used))
     told = f"preset {name} ({preset.source}): {shown}\n"
-    if unused:
-        told += f"preset {name}: without {' '.join(f'--{flag}={value}' for flag, value in unused.items())}\n"
+    if used != settings:
+        told += f"preset {name}: without {' '.join(f'--{flag}={value}' for flag, value in settings.items())}\n"
     return told
 
 

@@ -16,7 +16,6 @@ from fastrecon_jax.command_line.fields import (
     require_once,
     setting,
 )
-from fastrecon_jax.core.scoring import IMAGE_SCORES, is_image_score
 from fastrecon_jax.data.bit_depth import AUTO, CHOICES, CONTAINER
 from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.images import MAX_PIXELS
@@ -121,9 +120,7 @@ class EvalConfig:
             require_between(self, name, bounds)
         allowed = 32 <= self.crop_size <= self.image_size
         require(self, "crop_size", allowed, f"it must be from 32 to --image_size={self.image_size}")
-        allowed = not self.image_score or is_image_score(self.image_score)
-        require(self, "image_score", allowed, f"it must be {IMAGE_SCORES}")
-        method_settings.check_image_score(self.settings, self.image_score)
+        method_settings.check_image_score(self)
         require(self, "max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
         require(self, "bit_depth", self.bit_depth in CHOICES, f"it must be one of {', '.join(CHOICES)}")
         require(self, "mesh", self.mesh in devices.CHOICES, f"it must be one of {', '.join(devices.CHOICES)}")

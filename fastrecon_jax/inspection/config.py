@@ -16,7 +16,6 @@ from fastrecon_jax.command_line.fields import (
     require_once,
     setting,
 )
-from fastrecon_jax.core.scoring import IMAGE_SCORES, is_image_score
 from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import KEEP
 from fastrecon_jax.data.images import MAX_PIXELS
@@ -117,9 +116,7 @@ class FitConfig:
         require(self, "tile", len(self.tile) in (0, 2), "it must be SIZE,OVERLAP, in pixels")
         area.crop_size(self.resize, self.image_size, self.crop_size)  # refuses what is not possible
         require(self, "region", len(self.region) in (0, 4), "it must be x,y,width,height")
-        allowed = not self.image_score or is_image_score(self.image_score)
-        require(self, "image_score", allowed, f"it must be {IMAGE_SCORES}")
-        method_settings.check_image_score(self.settings, self.image_score)
+        method_settings.check_image_score(self)
         allowed = self.bit_depth in bit_depth.CHOICES
         require(self, "bit_depth", allowed, f"allowed are {', '.join(bit_depth.CHOICES)}")
         require(self, "max_images", self.max_images >= 1, "it must be at least 1")

@@ -1,6 +1,5 @@
 """The parts that images are inspected by: their files opened, encoders and programs shared where they agree."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -102,9 +101,9 @@ def _sharing(weights: str) -> Callable[[Recipe], Engine]:
     engines: dict[Recipe, Engine] = {}
 
     def open_engine(recipe: Recipe) -> Engine:
-        same = dataclasses.replace(recipe, weights="", weights_revision="")  # the hash says which they are
+        same = recipe.anywhere
         if same not in engines:
-            key = (recipe.encoder, recipe.stages, recipe.dtype, recipe.weights_sha256, recipe.encoder_options)
+            key = recipe.encoder_key
             if key not in loaded:
                 loaded[key] = load_encoder(recipe, weights=weights)
             engines[same] = make_engine(recipe, loaded[key])

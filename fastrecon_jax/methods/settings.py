@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
 from fastrecon_jax.command_line.fields import require
+from fastrecon_jax.core.scoring import IMAGE_SCORES, is_image_score
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import registry
 
@@ -142,17 +143,19 @@ def check_copies_are_used(methods: Sequence[registry.Method], kinds: Sequence[st
             raise InputError(f"--support_copies={kind} is not allowed: {named} asks for these copies itself")
 
 
-def check_image_score(values: Mapping[str, Any], image_score: str) -> None:
-    """Refuse settings of a method's own image score where another one is asked for.
+def check_image_score(config: Any) -> None:
+    """Refuse an image score that there is not, and settings of a method's own one where another is asked for.
 
     Args:
-        values: value of each option that was given, by its name.
-        image_score: kind of image score; empty for the method's own.
+        config: settings of a command with a field `image_score`, empty for the method's own, and a field `settings`,
+            the value of each option that was given, by its name.
 
     Raises:
-        InputError: a setting would have no effect.
+        InputError: the image score is not known, or a setting would have no effect.
     """
-    for name, value in values.items() if image_score else ():
+    image_score = config.image_score
+    require(config, "image_score", not image_score or is_image_score(image_score), f"it must be {IMAGE_SCORES}")
+    for name, value in config.settings.items() if image_score else ():
         option = options()[name]
         kind = registry.registration(option.owners[0]).settings
         (field,) = (field for field in dataclasses.fields(kind) if field.name == option.field)

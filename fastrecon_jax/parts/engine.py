@@ -65,6 +65,16 @@ class Recipe:
     tile: tuple[int, ...] = ()
 
     @property
+    def anywhere(self) -> "Recipe":
+        """The recipe wherever its weights are: the hash says which they are."""
+        return dataclasses.replace(self, weights="", weights_revision="")
+
+    @property
+    def encoder_key(self) -> tuple[Any, ...]:
+        """What recipes of one and the same encoder have in common, see `key_of_encoder`."""
+        return self.encoder, self.stages, self.dtype, self.weights_sha256, self.encoder_options
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """How a photograph becomes the encoder's image."""
         height, width = self.shape or (self.image_size, self.image_size)
@@ -137,6 +147,11 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
             "pass the right file as --weights"
         )
     return encoder
+
+
+def key_of_encoder(encoder: encoders.Encoder) -> tuple[Any, ...]:
+    """`Recipe.encoder_key` of the recipes that a loaded encoder serves."""
+    return encoder.name, encoder.stages, encoder.dtype, encoder.sha256, encoder.options
 
 
 def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarray, "H W"] | None = None) -> Engine:

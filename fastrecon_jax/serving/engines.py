@@ -1,6 +1,5 @@
 """Engines of the demo: one for its flags, and a few for parts that were fitted otherwise."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import TypeAlias
@@ -9,7 +8,7 @@ from fastrecon_jax import methods
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import area
-from fastrecon_jax.parts.engine import Engine, Recipe, load_encoder, make_engine
+from fastrecon_jax.parts.engine import Engine, Recipe, key_of_encoder, load_encoder, make_engine
 from fastrecon_jax.serving.config import DemoConfig
 
 EngineOpener: TypeAlias = Callable[[Recipe], Engine]
@@ -51,21 +50,14 @@ def opener(engine: Engine, *, trusted: bool = False) -> EngineOpener:
         largest = max(_LARGEST, engine.recipe.image_size)
         if recipe.image_size > largest and not trusted:
             raise InputError(f"the part was fitted at --image_size={recipe.image_size}, the demo takes up to {largest}")
-        return engine if _anywhere(recipe) == _anywhere(engine.recipe) else other(recipe)
+        return engine if recipe.anywhere == engine.recipe.anywhere else other(recipe)
 
     return open_engine
 
 
-def _anywhere(recipe: Recipe) -> Recipe:
-    """The recipe wherever its weights are: the hash says which they are."""
-    return dataclasses.replace(recipe, weights="", weights_revision="")
-
-
 def _encoder(recipe: Recipe, loaded: Encoder, *, trusted: bool) -> Encoder:
     """The encoder that is loaded already if it is the right one, else another."""
-    same = (loaded.name, loaded.stages, loaded.dtype, loaded.sha256, loaded.options)
-    asked = (recipe.encoder, recipe.stages, recipe.dtype, recipe.weights_sha256, recipe.encoder_options)
-    if asked == same:
+    if recipe.encoder_key == key_of_encoder(loaded):
         return loaded
     if not trusted and recipe.weights not in _UPLOADABLE:
         raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks import options, timing
 from fastrecon_jax import encoders, methods
+from fastrecon_jax.command_line.flags import integers
 from fastrecon_jax.core import coreset, k_center
 from fastrecon_jax.data import datasets, loader
 from fastrecon_jax.evaluation import programs
@@ -23,7 +24,7 @@ PART_OF_LARGE = 8
 
 def run() -> None:
     """Print a table for each pool and ratio."""
-    for rows in map(int, options.ROWS.value):
+    for rows in integers("rows", options.ROWS.value):
         pool = _pool(rows)
         for ratio in (0.01, 0.1):
             if ratio == 0.01 or rows < LARGE or options.LONG.value:

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks import engine, graph, options, timing
 from fastrecon_jax import encoders
+from fastrecon_jax.command_line.flags import integers
 from fastrecon_jax.encoders import weights
 from fastrecon_jax.encoders.encoder import normalise
 from fastrecon_jax.errors import InputError
@@ -32,9 +33,9 @@ def run() -> None:
     )
     rows = []
     for name in options.ENCODERS.value:
-        for side in map(int, options.IMAGE_SIZES.value):
+        for side in integers("image_sizes", options.IMAGE_SIZES.value):
             encoders.registration(name).check_size(side, side, f"--image_sizes={side}")
-            for batch in map(int, options.BATCHES.value):
+            for batch in integers("batches", options.BATCHES.value):
                 rows.append([name, str(side), str(batch), *_row(name, side, batch, names)])
                 sys.stderr.write(f"{' '.join(rows[-1])}\n")
     of_fastest = ["ours / fastest other"] if len(names) > 1 else []

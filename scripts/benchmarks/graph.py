@@ -11,8 +11,9 @@ from fastrecon_jax.encoders.convolution import PADDINGS, Convolution
 from fastrecon_jax.encoders.families import convnext
 from fastrecon_jax.encoders.families.efficientnet import EfficientNetLite
 from fastrecon_jax.encoders.families.resnet import ResNet
+from fastrecon_jax.encoders.layers import LayerNorm
 from fastrecon_jax.encoders.transformer import positions
-from fastrecon_jax.encoders.transformer.layers import LayerNorm, Linear
+from fastrecon_jax.encoders.transformer.layers import Linear
 from fastrecon_jax.encoders.transformer.stage_names import NORMED
 from fastrecon_jax.encoders.transformer.vision_transformer import VisionTransformer
 from fastrecon_jax.errors import InputError
@@ -49,9 +50,9 @@ class _Tracer:
         kernel, bias = (np.asarray(part[...]) for part in (layer.kernel, layer.bias))
         return self.each("linear", x, kernel=kernel.reshape(kernel.shape[-2:]), bias=bias)
 
-    def norm(self, layer: LayerNorm | convnext.LayerNorm, x: int, epsilon: float) -> int:
+    def norm(self, layer: LayerNorm, x: int) -> int:
         scale, bias = (np.asarray(part[...]) for part in (layer.scale, layer.bias))
-        return self.each("layer_norm", x, kernel=scale, bias=bias, epsilon=epsilon)
+        return self.each("layer_norm", x, kernel=scale, bias=bias, epsilon=layer.epsilon)
 
     def scaled(self, scale: nnx.Param, x: int) -> int:
         return self.each("scale", x, kernel=np.asarray(scale[...]))
@@ -109,20 +110,20 @@ def _efficientnet(tracer: _Tracer, module: EfficientNetLite) -> dict[str, int]:
 def _convnext(tracer: _Tracer, module: convnext.ConvNeXt) -> dict[str, int]:
     if module.norm is not None:
         raise InputError("the last stage of a DINOv3 ConvNeXt cannot be compared with other programs")
-    x, outputs, epsilon = 0, {}, convnext.EPSILON
+    x, outputs = 0, {}
     for name, stage in zip(convnext.STAGES, module.stages, strict=False):
         if stage.first:
             x = tracer.conv(stage.reduce, x)
-        x = tracer.each("to_first", tracer.norm(stage.norm, tracer.each("to_last", x), epsilon))
+        x = tracer.each("to_first", tracer.norm(stage.norm, tracer.each("to_last", x)))
         if not stage.first:
             x = tracer.conv(stage.reduce, x)
         for block in stage.blocks:
-            y = tracer.norm(block.norm, tracer.each("to_last", tracer.conv(block.depthwise, x)), epsilon)
+            y = tracer.norm(block.norm, tracer.each("to_last", tracer.conv(block.depthwise, x)))
             y = tracer.linear(block.project, tracer.each("gelu", tracer.linear(block.expand, y)))
             x = tracer.add("add", x, tracer.each("to_first", tracer.scaled(block.scale, y)))
         ones = np.ones(stage.blocks[-1].scale[...].shape, np.float32)
         standardised = tracer.each(
-            "layer_norm", tracer.each("to_last", x), kernel=ones, bias=np.zeros_like(ones), epsilon=epsilon
+            "layer_norm", tracer.each("to_last", x), kernel=ones, bias=np.zeros_like(ones), epsilon=convnext.EPSILON
         )
         outputs[name] = tracer.each("to_first", standardised)
     return outputs
@@ -140,16 +141,16 @@ def _transformer(tracer: _Tracer, module: VisionTransformer) -> dict[str, int]:
     x = tracer.each("tokens", x, kernel=np.asarray(module.tokens[...]), bias=place.reshape(1, side**2, -1))
     outputs = {}
     for number, block in enumerate(module.blocks, start=1):
-        y = tracer.linear(block.attn.qkv, tracer.norm(block.norm1, x, shape.epsilon))
+        y = tracer.linear(block.attn.qkv, tracer.norm(block.norm1, x))
         y = tracer.linear(block.attn.proj, tracer.each("attention", y, groups=shape.heads))
         x = tracer.add("add", x, tracer.scaled(block.gamma1, y))
-        y = tracer.each("gelu", tracer.linear(block.mlp.fc1, tracer.norm(block.norm2, x, shape.epsilon)))
+        y = tracer.each("gelu", tracer.linear(block.mlp.fc1, tracer.norm(block.norm2, x)))
         x = tracer.add("add", x, tracer.scaled(block.gamma2, tracer.linear(block.mlp.fc2, y)))
         for name, layers in module.wanted:
             if layers.blocks == (number,):
                 patches = tracer.each("patches", x, groups=1 + shape.registers)
                 normed = layers.kind == NORMED
-                outputs[name] = tracer.norm(module.norm, patches, shape.epsilon) if normed else patches
+                outputs[name] = tracer.norm(module.norm, patches) if normed else patches
     return outputs
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks import options, timing
 from fastrecon_jax import encoders, methods
+from fastrecon_jax.command_line.flags import integers
 from fastrecon_jax.data import copies
 from fastrecon_jax.detector import Detector
 from fastrecon_jax.encoders.weights import RANDOM
@@ -63,7 +64,7 @@ def run() -> None:
     for name, method in itertools.product(options.ENCODERS.value, map(methods.create, options.METHODS.value)):
         stages = encoders.stages_of(name, method.strides)
         encoder = encoders.create(name, stages=stages, weights=RANDOM, dtype=options.DTYPE.value)
-        for batch in map(int, options.BATCHES.value):
+        for batch in integers("batches", options.BATCHES.value):
             found = timing.medians(timing.in_turn(parts(encoder, method, batch), options.REPEATS.value, at_least=TURN))
             rows.append(row([name, options.DTYPE.value, method.name, str(batch)], batch, found))
             sys.stderr.write(f"{' '.join(rows[-1])}\n")

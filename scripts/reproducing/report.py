@@ -2,8 +2,10 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import published_figures
 
 from fastrecon_jax import files
 from fastrecon_jax.encoders.weights import RANDOM
@@ -13,7 +15,6 @@ from fastrecon_jax.evaluation.tables import Row
 from reproducing import claims, plan
 from reproducing.plan import Run
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "published.csv"
 TITLES = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC", "aupro": "AUPRO"}
 COLUMNS = (
     *("dataset", "encoder", "weights", "size", "categories", "missing_categories", "draws"),
@@ -28,12 +29,6 @@ def read(run: Run) -> Row | None:
     except InputError:
         return None
     return summary if summary["rows"] else None
-
-
-def published(dataset: str) -> list[Row]:
-    """The published figures of a data set."""
-    with PUBLISHED.open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if row["dataset"] == dataset]
 
 
 def comparable(known: Sequence[Row], summary: Row) -> list[Row]:
@@ -81,7 +76,7 @@ def _unfinished(run: Run, summary: Row) -> str:
 
 def _of_run(run: Run, summary: Row) -> str:
     rows, config = summary["rows"], summary["config"]
-    compared = comparable(published(run.data.name), summary)
+    compared = comparable(published_figures.by_dataset().get(run.data.name, []), summary)
     title = f"### {config['encoder']}{': RANDOM WEIGHTS' if is_random(summary) else ''}\n"
     note = f"{config['crop_size']} pixels, {config['draws']} draw(s), categories: {', '.join(plan.done(rows))}."
     if config["partial"]:
@@ -106,12 +101,8 @@ def _of_run(run: Run, summary: Row) -> str:
 
 def of_metric(rows: Sequence[Row], metric: str, known: Sequence[Row], *, random: bool) -> list[list[str]]:
     """Cells of a table of methods against shots, published figures below ours."""
-    groups = tables.grouped(rows, "method", "shots")
-    shots = list(dict.fromkeys(k for _, k in groups))
-    lines = [["method", *map(str, shots)]]
-    for method in dict.fromkeys(method for method, _ in groups):
-        figures = [claims.figure(groups[method, k], metric) for k in shots]
-        lines.append([_marked(method, random), *(tables.percent(f.mean, f.error) if f else "-" for f in figures)])
+    lines = _by_method(rows, metric, lambda figure: tables.percent(figure.mean, figure.error), random=random)
+    shots = [int(k) for k in lines[0][1:]]
     for (method, encoder), same in tables.grouped(known, "method", "encoder").items():
         cells = {int(row["shots"]): row["percent"] for row in same}
         if cells.keys() & set(shots):
@@ -120,18 +111,21 @@ def of_metric(rows: Sequence[Row], metric: str, known: Sequence[Row], *, random:
     return lines
 
 
-def _marked(method: str, random: bool) -> str:
-    return f"{method}, random weights" if random else method
-
-
 def of_worst(rows: Sequence[Row], *, random: bool) -> list[list[str]]:
     """Cells of a table of the worst category of each method and number of shots, by image AUROC."""
+    return _by_method(rows, "image_auroc", lambda f: f"{f.worst[0]} {100 * f.worst[1]:.1f}", random=random)
+
+
+def _by_method(
+    rows: Sequence[Row], metric: str, cell: Callable[[claims.Figure], str], *, random: bool
+) -> list[list[str]]:
     groups = tables.grouped(rows, "method", "shots")
     shots = list(dict.fromkeys(k for _, k in groups))
     lines = [["method", *map(str, shots)]]
     for method in dict.fromkeys(method for method, _ in groups):
-        worst = [claims.figure(groups[method, k], "image_auroc") for k in shots]
-        lines.append([_marked(method, random), *(f"{f.worst[0]} {100 * f.worst[1]:.1f}" if f else "-" for f in worst)])
+        figures = [claims.figure(groups[method, k], metric) for k in shots]
+        name = f"{method}, random weights" if random else method
+        lines.append([name, *(cell(figure) if figure else "-" for figure in figures)])
     return lines
 
 

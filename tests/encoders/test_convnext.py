@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from fastrecon_jax import encoders
-from fastrecon_jax.encoders import checks
+from fastrecon_jax.encoders import checks, layers
 from fastrecon_jax.encoders.families import convnext
 from fastrecon_jax.errors import InputError
 from tests.encoders import tiny_convnext
@@ -93,7 +93,7 @@ def test_the_contract(small, check):
 def test_stages_have_one_length_and_distances_are_correlations():
     x = np.random.default_rng(0).standard_normal((1, 2, 3, 40)).astype(np.float32)
     x[..., 7] += 1000  # as a few channels of the stream are
-    y = np.asarray(convnext.standardise(jnp.asarray(x)), np.float64)
+    y = np.asarray(layers.standardise(jnp.asarray(x), convnext.EPSILON), np.float64)
     assert_close(np.square(y).sum(-1), np.full((1, 2, 3), 40.0))
     squared = np.square(y[0, 0, 0] - y[0, 1, 2]).sum()
     assert_close(squared, 2 * 40 * (1 - np.corrcoef(x[0, 0, 0], x[0, 1, 2])[0, 1]), 1e-3)

@@ -213,6 +213,8 @@ def test_what_is_there_is_evaluated_once_and_what_is_missing_is_named(tmp_path):
         ("_SHOTS", ["a"], "--shots=a is not allowed: expected whole numbers"),
         ("_ENCODER", ["resnet"], "unknown encoder 'resnet'"),
         ("_METHOD", ["best"], "--method=best is not allowed"),
+        ("_DRAWS", 0, "--draws=0 is not allowed: it must be at least 1"),
+        ("_DATASET", ["best"], "there is nothing to run: --dataset=best needs --data_dir"),
     ],
 )
 def test_a_setting_that_is_not_allowed_is_refused_once(script, monkeypatch, flag, value, message):

@@ -5,13 +5,12 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from fastrecon_jax.encoders.convolution import Convolution, biased
-from fastrecon_jax.encoders.layers import Precise
+from fastrecon_jax.encoders.layers import LayerNorm, Precise, gelu, standardise
 from fastrecon_jax.encoders.licences import DINOV3 as DINOV3_LICENCE
 from fastrecon_jax.encoders.registry import register
 from fastrecon_jax.encoders.weights import Source
@@ -19,6 +18,7 @@ from fastrecon_jax.encoders.weights import Source
 STRIDES = {"stage1": 4, "stage2": 8, "stage3": 16, "stage4": 32}
 STAGES = tuple(STRIDES)
 EPSILON = 1e-6  # of every LayerNorm
+_DINOV3_PAPER = "Siméoni et al., DINOv3, arXiv 2508.10104"
 _MODERN = "Liu et al., A ConvNet for the 2020s, CVPR 2022"
 
 
@@ -29,6 +29,7 @@ class Variant(NamedTuple):
         blocks: number of blocks in each stage.
         channels: of each stage.
         weights: where pretrained ones come from; empty if they must be given.
+        also: where the same weights are published beside that.
         normed: the network was trained to be read behind its final LayerNorm at every position (DINOv3), which the last
             stage then passes; classifiers apply theirs to the mean of all positions alone.
         kernels: the two layers of a block's MLP are stored as 1x1 convolutions, (d, c, 1, 1), not as matrices, (d, c).
@@ -37,6 +38,7 @@ class Variant(NamedTuple):
     blocks: tuple[int, int, int, int]
     channels: tuple[int, int, int, int]
     weights: str = ""
+    also: tuple[str, ...] = ()
     normed: bool = False
     kernels: bool = False
 
@@ -114,7 +116,9 @@ _SIZES = {
     "large": ((3, 3, 27, 3), (192, 384, 768, 1536)),
 }
 DINOV3 = {
-    f"dinov3_convnext_{size[0]}": Variant(*shape, f"hf://{_DINOV3.format(size)}", normed=True)
+    f"dinov3_convnext_{size[0]}": Variant(
+        *shape, f"hf://{_DINOV3.format(size)}", (f"hf://timm/convnext_{size}.dinov3_lvd1689m",), normed=True
+    )
     for size, shape in _SIZES.items()
 }
 IMAGENET = {
@@ -129,24 +133,12 @@ IMAGENET = {
 }
 
 
-class LayerNorm(nnx.Module):
-    """Standardised over the channels of each position, then scaled and shifted; in float32."""
-
-    def __init__(self, source: Source, name: str, channels: int):
-        self.scale = Precise(jnp.asarray(source.tensor(f"{name}.weight", (channels,), init="ones")))
-        self.bias = Precise(jnp.asarray(source.tensor(f"{name}.bias", (channels,), init="zeros")))
-
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """Apply to (b, h, w, c)."""
-        return standardise(x) * self.scale[...][None, None, None] + self.bias[...][None, None, None]
-
-
 class Block(nnx.Module):
     """x + scale * project(gelu(expand(norm(depthwise(x)))))."""
 
     def __init__(self, source: Source, name: str, naming: Naming, channels: int, *, kernels: bool):
         self.depthwise = Convolution(biased(source, f"{name}.{naming.depthwise}", (channels, 1, 7, 7)), depthwise=True)
-        self.norm = LayerNorm(source, f"{name}.{naming.norm}", channels)
+        self.norm = LayerNorm(source, f"{name}.{naming.norm}", channels, epsilon=EPSILON)
         self.expand = _linear(source, f"{name}.{naming.expand}", channels, 4 * channels, kernels=kernels)
         self.project = _linear(source, f"{name}.{naming.project}", 4 * channels, channels, kernels=kernels)
         self.scale = Precise(jnp.asarray(source.tensor(f"{name}.{naming.scale}", (channels,), init="ones")))
@@ -155,7 +147,7 @@ class Block(nnx.Module):
         """Apply to (b, h, w, c), float32; the MLP alone has the type of its weights."""
         y = self.norm(self.depthwise(x)).astype(self.expand.kernel.dtype)
         y = self.expand(y)
-        y = jax.nn.gelu(y.astype(jnp.float32), approximate=False).astype(y.dtype)
+        y = gelu(y.astype(jnp.float32)).astype(y.dtype)
         return x + self.project(y).astype(jnp.float32) * self.scale[...][None, None, None]
 
 
@@ -171,7 +163,7 @@ class Stage(nnx.Module):
         self.reduce = Convolution(
             biased(source, convolution, (channels, inputs, side, side)), stride=side, padding="none"
         )
-        self.norm = LayerNorm(source, norm, inputs if i else channels)
+        self.norm = LayerNorm(source, norm, inputs if i else channels, epsilon=EPSILON)
         self.blocks = nnx.List(
             Block(source, naming.block.format(i=i, j=j), naming, channels, kernels=variant.kernels)
             for j in range(variant.blocks[i])
@@ -207,7 +199,7 @@ class ConvNeXt(nnx.Module):
         last = max(map(STAGES.index, stages))
         self.stages = nnx.List(Stage(source, naming, variant, i) for i in range(last + 1))
         final = variant.normed and last == len(STAGES) - 1
-        self.norm = nnx.data(LayerNorm(source, naming.final, variant.channels[-1]) if final else None)
+        self.norm = nnx.data(LayerNorm(source, naming.final, variant.channels[-1], epsilon=EPSILON) if final else None)
 
     def __call__(self, images: Float[Array, "b H W 3"]) -> dict[str, Float[Array, "b _ _ _"]]:
         """Run to the last stage asked for.
@@ -226,22 +218,7 @@ class ConvNeXt(nnx.Module):
         return {name: self._read(name, outputs[name]) for name in self.names}
 
     def _read(self, name: str, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        return self.norm(x) if self.norm is not None and name == STAGES[-1] else standardise(x)
-
-
-def standardise(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """(x - mean) / sqrt(variance + 1e-6) over the channels of each position.
-
-    Args:
-        x: (b, h, w, c), of a floating type.
-
-    Returns:
-        float32, (b, h, w, c).
-    """
-    # The variance is that of the centred values: E[x²] - E[x]² would lose the digits that large means take.
-    centred = x.astype(jnp.float32)
-    centred = centred - centred.mean(axis=-1, keepdims=True)
-    return centred * jax.lax.rsqrt(jnp.square(centred).mean(axis=-1, keepdims=True) + EPSILON)
+        return self.norm(x) if self.norm is not None and name == STAGES[-1] else standardise(x, EPSILON)
 
 
 def _linear(source: Source, name: str, inputs: int, outputs: int, *, kernels: bool) -> Convolution:
@@ -275,25 +252,14 @@ def build(source: Source, stages: Sequence[str], *, variant: Variant) -> ConvNeX
     return ConvNeXt(source, variant, stages)
 
 
-for _name, _variant in IMAGENET.items():
+for _name, _variant in {**IMAGENET, **DINOV3}.items():
     register(
         _name,
         stages=STRIDES,
         weights=_variant.weights,
         may_be_unread=beyond,
         at_once=1,
-        source=_MODERN,
-        licence="Apache-2.0",
-    )(functools.partial(build, variant=_variant))
-
-for (_name, _variant), _size in zip(DINOV3.items(), _SIZES, strict=True):
-    register(
-        _name,
-        stages=STRIDES,
-        weights=_variant.weights,
-        may_be_unread=beyond,
-        at_once=1,
-        source=f"Siméoni et al., DINOv3, arXiv 2508.10104; {_MODERN}",
-        licence=DINOV3_LICENCE,
-        also=(f"hf://timm/convnext_{_size}.dinov3_lvd1689m",),
+        source=f"{_DINOV3_PAPER}; {_MODERN}" if _name in DINOV3 else _MODERN,
+        licence=DINOV3_LICENCE if _name in DINOV3 else "Apache-2.0",
+        also=_variant.also,
     )(functools.partial(build, variant=_variant))

@@ -4,11 +4,10 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fastrecon_jax.encoders.registry import register
-from fastrecon_jax.encoders.transformer import naming, stage_names
+from fastrecon_jax.encoders.transformer import naming, stage_names, variants
 from fastrecon_jax.encoders.transformer.naming import HUGGING_FACE, ORIGINAL, TIMM, Renamed
 from fastrecon_jax.encoders.transformer.positions import ANTIALIAS, OFFSET, PLAIN, WAYS
-from fastrecon_jax.encoders.transformer.vision_transformer import Shape, VisionTransformer, parameters
+from fastrecon_jax.encoders.transformer.vision_transformer import Shape, VisionTransformer
 from fastrecon_jax.encoders.weights import Source
 
 _HF_BLOCK = "encoder.layer.{}"
@@ -114,20 +113,8 @@ def build(source: Source, stages: Sequence[str], *, shape: Shape, positions: str
 
 def register_variant(name: str, shape: Shape, **facts: Any) -> None:
     """Register a DINOv2 of any shape; further arguments as `registry.register` has them."""
-    low, middle, high = (f"block{number}:{stage_names.NORMED}" for number in stage_names.thirds(shape.depth))
-    register(
-        name,
-        stages={f"block{number}": shape.patch for number in range(1, shape.depth + 1)},
-        read_stage=functools.partial(stage_names.canonical, depth=shape.depth),
-        of_stride={4: low, 8: middle, 16: high},
-        multiple=shape.patch,
-        at_once=1,
-        products=True,
-        options=OPTIONS,
-        may_be_unread=functools.partial(beyond, depth=shape.depth),
-        parameters=parameters(shape),
-        **facts,
-    )(functools.partial(build, shape=shape))
+    beyond_it = functools.partial(beyond, depth=shape.depth)
+    variants.register(name, shape, build, options=OPTIONS, may_be_unread=beyond_it, **facts)
 
 
 for _name, _variant in VARIANTS.items():

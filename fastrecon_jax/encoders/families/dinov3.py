@@ -8,10 +8,10 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Float
 
-from fastrecon_jax.encoders.registry import register
-from fastrecon_jax.encoders.transformer import naming, rotary, stage_names
+from fastrecon_jax.encoders import licences
+from fastrecon_jax.encoders.transformer import naming, rotary, stage_names, variants
 from fastrecon_jax.encoders.transformer.naming import HUGGING_FACE, NOTHING, ORIGINAL, TIMM, Renamed
-from fastrecon_jax.encoders.transformer.vision_transformer import Shape, VisionTransformer, parameters
+from fastrecon_jax.encoders.transformer.vision_transformer import Shape, VisionTransformer
 from fastrecon_jax.encoders.weights import Source
 
 TIMM_BIASED = "timm_qkvb"  # timm's variants that keep the biases of queries and values
@@ -148,20 +148,8 @@ def _periods(source: Source, size: int, kind: str) -> Float[np.ndarray, " p"]:
 
 def register_variant(name: str, shape: Shape, **facts: Any) -> None:
     """Register a DINOv3 of any shape; further arguments as `registry.register` has them."""
-    low, middle, high = (f"block{number}:{stage_names.NORMED}" for number in stage_names.thirds(shape.depth))
-    register(
-        name,
-        stages={f"block{number}": shape.patch for number in range(1, shape.depth + 1)},
-        read_stage=functools.partial(stage_names.canonical, depth=shape.depth),
-        of_stride={4: low, 8: middle, 16: high},
-        multiple=shape.patch,
-        at_once=1,
-        products=True,
-        options=OPTIONS,
-        may_be_unread=functools.partial(beyond, depth=shape.depth),
-        parameters=parameters(shape),
-        **facts,
-    )(functools.partial(build, shape=shape))
+    beyond_it = functools.partial(beyond, depth=shape.depth)
+    variants.register(name, shape, build, options=OPTIONS, may_be_unread=beyond_it, **facts)
 
 
 for _name, _variant in VARIANTS.items():
@@ -172,6 +160,6 @@ for _name, _variant in VARIANTS.items():
         also=(f"hf://timm/vit_{_variant.timm}_patch16_dinov3.lvd1689m",),
         image_size=256,
         source="Siméoni et al., DINOv3, arXiv 2508.10104",
-        licence="DINOv3 License",
+        licence=licences.DINOV3,
         note=_NOTE,
     )

@@ -1,4 +1,4 @@
-"""Linear layers, LayerNorm and the two kinds of MLP of vision transformers; sums stay float32 in other dtypes."""
+"""Linear layers and the two kinds of MLP of vision transformers; sums stay float32 in other dtypes."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fastrecon_jax.encoders.layers import Layer, Precise
+from fastrecon_jax.encoders.layers import Layer, Precise, gelu
 from fastrecon_jax.encoders.weights import Source
 
 
@@ -43,43 +43,6 @@ def linear(source: Source, name: str, inputs: int, outputs: int) -> Linear:
     """
     weight = source.tensor(f"{name}.weight", (outputs, inputs), init="lecun")
     return Linear(weight.T, source.tensor(f"{name}.bias", (outputs,), init="zeros"))
-
-
-class LayerNorm(nnx.Module):
-    """(x - mean) / sqrt(variance + epsilon) scale + bias over the channels, in float32.
-
-    Attributes:
-        scale: (c,).
-        bias: (c,).
-        epsilon: what is added to the variance.
-    """
-
-    def __init__(self, source: Source, name: str, width: int, *, epsilon: float):
-        self.scale = Precise(jax.device_put(source.tensor(f"{name}.weight", (width,), init="ones").astype(np.float32)))
-        self.bias = Precise(jax.device_put(source.tensor(f"{name}.bias", (width,), init="zeros").astype(np.float32)))
-        self.epsilon = epsilon
-
-    def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-        """Normalise (..., c); float32."""
-        x = x.astype(jnp.float32)
-        centred = x - x.mean(axis=-1, keepdims=True)
-        # The variance is the mean of squares of what is centred: the mean of squares less the square of the mean
-        # loses all digits where the mean is large.
-        y = centred * jax.lax.rsqrt(jnp.square(centred).mean(axis=-1, keepdims=True) + self.epsilon)
-        scale, bias = (part[...].reshape((1,) * (x.ndim - 1) + part[...].shape) for part in (self.scale, self.bias))
-        return y * scale + bias
-
-
-def gelu(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-    """X Φ(x), exact, with Φ the normal distribution: not the approximation by tanh, which moves features by 1e-3.
-
-    Args:
-        x: of any shape, float32.
-
-    Returns:
-        The same shape.
-    """
-    return 0.5 * x * (1 + jax.lax.erf(x * (0.5**0.5)))
 
 
 class Mlp(nnx.Module):

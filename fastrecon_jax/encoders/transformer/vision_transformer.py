@@ -9,10 +9,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fastrecon_jax.encoders.layers import Precise
+from fastrecon_jax.encoders.layers import LayerNorm, Precise
 from fastrecon_jax.encoders.transformer import positions, rotary, stage_names
 from fastrecon_jax.encoders.transformer.attention import Attention
-from fastrecon_jax.encoders.transformer.layers import GatedMlp, LayerNorm, Linear, Mlp
+from fastrecon_jax.encoders.transformer.layers import GatedMlp, Linear, Mlp
 from fastrecon_jax.encoders.transformer.rotary import Rotation
 from fastrecon_jax.encoders.transformer.stage_names import CLASS, CONCAT, NORMED, Layers
 from fastrecon_jax.encoders.weights import Source
