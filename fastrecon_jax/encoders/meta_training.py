@@ -22,6 +22,7 @@ class MetaTraining(NamedTuple):
         images_sha256: hash of the images that were trained on, as the network saw them.
         began_with: where the weights that training began with came from, for people.
         began_with_sha256: hash of that file; empty for random weights.
+        seconds: how long the training took; None where that is not known.
     """
 
     method: str
@@ -31,6 +32,19 @@ class MetaTraining(NamedTuple):
     images_sha256: str
     began_with: str
     began_with_sha256: str
+    seconds: float | None = None
+
+
+def deciding(facts: MetaTraining) -> MetaTraining:
+    """What decides the weights.
+
+    Args:
+        facts: how weights were meta-trained.
+
+    Returns:
+        The same without where the first weights lay and how long the training took.
+    """
+    return facts._replace(began_with="", seconds=None)
 
 
 def written(facts: MetaTraining) -> dict[str, str]:

@@ -260,7 +260,19 @@ def settings(setup: Setup) -> Row:
         "description": description(setup),
         "bit_depth": setup.bit_depths,
     }
+    if facts := _facts_of_meta_training(setup):
+        values["meta_training"] = facts
     return json.loads(json.dumps({name: value for name, value in values.items() if name not in _PLACES}))
+
+
+def _facts_of_meta_training(setup: Setup) -> dict[str, Row]:
+    """How the weights of each category were meta-trained, by its name; empty where they were not."""
+    found = {}
+    for category in setup.categories:
+        encoder = setup.own.get(category.name, setup.encoder)
+        if facts := meta_training.read(dict(encoder.metadata), encoder.weights):
+            found[category.name] = facts._asdict()
+    return found
 
 
 def shared_settings(setup: Setup) -> Row:

@@ -100,8 +100,7 @@ def _is_done(job: Job, tell: Tell) -> bool:
     if not files.exists(job.file):
         return False
     found = meta_training.read(checkpoints.load(str(job.file)).metadata, str(job.file))
-    # Where the first weights lay does not decide what became of them.
-    if found is None or found._replace(began_with="") != job.facts._replace(began_with=""):
+    if found is None or meta_training.deciding(found) != meta_training.deciding(job.facts):
         differing = [name for name in MetaTraining._fields if getattr(found, name, None) != getattr(job.facts, name)]
         raise InputError(
             f"{job.file} is there and comes of another training, which differs in {', '.join(differing)}: name another "
@@ -150,6 +149,7 @@ def _one(
     segment, save_every = _segment()
     files.make_directory(job.file.parent, f"directory {job.file.parent} of the weights")
     directory = job.file.with_name(f"{job.file.name}.checkpoints")
+    start = time.perf_counter()
     result = loop.train(
         step,
         state,
@@ -160,10 +160,14 @@ def _one(
         segment=segment,
         save_every=save_every,
         directory=directory,
-        identity=job.facts._replace(began_with="")._asdict(),
+        identity=meta_training.deciding(job.facts)._asdict(),
         progress=progress,
     )
-    files.write_arrays(job.file, regad.trained(network, result.state), meta_training.written(job.facts))
+    # What an earlier start has taken is known by the time of the steps of this one.
+    steps, elapsed = len(job.order), time.perf_counter() - start
+    seconds = elapsed * steps / (steps - result.resumed) if result.resumed < steps else None
+    facts = job.facts._replace(seconds=seconds)
+    files.write_arrays(job.file, regad.trained(network, result.state), meta_training.written(facts))
     files.remove_directory(directory)
     return result.losses
 

@@ -32,10 +32,11 @@ class NotFiniteError(InputError):
 
 
 class Trained(NamedTuple):
-    """The state after the last step, and the loss before each step, (steps, ...)."""
+    """The state after the last step, the loss before each step, (steps, ...), and the steps of an earlier start."""
 
     state: Any
     losses: Float[np.ndarray, "steps *_"]
+    resumed: int = 0
 
 
 class Fit(NamedTuple):
@@ -106,7 +107,7 @@ def train(
         progress: show progress and loss on a terminal.
 
     Returns:
-        The state after the last step and all losses, those before an interruption too.
+        The state after the last step, all losses, those before an interruption too, and how many steps were taken then.
 
     Raises:
         NotFiniteError: a loss or a weight is not finite. The last checkpoint before it is kept.
@@ -120,7 +121,7 @@ def train(
     }
     found = checkpoints.latest(directory, identity, state) if directory else None
     done, state, losses = (found.step, found.state, [found.losses]) if found else (0, state, [])
-    saved, segments = done, 0
+    resumed, saved, segments = done, done, 0
     with tqdm(
         total=steps, initial=done, desc=name, unit="step", disable=None if progress else True, leave=False
     ) as bar:
@@ -135,7 +136,7 @@ def train(
             if directory and (segments % save_every == 0 or done == steps):
                 checkpoints.save(directory, identity, Checkpoint(done, state, np.concatenate(losses)))
                 saved = done
-    return Trained(state, np.concatenate(losses))
+    return Trained(state, np.concatenate(losses), resumed)
 
 
 @functools.lru_cache(maxsize=4)  # several draws are trained one after the other

@@ -63,7 +63,7 @@ def test_all_writes_a_file_for_each_category_and_says_how_long_it_takes(family):
         said = facts(file)
         assert said.left_out == name and set(said.trained_on) == set(NAMES) - {name}
         assert said.settings["preset"] == "small" and said.settings["epochs"] == 1
-        assert said.began_with == "random"
+        assert said.began_with == "random" and said.seconds > 0
     assert not list(written[0].parent.glob("*.checkpoints"))
 
 
@@ -81,6 +81,7 @@ def test_one_alone_is_that_of_the_family_after_an_interruption_too(data, family,
         train(data, tmp_path, leave_out="nut")
     monkeypatch.setattr(checkpoints, "save", saved)
     (file,), _ = train(data, tmp_path, leave_out="nut")
+    assert facts(file).seconds > 0
     with safetensors.safe_open(file, "numpy") as one, safetensors.safe_open(family[0][1], "numpy") as other:
         names = list(one.keys())
         assert names == list(other.keys())
@@ -105,6 +106,8 @@ def test_eval_takes_the_file_of_each_category(data, family, tmp_path):
     assert "21 copies, meta-trained without each category, preset small at 32 pixels" in both["config"]["description"]
     assert "21 copies, meta-trained without nut, preset small at 32 pixels" in alone["config"]["description"]
     assert set(both["config"]["weights_sha256"]) == {"bolt", "nut"}
+    assert both["config"]["meta_training"]["nut"] == alone["config"]["meta_training"]["nut"]
+    assert both["config"]["meta_training"]["bolt"]["seconds"] == facts(family[0][0]).seconds
     timed = ("weights", "fit_seconds", "score_images_per_second")
     of_nut, (other,) = [row for row in both["rows"] if row["category"] == "nut"], alone["rows"]
     assert [{k: v for k, v in row.items() if k not in timed} for row in of_nut] == [
