@@ -1,4 +1,4 @@
-"""Fills the paper's table on MVTec AD, MPDD and VisA for several encoders and all methods, and writes a report.
+"""Fills the paper's table on MVTec AD, MPDD and VisA for several encoders and the methods that are not trained.
 
     scripts/reproduce.sh --data_dir=DIR
     python scripts/reproduce.py --data_dir=DIR --dataset=mpdd --encoder=dinov2_vits14 --estimate_only
@@ -42,7 +42,7 @@ _ENCODER = flags.DEFINE_list("encoder", list(plan.ENCODERS), "encoders")
 _WEIGHTS = flags.DEFINE_list(
     "weights", [], "ENCODER=SOURCE of some encoders, or one SOURCE for all, such as random; by default pretrained ones"
 )
-_METHOD = flags.DEFINE_list("method", ["all"], "methods, or all")
+_METHOD = flags.DEFINE_list("method", list(plan.METHODS), "methods, or all; by default those that are not trained")
 _SHOTS = flags.DEFINE_list("shots", ["1", "2", "4", "8"], "numbers of support images")
 _DRAWS = flags.DEFINE_integer("draws", 5, "random draws of the support, of the seeds from 0")
 _SIZE = flags.DEFINE_integer("transformer_size", 448, "side in pixels for transformers; CNNs have 256, cropped to 224")

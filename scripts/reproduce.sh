@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is needed into .venv, then fills the paper's table for several encoders and all methods. Arguments are passed on:
+# Installs what is needed into .venv, then fills the paper's table for several encoders, with all methods that are not trained. Arguments are passed on:
 #   scripts/reproduce.sh --data_dir=/data            # /data holds mvtec_ad, mpdd and visa, or their archives
 #   scripts/reproduce.sh --data_dir=/data --estimate_only
 source "$(dirname "$0")/setup.sh"

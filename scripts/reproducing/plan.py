@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastrecon_jax import encoders, files
+from fastrecon_jax import encoders, files, methods
 from fastrecon_jax.data import datasets, samples
 from fastrecon_jax.encoders import checkpoints
 from fastrecon_jax.encoders.weights import RANDOM
@@ -19,6 +19,9 @@ ENCODERS = (
     *("dinov3_vits16", "dinov3_vitb16", "tipsv2_b14"),
 )
 DATASETS = ("mvtec_ad", "mpdd", "visa")
+# Trained for each part, for minutes where the others take seconds; scripts/paper_table.py compares them.
+TRAINED = ("differnet", "regad", "tdg")
+METHODS = tuple(name for name in methods.names() if name not in TRAINED)
 # What a finished run must have in common with the one that is asked for.
 _DECIDE = ("encoder", "image_size", "crop_size", "shots", "seeds", "max_queries", "dtype")
 

@@ -69,12 +69,14 @@ def measure(config: EvalConfig) -> Speed:
     start = time.perf_counter()
     figures.measure(opened, category, share)
     metrics = (time.perf_counter() - start) / (len(share.scored) * len(queries))
+    own = {compiled.method.name for compiled in opened.programs.methods if compiled.method.images}
     fit: dict[str, dict[int, float]] = {}
     score: dict[str, dict[int, float]] = {}
     for (method, shots), scored in share.scored.items():
-        # Both times contain the encoder's, which all methods share.
-        alone = (scored.score_seconds or 0) / len(queries) - through
-        fit.setdefault(method, {})[shots] = max((scored.fit_seconds or 0) - shots * through, 0.0)
+        # Both times contain the encoder's, which all methods share but those that work on images.
+        common = 0.0 if method in own else through
+        alone = (scored.score_seconds or 0) / len(queries) - common
+        fit.setdefault(method, {})[shots] = max((scored.fit_seconds or 0) - shots * common, 0.0)
         score.setdefault(method, {})[shots] = max(alone, 0.0)
     known = sum(map(sum, (of.values() for of in fit.values())))
     known += len(queries) * (encode + sum(map(sum, (of.values() for of in score.values()))))

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from fastrecon_jax import methods
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import results
+from fastrecon_jax.evaluation.config import EvalConfig
 from tests.data.parts import write_category
 from tests.evaluation.rows import row
 
@@ -166,6 +168,22 @@ def test_published_figures_stand_beside_whole_data_sets_with_trained_weights(scr
     assert "RANDOM WEIGHTS" in text
     assert "Claims" not in text
     assert not re.search(r"^\| (nearest|fastrecon) \|", text, re.M)  # every row is marked
+
+
+def test_methods_that_are_trained_are_left_out_unless_asked_for(script):
+    assert not set(script.plan.METHODS) & set(script.plan.TRAINED)
+    assert sorted(script.plan.METHODS + script.plan.TRAINED) == sorted(methods.names())
+    assert script._METHOD.value == list(script.plan.METHODS)
+
+
+def test_what_works_on_images_is_measured_without_the_encoder_of_the_others(script, tmp_path):
+    write_category(tmp_path / "data", "metal_plate", size=32)
+    small = {"tdg_transformations": 4, "tdg_scales": 1, "tdg_steps": 2, "tdg_width": 4}
+    fields = {"data_dir": str(tmp_path / "data"), "encoder": "resnet18", "image_size": 32, "crop_size": 32}
+    config = EvalConfig(method=("nearest", "tdg"), shots=(1,), settings=small, weights="random", **fields)
+    measured = script.speed.measure(config)
+    assert set(measured.fit) == set(measured.score) == {"nearest", "tdg"}
+    assert measured.fit["tdg"][1] > 0 and measured.score["tdg"][1] > 0
 
 
 def reproduce(*arguments, cwd):
