@@ -143,8 +143,8 @@ class Random:
         Args:
             name: what a checkpoint would call it; numbers depend on it, but not on its last part if that is `weight`.
             shape: outputs first.
-            init: `he`, normal with variance 2 / inputs, before a ReLU; `lecun`, 1 / inputs; `small`, 0.0004; `ones` or
-                `zeros`.
+            init: `he`, normal with variance 2 / inputs, before a ReLU; `lecun`, 1 / inputs; `small`, 0.0004; `uniform`,
+                up to 1 / √inputs either way, PyTorch's default; `ones` or `zeros`.
             minimum: unused.
 
         Returns:
@@ -167,6 +167,7 @@ _INITS = {
     "he": _normal(lambda shape: 2 / np.prod(shape[1:])),
     "lecun": _normal(lambda shape: 1 / np.prod(shape[1:])),
     "small": _normal(lambda shape: _SMALL**2),
+    "uniform": lambda rng, shape: rng.uniform(-1, 1, shape) / np.sqrt(np.prod(shape[1:])),
     "ones": lambda rng, shape: np.ones(shape),
     "zeros": lambda rng, shape: np.zeros(shape),
 }

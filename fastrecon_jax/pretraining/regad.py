@@ -1,6 +1,8 @@
 """RegAD's meta-training: good images of one category are brought to agree with each other, category by category."""
 
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +26,7 @@ from fastrecon_jax.training import loop
 
 STAGES = tuple(regad.STRIDES)
 CHANNELS = regad.CHANNELS[-1]
+_PARTS = ("encoder", "head")  # of `Network`
 _MOMENTUM = 0.9
 MEASURED = 32  # images by which the BatchNorm of the ResNet begins
 
@@ -34,12 +37,22 @@ class Data(NamedTuple):
     Attributes:
         images: RGB, (n, H, W, 3), 0 to 255.
         order: which of them each step sees, all of one category, (steps, b).
-        rates: learning rate of each step, (steps,).
+        rates: learning rates of each step, those of the encoder and of the head, (steps, 2).
     """
 
     images: UInt8[Array | np.ndarray, "n H W 3"]
     order: Int[Array | np.ndarray, "steps b"]
-    rates: Float[Array | np.ndarray, " steps"]
+    rates: Float[Array | np.ndarray, "steps 2"]
+
+
+class Start(Random):
+    """Random weights as PyTorch's layers begin with them, which are the authors'."""
+
+    def tensor(
+        self, name: str, shape: tuple[int, ...], *, init: str = "he", minimum: float = -math.inf
+    ) -> Float[np.ndarray, "..."]:
+        """That of `Random`, uniform in place of `he`."""
+        return super().tensor(name, shape, init="uniform" if init == "he" else init, minimum=minimum)
 
 
 class Head(nnx.Module):
@@ -51,7 +64,7 @@ class Head(nnx.Module):
 
     def __init__(self):
         def layer(name: str) -> Convolution:
-            return Convolution(biased(Random(), f"head.{name}", (CHANNELS, CHANNELS, 1, 1)))
+            return Convolution(biased(Start(), f"head.{name}", (CHANNELS, CHANNELS, 1, 1)))
 
         self.encoder = nnx.List([Normed(layer("encoder1")), Normed(layer("encoder2")), layer("encoder3")])
         self.predictor = nnx.List([Normed(layer("predictor1")), layer("predictor2")])
@@ -102,7 +115,7 @@ def begin(origin: encoders.Encoder, images: UInt8[np.ndarray, "n H W 3"]) -> Net
 
     RegAD's images are not normalised: the first convolution takes that over, so that features begin as ImageNet's.
     """
-    module = regad.build(Random(), STAGES)
+    module = regad.build(Start(), STAGES)
     module.trunk = origin.module()
     first = module.trunk.conv1
     kernel, bias = np.asarray(first.kernel[...]), np.asarray(first.bias[...])
@@ -118,16 +131,24 @@ def begin(origin: encoders.Encoder, images: UInt8[np.ndarray, "n H W 3"]) -> Net
     return network
 
 
-def rates(steps: int, *, first: float, epochs: int) -> Float[np.ndarray, " steps"]:
-    """The learning rate of each step: a cosine from `first` to nearly 0, constant within an epoch."""
+def rates(steps: int, *, first: Sequence[float], epochs: int) -> Float[np.ndarray, "steps 2"]:
+    """The learning rates of each step: cosines from those of `first` to nearly 0, constant within an epoch."""
     passed = np.arange(steps) // (steps // epochs)
-    return (first * (1 + np.cos(np.pi * passed / epochs)) / 2).astype(np.float32)
+    cosine = (1 + np.cos(np.pi * passed / epochs)) / 2
+    return (cosine[:, None] * np.asarray(first)).astype(np.float32)
 
 
 def optimiser(clip: float) -> optax.GradientTransformation:
-    """Momentum, behind a bound on the norm of the gradient unless it is 0."""
+    """Momentum, behind a bound on the norms of the gradients of encoder and head unless it is 0."""
     momentum = optax.trace(decay=_MOMENTUM)
-    return optax.chain(optax.clip_by_global_norm(clip), momentum) if clip else momentum
+    # One bound for both would leave the head what the transformers do, whose gradients are ten to a hundred times its.
+    each = {name: optax.clip_by_global_norm(clip) for name in _PARTS}
+    return optax.chain(optax.partition(each, _part_of_each), momentum) if clip else momentum
+
+
+def _part_of_each(parameters: PyTree) -> PyTree:
+    """The name of the part of the network that each parameter belongs to, of `_PARTS`."""
+    return jax.tree.map_with_path(lambda path, _: str(path[0].key), parameters)
 
 
 def prepared(network: Network, shots: int, clip: float) -> tuple[loop.Step, loop.Fit]:
@@ -138,7 +159,7 @@ def prepared(network: Network, shots: int, clip: float) -> tuple[loop.Step, loop
 
 @functools.lru_cache(maxsize=1)  # one program for all categories that are left out
 def _step(definition: Any, shots: int, clip: float) -> loop.Step:
-    """Stochastic gradient descent with momentum, for encoder and head alike."""
+    """Stochastic gradient descent with momentum."""
     momentum = optimiser(clip)
 
     def loss(parameters: PyTree, statistics: PyTree, key: Key[Array, ""], images: Array) -> tuple[Scalar, PyTree]:
@@ -152,7 +173,10 @@ def _step(definition: Any, shots: int, clip: float) -> loop.Step:
             state.parameters, state.extra, key, images
         )
         updates, changed = momentum.update(gradients, state.optimiser, state.parameters)
-        parameters = jax.tree.map(lambda x, change: x - data.rates[number] * change, state.parameters, updates)
+        rates = dict(zip(_PARTS, data.rates[number], strict=True))
+        parameters = jax.tree.map(
+            lambda part, x, change: x - rates[part] * change, _part_of_each(updates), state.parameters, updates
+        )
         return loop.Fit(parameters, changed, statistics), value
 
     return step

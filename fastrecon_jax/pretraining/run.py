@@ -184,9 +184,9 @@ def _begin(
     seen = images.pixels[np.concatenate([images.places[name] for name in job.facts.trained_on])]
     network = regad.begin(origin, seen)
     step, state = regad.prepared(network, config.shots, config.clip)
-    rates = regad.rates(len(job.order), first=config.learning_rate, epochs=config.epochs)
-    missing = most - len(job.order)
-    order, rates = np.pad(job.order, ((0, missing), (0, 0))), np.pad(rates, (0, missing))
+    first = config.learning_rate, config.head_learning_rate
+    rates = regad.rates(len(job.order), first=first, epochs=config.epochs)
+    order, rates = (np.pad(x, ((0, most - len(job.order)), (0, 0))) for x in (job.order, rates))
     data = regad.Data(pixels, jnp.asarray(order), jnp.asarray(rates))
     return network, step, state, data
 

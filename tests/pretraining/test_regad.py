@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -85,9 +86,28 @@ def test_no_gradient_flows_through_what_is_to_be_predicted():
     np.testing.assert_array_equal(by_s, 0)
 
 
-def test_the_rate_is_a_cosine_by_epochs():
-    rates = regad.rates(6, first=0.1, epochs=3)
-    np.testing.assert_allclose(rates, np.repeat([0.1, 0.075, 0.025], 2), rtol=1e-5)
+def test_the_rates_are_cosines_by_epochs():
+    rates = regad.rates(6, first=(0.1, 0.2), epochs=3)
+    cosine = np.repeat([0.1, 0.075, 0.025], 2)
+    np.testing.assert_allclose(rates, np.stack([cosine, 2 * cosine], axis=1), rtol=1e-5)
+
+
+def test_encoder_and_head_have_rates_and_bounds_of_their_own(one_stage):
+    network = regad.begin(regad.origin("random", "float32"), pixels())
+    step, before = regad.prepared(network, 1, 1e-3)
+    data = regad.Data(pixels(), np.arange(len(pixels()))[None], np.array([[1.0, 2.0]], np.float32))
+    after, _ = jax.jit(step)(before, jax.random.key(0), jnp.asarray(0), jax.tree.map(jnp.asarray, data))
+    changes = jax.tree.map(jnp.subtract, after.parameters, before.parameters)
+    norms = [float(optax.tree.norm(changes[part])) for part in ("encoder", "head")]
+    np.testing.assert_allclose(norms, [1e-3, 2e-3], rtol=0.02)
+
+
+def test_random_layers_begin_as_pytorchs():
+    head = regad.Head()
+    kernel = np.asarray(head.predictor[1].kernel[...])
+    bound = 1 / np.sqrt(regad.CHANNELS)
+    assert 0.99 * bound < np.abs(kernel).max() <= bound
+    assert kernel.std() == pytest.approx(bound / np.sqrt(3), rel=0.05)
 
 
 def test_a_transformer_learns_to_bring_a_turned_texture_back():

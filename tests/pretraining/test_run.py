@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import safetensors
 
@@ -122,7 +123,7 @@ def test_eval_refuses_a_category_that_the_weights_have_seen(data, family, tmp_pa
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_CPU", (1, 1))
-    monkeypatch.setattr(regad, "rates", lambda steps, **_: [0.0, 0.0, float("inf"), 0.0])
+    monkeypatch.setattr(regad, "rates", lambda steps, **_: np.array([[0.0], [0.0], [np.inf], [0.0]]).repeat(2, 1))
     with pytest.raises(loop.NotFiniteError, match=r"is not finite at step 3; the last good checkpoint, of step 2"):
         train(data, tmp_path, leave_out="nut")
     assert (tmp_path / "nut.safetensors.checkpoints" / "2").is_dir()

@@ -290,7 +290,7 @@ def test_the_script_evaluates_and_writes_the_table(tmp_path):
 @pytest.fixture
 def small(monkeypatch):
     """A preset that trains in a second, on one stage of the network."""
-    monkeypatch.setitem(pretraining.PRESETS, "small", pretraining.Preset(48, 48, 4, 1, 1e-3, 1.0))
+    monkeypatch.setitem(pretraining.PRESETS, "small", pretraining.Preset(48, 48, 4, 1, 1e-3, 1e-3, 1.0))
     monkeypatch.setattr(regad, "STAGES", ("layer1",))
     monkeypatch.setattr(regad, "CHANNELS", 64)
 
