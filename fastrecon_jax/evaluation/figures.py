@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from fastrecon_jax import methods, metrics, overlay
 from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.data import samples
+from fastrecon_jax.encoders.encoder import NONE
 from fastrecon_jax.evaluation import category as scoring
 from fastrecon_jax.evaluation import mask_checks, tables
 from fastrecon_jax.evaluation.config import EvalConfig
@@ -82,12 +83,14 @@ def _no_pixel_metrics() -> dict[str, None]:
 def _facts(setup: Setup, key: Key, scored: Scored) -> Row:
     """What a row says besides the metrics."""
     _, count, height, width = scored.patches.shape
+    method = _method(setup, key)
+    blind = method.images is not None and not method.images.encodes  # beside others that take an encoder
     return {
         "support": setup.config.support,
         "method": key.method,
-        "encoder": setup.encoder.name,
-        "weights": weights(setup),
-        "coreset_rows": _method(setup, key).rows(key.shots * height * width),
+        "encoder": NONE if blind else setup.encoder.name,
+        "weights": NONE if blind else weights(setup),
+        "coreset_rows": method.rows(key.shots * height * width),
         "support_images": key.shots,
         "query_images": count,
         "fit_seconds": scored.fit_seconds,

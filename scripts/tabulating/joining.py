@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastrecon_jax.encoders.encoder import NONE
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import results, tables
 from fastrecon_jax.evaluation.tables import Row
@@ -12,7 +13,6 @@ from fastrecon_jax.evaluation.tables import Row
 _OF_ALL = ("support", "max_queries")  # what the runs of one table have in common
 _OF_IMAGES = ("dtype", "image_size", "crop_size", "image_score")
 _OF_WEIGHTS = ("encoder", "weights", "weights_sha256")
-_NO_ENCODER = "none"  # see `encoders.none`
 
 
 class Joined(NamedTuple):
@@ -64,7 +64,7 @@ def _facts(config: Row) -> dict[str, Any]:
     facts = {name: config[name] for name in _OF_ALL}
     facts |= {f"settings of {method}": values for method, values in config["settings"].items()}
     trained = config.get("meta_training", {})
-    if not trained and config["encoder"] != _NO_ENCODER:
+    if not trained and config["encoder"] != NONE:
         return facts | {name: config[name] for name in (*_OF_IMAGES, *_OF_WEIGHTS)}
     own = {name: config[name] for name in (*_OF_IMAGES, "encoder")}
     if trained:  # weights differ from part to part, but all are made in one way

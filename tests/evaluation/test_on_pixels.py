@@ -47,6 +47,7 @@ def test_it_runs_without_an_encoder_and_the_same_beside_others(data, tmp_path):
     assert "tdg (preset small, " in alone["config"]["description"]
     assert ", encoder none, support first." in alone["config"]["description"]
     (beside,) = (other for other in both["rows"] if other["method"] == "tdg")
+    assert (beside["encoder"], beside["weights"]) == ("none", "none")
     metrics = [name for name in row if name.startswith(("image_", "pixel_", "aupro"))]
     assert {name: row[name] for name in metrics} == {name: beside[name] for name in metrics}
 
