@@ -16,16 +16,17 @@ ENCODER = "Encoder and preprocessing"
 
 
 def flags_of_script(path):
-    """The flags that a script defines, or those of the command that it passes its own on to."""
-    if path in TAKES:
-        return commands.flags_of(TAKES[path])
+    """The flags that a script defines, and those of the command that it passes its own on to."""
+    taken = commands.flags_of(TAKES[path]) if path in TAKES else set()
     file = ROOT / path
     if file.with_suffix(".py").is_file():  # that a .sh passes its flags on to
         file = file.with_suffix(".py")
     others = [*file.parent.glob("benchmarks/options.py"), *file.parent.glob("common.py")]
     text = "".join(source.read_text(encoding="utf-8") for source in (file, *others))
-    return set(re.findall(r"""(?:DEFINE_\w+|setting|argument)\(\s*["'](\w+)["']""", text)) | set(
-        re.findall(r"^    (\w+): [\w\[\], .|]+ = (?:fields\.)?setting\(", text, re.M)
+    return (
+        taken
+        | set(re.findall(r"""(?:DEFINE_\w+|setting|argument)\(\s*["'](\w+)["']""", text))
+        | set(re.findall(r"^    (\w+): [\w\[\], .|]+ = (?:fields\.)?setting\(", text, re.M))
     )
 
 
