@@ -1,7 +1,7 @@
 """`python -m fastrecon_jax.eval --shots=8`: evaluate methods on a data set."""
 
 from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.evaluation import run
+from fastrecon_jax.evaluation import run, setup
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.methods import presets
 from fastrecon_jax.runtime import compilation_cache
@@ -13,6 +13,7 @@ PRESETS = presets.EVAL
 def main() -> None:
     """Build the settings from the flags and evaluate."""
     config = flags.read(CONFIG)
+    setup.divide_cpu(config)
     compilation_cache.enable()
     run.run(config, tell=commands.tell)
 

@@ -5,7 +5,7 @@ import signal
 from fastrecon_jax.command_line import commands, flags
 from fastrecon_jax.inspection import predict
 from fastrecon_jax.inspection.config import PredictConfig
-from fastrecon_jax.runtime import compilation_cache
+from fastrecon_jax.runtime import compilation_cache, cpu
 
 CONFIG = PredictConfig
 
@@ -13,6 +13,7 @@ CONFIG = PredictConfig
 def main() -> int:
     """Build the settings from the flags and inspect; the exit code is 3 if some images could not be read."""
     config = flags.read(CONFIG)
+    cpu.divide(cpu.ONE if config.watch else config.cpu_devices, most=config.batch_size)
     compilation_cache.enable()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a service manager is as by Ctrl-C
     return predict.predict(config, tell=commands.tell)

@@ -24,7 +24,7 @@ from fastrecon_jax import files
 from fastrecon_jax.command_line import commands, console
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.evaluation import results, run, tables
+from fastrecon_jax.evaluation import results, run, setup, tables
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.tables import Row
 
@@ -102,6 +102,7 @@ def evaluated() -> tuple[Path | None, Joined, list[Row]]:
     config = command_line.read(EvalConfig, **unseeded)
     known = published(config.dataset)
     reference_of(config.method_names(), _REFERENCE.value)  # refused before hours of work
+    setup.divide_cpu(config)
     others, regad = meta_trained.split(config, _REGAD_DATA_DIR.value)
     if regad is not None:
         meta_trained.prepare(config, _REGAD_DATA_DIR.value, _REGAD_WEIGHTS.value, commands.tell)

@@ -32,6 +32,7 @@ from fastrecon_jax.command_line import commands, console  # noqa: E402
 from fastrecon_jax.command_line import flags as command_line  # noqa: E402
 from fastrecon_jax.errors import InputError  # noqa: E402
 from fastrecon_jax.evaluation import run as evaluation  # noqa: E402
+from fastrecon_jax.evaluation import setup  # noqa: E402
 from fastrecon_jax.evaluation.config import EvalConfig  # noqa: E402
 from fastrecon_jax.runtime import compilation_cache  # noqa: E402
 
@@ -186,6 +187,7 @@ def main() -> int:
     runs, missing = planned(directory)
     for name, reason in missing.items():
         commands.tell(f"left out: {name}: {reason}\n")
+    setup.divide_cpu(runs[0].config)
     with locks.directory(directory):
         missing = reproduce(runs, missing, directory, commands.tell)
     if not _ESTIMATE_ONLY.value:

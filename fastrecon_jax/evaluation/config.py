@@ -22,7 +22,7 @@ from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.data.support import FIRST, RANDOM
 from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.methods.settings import COPIES_HELP
-from fastrecon_jax.runtime import devices
+from fastrecon_jax.runtime import cpu, devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +87,7 @@ class EvalConfig:
         0, "at most this many test images a category, spread evenly; 0 for all, otherwise from 2"
     )
     mesh: str = setting("auto", "auto: each batch is split over all devices of this process; none: one device computes")
+    cpu_devices: str = setting(cpu.ONE, cpu.HELP)
     distributed: str = setting(
         "auto",
         "auto: several processes where a cluster or --coordinator_address says so; off: this one alone, there too",
@@ -124,6 +125,7 @@ class EvalConfig:
         require(self, "max_queries", self.max_queries == 0 or self.max_queries > 1, "it must be 0 (all) or at least 2")
         require(self, "bit_depth", self.bit_depth in CHOICES, f"it must be one of {', '.join(CHOICES)}")
         require(self, "mesh", self.mesh in devices.CHOICES, f"it must be one of {', '.join(devices.CHOICES)}")
+        require(self, "cpu_devices", cpu.allowed(self.cpu_devices), cpu.RULE)
         self._check_processes()
         support = self.support or (RANDOM if self.seeds else FIRST)
         object.__setattr__(self, "support", support)

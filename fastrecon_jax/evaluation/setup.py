@@ -20,18 +20,18 @@ from fastrecon_jax.encoders import licences, meta_training
 from fastrecon_jax.encoders.meta_training import CATEGORY
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import category as scoring
-from fastrecon_jax.evaluation import programs
+from fastrecon_jax.evaluation import cluster, programs
 from fastrecon_jax.evaluation.category import Draws
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.programs import Programs
 from fastrecon_jax.evaluation.tables import Row
 from fastrecon_jax.methods import settings as method_settings
-from fastrecon_jax.runtime import devices
+from fastrecon_jax.runtime import cpu, devices
 from fastrecon_jax.version import __version__
 
 # Fields of EvalConfig that do not decide a figure.
 _PLACES = (
-    *("output_dir", "feature_cache", "checkpoint_dir", "mesh", "distributed"),
+    *("output_dir", "feature_cache", "checkpoint_dir", "mesh", "cpu_devices", "distributed"),
     *("coordinator_address", "num_processes", "process_id"),
 )
 _AHEAD = 16  # training images whose bit depth is looked at in advance
@@ -62,6 +62,15 @@ class Setup(NamedTuple):
     programs: Programs
     cache: FeatureCache | None
     bit_depths: dict[str, int]
+
+
+def divide_cpu(config: EvalConfig) -> None:
+    """Divide the CPU for a command, see `cpu.divide`; not where several processes share it, or a method trains."""
+    made = [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
+    if cluster.several(config):
+        return
+    alone = config.mesh == "none" or (config.cpu_devices == cpu.AUTO and any(method.images for method in made))
+    cpu.divide(cpu.ONE if alone else config.cpu_devices, most=config.batch_size)
 
 
 def open_setup(config: EvalConfig) -> Setup:

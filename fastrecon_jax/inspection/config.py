@@ -22,6 +22,7 @@ from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.parts import area
+from fastrecon_jax.runtime import cpu
 
 IMAGES = (
     "image files: a path, a pattern in quotes such as 'parts/good/*.png', a folder, or demo:CATEGORY for built-in "
@@ -173,6 +174,7 @@ class PredictConfig:
         None, "format of these pictures: png (the default), or jpg, a sixth of the size and quicker"
     )
     batch_size: int = setting(8, "images that are inspected at once")
+    cpu_devices: str = setting(cpu.ONE, cpu.HELP)
     watch: bool = setting(False, "go on inspecting images as they arrive, until Ctrl-C")
     interval: float | None = setting(None, "with --watch: seconds between two looks for new images, by default 0.5")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
@@ -201,5 +203,6 @@ class PredictConfig:
         allowed = self.overlay_format in PICTURES
         require(self, "overlay_format", allowed, f"allowed are {', '.join(PICTURES)}")
         require_between(self, "batch_size", BATCHES)
+        require(self, "cpu_devices", cpu.allowed(self.cpu_devices), cpu.RULE)
         require(self, "interval", 0 < self.interval <= 3600, "it must be above 0 and at most 3600")
         require_between(self, "max_pixels", PIXELS)

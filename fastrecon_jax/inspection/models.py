@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from jax.sharding import Mesh
+
 from fastrecon_jax import files, patterns
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
@@ -11,6 +13,7 @@ from fastrecon_jax.parts import inspector, limits, part_file
 from fastrecon_jax.parts.engine import Engine, Recipe, load_encoder, make_engine
 from fastrecon_jax.parts.inspector import PartInspector
 from fastrecon_jax.parts.part import Part
+from fastrecon_jax.runtime import devices
 
 
 class Model(NamedTuple):
@@ -55,11 +58,11 @@ def _matches(pattern: str) -> list[Path]:
     return matched
 
 
-def load(paths: list[Path], *, weights: str = "") -> tuple[Model, ...]:
+def load(paths: list[Path], *, weights: str = "", mesh: Mesh | None = None) -> tuple[Model, ...]:
     """Open parts; equal recipes share their programs, equal encoders their weights.
 
-    `weights` says where the encoder's are, if not where they were at the fit. InputError if a file or its weights
-    cannot be used, or if two parts have the same name.
+    `weights` says where the encoder's are, if not where they were at the fit; `mesh` the devices over which batches are
+    split. InputError if a file or its weights cannot be used, or if two parts have the same name.
     """
     headers = {path: part_file.read_header(path) for path in paths}
     named: dict[str, Path] = {}
@@ -70,9 +73,9 @@ def load(paths: list[Path], *, weights: str = "") -> tuple[Model, ...]:
                 f"{other} and {path} both hold a part named {header.name}: leave one out, or fit it again with another "
                 "--name"
             )
-    open_engine = _sharing(weights)
+    open_engine = _sharing(weights, mesh)
     return tuple(
-        Model(path, header.sha256, inspector.create(*part_file.load(path, open_engine)))
+        Model(path, header.sha256, inspector.create(*part_file.load(path, open_engine), mesh))
         for path, header in headers.items()
     )
 
@@ -95,7 +98,7 @@ def judging(
     )
 
 
-def _sharing(weights: str) -> Callable[[Recipe], Engine]:
+def _sharing(weights: str, mesh: Mesh | None) -> Callable[[Recipe], Engine]:
     """Opens engines, each once."""
     loaded: dict[tuple, Encoder] = {}
     engines: dict[Recipe, Engine] = {}
@@ -105,7 +108,7 @@ def _sharing(weights: str) -> Callable[[Recipe], Engine]:
         if same not in engines:
             key = recipe.encoder_key
             if key not in loaded:
-                loaded[key] = load_encoder(recipe, weights=weights)
+                loaded[key] = devices.put(mesh, load_encoder(recipe, weights=weights), devices.COPIED)
             engines[same] = make_engine(recipe, loaded[key])
         return engines[same]
 

@@ -22,6 +22,7 @@ from fastrecon_jax.inspection.reading import Job
 from fastrecon_jax.inspection.routing import Router
 from fastrecon_jax.inspection.rows import UNREADABLE, Counts, Row, kind
 from fastrecon_jax.inspection.watching import Watcher
+from fastrecon_jax.runtime import devices
 
 Tell = Callable[[str], object]
 SOME_UNREADABLE = 3
@@ -83,7 +84,8 @@ def predict(config: PredictConfig, *, tell: Tell) -> int:
     """
     directory = files.expanded(config.output_dir, "output_dir")
     paths = _images(config, directory)
-    loaded = models.load(models.find(config.model), weights=config.weights)
+    mesh = None if config.watch else devices.mesh("auto")  # images that arrive one by one are not split
+    loaded = models.load(models.find(config.model), weights=config.weights, mesh=mesh)
     loaded = models.judging(loaded, rate=config.target_fpr, threshold=config.threshold)
     router = routing.create([model.inspector for model in loaded], config.part)
     _check_choices(router, loaded, paths)

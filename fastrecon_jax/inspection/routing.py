@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection.config import AUTO
-from fastrecon_jax.parts.engine import Engine
+from fastrecon_jax.parts.engine import Engine, split
 from fastrecon_jax.parts.inspector import PartInspector
 from fastrecon_jax.runtime import devices
 
@@ -42,6 +43,7 @@ class Router(NamedTuple):
         engine: its encoder compares images; None if parts cannot be compared.
         supports: good images of each part (k, c), in the encoder's deepest stage; none if parts cannot be compared.
         reason: why they cannot.
+        mesh: devices over which batches are split, see `PartInspector`.
     """
 
     names: tuple[str, ...]
@@ -49,6 +51,7 @@ class Router(NamedTuple):
     engine: Engine | None
     supports: tuple[Float[np.ndarray, "_ _"], ...]
     reason: str
+    mesh: Mesh | None = None
 
 
 def create(inspectors: Sequence[PartInspector], part: str = AUTO) -> Router:
@@ -68,7 +71,7 @@ def create(inspectors: Sequence[PartInspector], part: str = AUTO) -> Router:
     if reason:
         return Router(names, None, None, (), reason)
     supports = tuple(pooled(inspector.part.stages[-1]) for inspector in inspectors)
-    return Router(names, None, inspectors[0].engine, supports, "")
+    return Router(names, None, inspectors[0].engine, supports, "", inspectors[0].mesh)
 
 
 def _why_not(inspectors: Sequence[PartInspector]) -> str:
@@ -116,8 +119,9 @@ def refusal(router: Router, path: Path) -> InputError:
 
 def by_likeness(router: Router, pixels: UInt8[np.ndarray, "n H W 3"], *, batch_size: int = 8) -> list[Choice]:
     """For each image the part with the good image that is nearest in the encoder's deepest stage, averaged over it."""
+    encode = split(router.engine.encode, router.mesh, 1)
     deepest = devices.in_batches(
-        lambda batch: router.engine.encode(router.engine.encoder, batch)[-1], pixels, over=None, batch_size=batch_size
+        lambda batch: encode(router.engine.encoder, batch)[-1], pixels, over=router.mesh, batch_size=batch_size
     )
     choices = []
     for image in pooled(deepest):

@@ -1,12 +1,14 @@
 """What decides a part's scores beside its photographs, and the programs compiled from it."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Key, UInt8
 
 from fastrecon_jax import encoders, methods
@@ -16,7 +18,7 @@ from fastrecon_jax.detector import Detector, Inspection, Stages
 from fastrecon_jax.encoders import checkpoints
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods.settings import check_copies_are_used
-from fastrecon_jax.runtime import compiler
+from fastrecon_jax.runtime import compiler, devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +188,14 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarr
         choose=compiler.jit(lambda support, defective: _choose(method, support, defective)) if method.choose else None,
         ignore=ignore,
     )
+
+
+@functools.lru_cache
+def split(program: Callable[..., Any], mesh: Mesh | None, copied: int) -> Callable[..., Any]:
+    """A program of an engine over several devices: so many arguments are on each, the images behind them are split."""
+    if mesh is None:
+        return program
+    return compiler.jit(devices.split(mesh, program, (*[devices.COPIED] * copied, devices.SPLIT), devices.SPLIT))
 
 
 def detector_of(engine: Engine) -> Detector:

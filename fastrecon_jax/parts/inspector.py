@@ -4,15 +4,14 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
 from fastrecon_jax.data import geometry
 from fastrecon_jax.detector import Inspection
 from fastrecon_jax.parts import regions, repeats, verdicts
-from fastrecon_jax.parts.engine import Engine
+from fastrecon_jax.parts.engine import Engine, split
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.photos import Photo
 from fastrecon_jax.parts.regions import Region
@@ -54,23 +53,26 @@ class PartInspector(NamedTuple):
     Attributes:
         part: the fitted part.
         engine: made from the part's recipe.
-        state: the method's state, on the device.
+        state: the method's state, on the device, or on each of the mesh.
+        mesh: devices over which batches are split, on each of which the engine's encoder is; None for one device.
     """
 
     part: Part
     engine: Engine
     state: Any
+    mesh: Mesh | None = None
 
 
-def create(part: Part, engine: Engine) -> PartInspector:
-    """Bring a part's state to the device."""
-    return PartInspector(part, engine, jax.tree.map(jnp.asarray, part.state))
+def create(part: Part, engine: Engine, mesh: Mesh | None = None) -> PartInspector:
+    """Bring a part's state to the device, or to each of several."""
+    return PartInspector(part, engine, devices.put(mesh, part.state, devices.COPIED), mesh)
 
 
 def measure(inspector: PartInspector, pixels: UInt8[np.ndarray, "n H W 3"], *, batch_size: int = 8) -> Inspection:
     """Scores, maps and what is missing, of preprocessed photographs, in padded batches of one size."""
-    program = functools.partial(inspector.engine.inspect, inspector.engine.encoder, inspector.state)
-    found = devices.in_batches(program, pixels, over=None, batch_size=batch_size)
+    program = split(inspector.engine.inspect, inspector.mesh, 2)
+    program = functools.partial(program, inspector.engine.encoder, inspector.state)
+    found = devices.in_batches(program, pixels, over=inspector.mesh, batch_size=batch_size)
     return found._replace(missing=None if found.missing is None else np.exp(found.missing))
 
 

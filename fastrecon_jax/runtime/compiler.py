@@ -12,8 +12,8 @@ import threadpoolctl
 # Fusing convolutions and products into YNNPACK makes convolutional encoders 10 to 25 % slower (jax 0.10.2), and
 # transformers faster: see `Program`.
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
-# Parameters from glibc's malloc.h and their values: allocations up to 1 GiB come from one heap, which keeps 2 GiB.
-_MALLOC = {"M_ARENA_MAX": (-8, 1), "M_MMAP_THRESHOLD": (-3, 2**30), "M_TRIM_THRESHOLD": (-1, 2**31 - 1)}
+# Parameters from glibc's malloc.h.
+_ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 
 
 @functools.cache
@@ -75,15 +75,17 @@ def keep_blas_to_one_thread() -> None:
     threadpoolctl.threadpool_limits(1, user_api="blas")
 
 
-def keep_memory() -> None:
+def keep_memory(*, arenas: int = 1) -> None:
     """Let glibc's malloc keep freed memory; for whole programs, not for the import of a library.
 
     XLA allocates the intermediate results of every call anew. By default malloc takes large blocks from the kernel and
     returns them at once, and the kernel clears each page at its first use: a third to a half of an encoder's time.
+    Here allocations up to 1 GiB come from heaps that keep 2 GiB; threads of several devices would wait for each other
+    at a single heap, an arena.
     """
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for parameter, value in _MALLOC.values():
+        for parameter, value in ((_ARENA_MAX, arenas), (_MMAP_THRESHOLD, 2**30), (_TRIM_THRESHOLD, 2**31 - 1)):
             mallopt(parameter, value)
