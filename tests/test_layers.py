@@ -12,7 +12,7 @@ PACKAGE = ROOT / "fastrecon_jax"
 LAYERS = (
     ("eval", "pretrain", "fit", "extend", "predict", "report", "export", "demo", "doctor", "__main__"),
     ("api", "testing"),
-    ("evaluation", "serving", "exporting", "reporting", "pretraining"),
+    ("evaluation", "serving", "exporting", "reporting", "pretraining", "batch"),
     ("inspection",),
     ("parts",),
     ("overlay", "metrics"),
