@@ -25,6 +25,7 @@ LAYERS = (
     ("runtime",),
     ("locks",),
     ("files", "patterns"),
+    ("remote",),
     ("errors", "version"),
 )
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}

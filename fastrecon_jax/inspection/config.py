@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastrecon_jax import encoders, methods
+from fastrecon_jax import encoders, methods, patterns, remote
 from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import (
     BATCHES,
@@ -24,8 +24,8 @@ from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.parts import area
 
 IMAGES = (
-    "image files: a path, a pattern in quotes such as 'parts/good/*.png', a folder, or demo:CATEGORY for built-in "
-    "ones, such as demo:gear; several with commas"
+    "image files: a path, a pattern in quotes such as 'parts/good/*.png', a folder, an address of one of these such as "
+    "s3://bucket/line3/, or demo:CATEGORY for built-in ones, such as demo:gear; several with commas"
 )
 MODEL = "the part's file, .safetensors"
 OTHER_WEIGHTS = "where the encoder's weights are, if not where they were at the fit"
@@ -190,6 +190,9 @@ class PredictConfig:
             require(self, "target_fpr", self.threshold is None, "--threshold stands instead of it")
         if self.threshold is not None:
             require_number(self, "threshold", above=0)
+        places = [*patterns.split(self.images), self.output_dir]
+        here = not any(map(remote.is_remote, places))
+        require(self, "watch", here or not self.watch, "it looks at folders of this machine, and writes there")
         require(self, "overlays", self.overlays in OVERLAYS, f"allowed are {', '.join(OVERLAYS)}")
         for name, default, used, needs in (
             ("overlay_format", PNG, self.overlays != NONE, "--overlays=all or suspicious"),

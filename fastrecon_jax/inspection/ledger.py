@@ -95,12 +95,17 @@ def _prepare(directory: Path, run: Mapping[str, Any]) -> None:
     if files.exists(record):
         _compare(directory, _json(record), run)
     elif [child for child in files.children(directory) if child.name != locks.NAME]:
-        raise InputError(
-            f"--output_dir={directory} holds other files: name a new or empty directory, or one of an earlier run of "
-            "this command"
-        )
+        raise other_files(str(directory))
     else:
         files.write_text(record, json.dumps(run, indent=1))
+
+
+def other_files(directory: str) -> InputError:
+    """The error for a directory that is not empty and holds no results."""
+    return InputError(
+        f"--output_dir={directory} holds other files: name a new or empty directory, or one of an earlier run of this "
+        "command"
+    )
 
 
 def _compare(directory: Path, earlier: Any, run: Mapping[str, Any]) -> None:

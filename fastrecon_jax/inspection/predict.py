@@ -13,7 +13,8 @@ from fastrecon_jax import files
 from fastrecon_jax.command_line import console
 from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection import drift, ledger, models, page, reading, routing, summary, watching
+from fastrecon_jax.files import Place
+from fastrecon_jax.inspection import drift, ledger, mirror, models, page, reading, routing, summary, watching
 from fastrecon_jax.inspection.config import NONE, PredictConfig
 from fastrecon_jax.inspection.ledger import Ledger
 from fastrecon_jax.inspection.models import Model
@@ -81,7 +82,11 @@ def predict(config: PredictConfig, *, tell: Tell) -> int:
     written any more; the rows that were written are complete. KeyboardInterrupt after Ctrl-C, without --watch; what was
     done is in the files.
     """
-    directory = files.expanded(config.output_dir, "output_dir")
+    with mirror.directory(files.place(config.output_dir, "output_dir"), tell) as (directory, tell_of_it):
+        return _predict(config, directory, tell_of_it)
+
+
+def _predict(config: PredictConfig, directory: Path, tell: Tell) -> int:
     paths = _images(config, directory)
     loaded = models.load(models.find(config.model), weights=config.weights)
     loaded = models.judging(loaded, rate=config.target_fpr, threshold=config.threshold)
@@ -94,8 +99,8 @@ def predict(config: PredictConfig, *, tell: Tell) -> int:
         results.close()
 
 
-def _images(config: PredictConfig, directory: Path) -> list[Path]:
-    outside = watching.outside(directory)
+def _images(config: PredictConfig, directory: Path) -> list[Place]:
+    outside = watching.outside(directory, config.output_dir)
     if config.watch:  # folders that are empty or missing may fill
         return [path for path in dict.fromkeys(reading.listed(config.images)) if outside(path)]
     paths = [path for path in reading.find(config.images) if outside(path)]
@@ -104,7 +109,7 @@ def _images(config: PredictConfig, directory: Path) -> list[Path]:
     return paths
 
 
-def _check_choices(router: Router, loaded: Sequence[Model], paths: Sequence[Path]) -> None:
+def _check_choices(router: Router, loaded: Sequence[Model], paths: Sequence[Place]) -> None:
     """Parts that see images differently can be told apart by name alone: checked before the work."""
     if router.fixed or routing.comparable([model.inspector for model in loaded]):
         return
@@ -122,7 +127,7 @@ def _facts(config: PredictConfig, loaded: Sequence[Model]) -> dict:
     return {"same": same, "thresholds": thresholds, "files": {model.name: str(model.file) for model in loaded}}
 
 
-def _inspect(task: _Task, paths: Sequence[Path]) -> int:
+def _inspect(task: _Task, paths: Sequence[Place]) -> int:
     start, config = time.perf_counter(), task.config
     if config.overlays != NONE:
         files.make_directory(task.directory / OVERLAYS)
@@ -159,7 +164,7 @@ def _until_interrupted(
     return None
 
 
-def _jobs(task: _Task, paths: Iterable[Path]) -> tuple[list[Job], list[Row]]:
+def _jobs(task: _Task, paths: Iterable[Place]) -> tuple[list[Job], list[Row]]:
     """Images to be inspected, and the rows of those that an earlier run has inspected as they are."""
     earlier = task.ledger.latest([reading.path_text(path) for path in paths])
     jobs, resumed = [], []
@@ -172,7 +177,7 @@ def _jobs(task: _Task, paths: Iterable[Path]) -> tuple[list[Job], list[Row]]:
     return jobs, resumed
 
 
-def _job(task: _Task, path: Path) -> Job:
+def _job(task: _Task, path: Place) -> Job:
     choice = routing.by_name(task.router, path)
     recipe = task.models[choice.index if choice else 0].inspector.part.recipe
     return Job(path, choice, recipe.preprocessing._replace(max_pixels=task.config.max_pixels))
