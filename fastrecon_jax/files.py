@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import safetensors.numpy
@@ -129,24 +129,38 @@ def write(file: Place, data: bytes) -> None:
 
     InputError where it cannot be written; what was there stays. Its directory must exist.
     """
+    with draft(file) as opened:
+        opened.write(data)
+
+
+@contextlib.contextmanager
+def draft(file: Place) -> Iterator[BinaryIO]:
+    """The same for contents that are written piece by piece; after an exception there is nothing new."""
     if isinstance(file, RemotePath):
-        try:
-            file.write_bytes(data)
-        except OSError as error:
-            raise InputError(f"{file} cannot be written: {reason(error)}") from None
+        with tempfile.TemporaryFile() as opened, _naming(file):
+            yield opened
+            opened.seek(0)
+            file.write_bytes(opened.read())
         return
-    draft = _draft(file)
+    beside = _draft(file)
     try:
-        with draft.open("xb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-        draft.replace(file)
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {reason(error)}") from None
+        with _naming(file):
+            with beside.open("xb") as opened:
+                yield opened
+                opened.flush()
+                os.fsync(opened.fileno())
+            beside.replace(file)
     finally:  # after an interrupt too
         with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(file: Place) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {reason(error)}") from None
 
 
 def write_text(file: Place, contents: str) -> None:

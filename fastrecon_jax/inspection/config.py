@@ -20,6 +20,7 @@ from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import KEEP
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.inspection import shards
 from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.parts import area
 
@@ -173,6 +174,9 @@ class PredictConfig:
         None, "format of these pictures: png (the default), or jpg, a sixth of the size and quicker"
     )
     batch_size: int = setting(8, "images that are inspected at once")
+    shard: str = setting(
+        "", "i/n, from 1/n to n/n: the i-th of n shares of the images alone, into a folder of its own in output_dir"
+    )
     watch: bool = setting(False, "go on inspecting images as they arrive, until Ctrl-C")
     interval: float | None = setting(None, "with --watch: seconds between two looks for new images, by default 0.5")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
@@ -193,6 +197,9 @@ class PredictConfig:
         places = [*patterns.split(self.images), self.output_dir]
         here = not any(map(remote.is_remote, places))
         require(self, "watch", here or not self.watch, "it looks at folders of this machine, and writes there")
+        if self.shard:
+            shards.parse(self.shard)
+            require(self, "watch", not self.watch, "--shard divides the images that are there at the start")
         require(self, "overlays", self.overlays in OVERLAYS, f"allowed are {', '.join(OVERLAYS)}")
         for name, default, used, needs in (
             ("overlay_format", PNG, self.overlays != NONE, "--overlays=all or suspicious"),

@@ -67,7 +67,7 @@ class Ledger:
     def latest(self, paths: Collection[str]) -> dict[str, Row]:
         """The last row of each of these images that has one, read from the disk; one row at a time is in memory."""
         wanted = set(paths)
-        return {row.path: row for row in _rows(self._open[0][0], wanted)} if wanted else {}
+        return {row.path: row for row in rows_of(self._open[0][0], wanted)} if wanted else {}
 
 
 def open_ledger(directory: Path, run: Mapping[str, Any]) -> Ledger:
@@ -113,7 +113,7 @@ def _compare(directory: Path, earlier: Any, run: Mapping[str, Any]) -> None:
     if before == now:
         return
     if not isinstance(before, dict):
-        raise InputError(f"{directory / RUN} is damaged: name another directory as --output_dir")
+        raise _damaged(directory / RUN)
     keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     changes = [f"{key} was {_short(before.get(key))} and is {_short(now.get(key))}" for key in keys]
     raise InputError(
@@ -126,6 +126,18 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {str(entry)[:12]}" for name, entry in value.items())
     return "not given" if value is None else str(value)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """What a run has recorded of itself, see `open_ledger`; InputError if it is damaged."""
+    record = _json(file)
+    if not isinstance(record, dict) or not isinstance(record.get("same"), dict):
+        raise _damaged(file)
+    return record
+
+
+def _damaged(file: Path) -> InputError:
+    return InputError(f"{file} is damaged: name another directory as --output_dir")
 
 
 def _json(file: Path) -> Any:
@@ -151,7 +163,7 @@ def _drop_half_a_line(file: Path, descriptor: int) -> None:
     os.ftruncate(descriptor, end)
 
 
-def _rows(file: Path, paths: Collection[str] | None = None) -> Iterator[Row]:
+def rows_of(file: Path, paths: Collection[str] | None = None) -> Iterator[Row]:
     """The rows, all or those of some images, one after the other from the disk."""
     with file.open("rb") as opened:
         for number, line in enumerate(opened, 1):
@@ -171,7 +183,7 @@ def _repaired(directory: Path) -> Iterator[Row]:
     try:
         with (directory / TABLE).open("r+b") as opened:
             differs = _put(opened, rows.header(), differs=False)
-            for row in _rows(directory / LINES):
+            for row in rows_of(directory / LINES):
                 differs = _put(opened, rows.cells(row), differs=differs)
                 yield row
             opened.truncate(opened.tell())

@@ -14,7 +14,7 @@ from fastrecon_jax.command_line import console
 from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.files import Place
-from fastrecon_jax.inspection import drift, ledger, mirror, models, page, reading, routing, summary, watching
+from fastrecon_jax.inspection import drift, ledger, mirror, models, page, reading, routing, shards, summary, watching
 from fastrecon_jax.inspection.config import NONE, PredictConfig
 from fastrecon_jax.inspection.ledger import Ledger
 from fastrecon_jax.inspection.models import Model
@@ -22,6 +22,7 @@ from fastrecon_jax.inspection.pipeline import OVERLAYS, Outputs, Pipeline
 from fastrecon_jax.inspection.reading import Job
 from fastrecon_jax.inspection.routing import Router
 from fastrecon_jax.inspection.rows import UNREADABLE, Counts, Row, kind
+from fastrecon_jax.inspection.shards import Shard
 from fastrecon_jax.inspection.watching import Watcher
 
 Tell = Callable[[str], object]
@@ -82,17 +83,23 @@ def predict(config: PredictConfig, *, tell: Tell) -> int:
     written any more; the rows that were written are complete. KeyboardInterrupt after Ctrl-C, without --watch; what was
     done is in the files.
     """
-    with mirror.directory(files.place(config.output_dir, "output_dir"), tell) as (directory, tell_of_it):
-        return _predict(config, directory, tell_of_it)
+    place, shard = files.place(config.output_dir, "output_dir"), shards.parse(config.shard)
+    with mirror.directory(place / shard.folder if shard else place, tell) as (directory, tell_of_it):
+        every = _images(config, place if isinstance(place, Path) else directory)
+        return _predict(config, directory, every, shard, tell_of_it)
 
 
-def _predict(config: PredictConfig, directory: Path, tell: Tell) -> int:
-    paths = _images(config, directory)
+def _predict(config: PredictConfig, directory: Path, every: list[Place], shard: Shard | None, tell: Tell) -> int:
+    paths = shards.share(shard, every) if shard else every
     loaded = models.load(models.find(config.model), weights=config.weights)
     loaded = models.judging(loaded, rate=config.target_fpr, threshold=config.threshold)
     router = routing.create([model.inspector for model in loaded], config.part)
     _check_choices(router, loaded, paths)
-    results = ledger.open_ledger(directory, _facts(config, loaded))
+    facts = _facts(config, loaded)
+    if shard:
+        of_shard = shards.facts(shard, list(map(reading.path_text, every)))
+        facts = facts | {"same": facts["same"] | of_shard, "own": len(paths)}
+    results = ledger.open_ledger(directory, facts)
     try:
         return _inspect(_Task(config, directory, loaded, router, results, tell), paths)
     finally:
