@@ -15,6 +15,10 @@ def main() -> int:
     config = flags.read(CONFIG)
     compilation_cache.enable()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a service manager is as by Ctrl-C
+    if config.engine_cluster:
+        from fastrecon_jax.batch import cluster  # pyarrow, which nothing else here needs
+
+        return cluster.predict(config, tell=commands.tell)
     return predict.predict(config, tell=commands.tell)
 
 

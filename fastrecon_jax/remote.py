@@ -103,7 +103,7 @@ class RemotePath:
 
     def _ask(self, name: str, *arguments: Any, **options: Any) -> Any:
         """What the file system's function of that name gives for this path."""
-        system, path = self._system()
+        system, path = self.file_system()
         try:
             return getattr(system, name)(path, *arguments, **options)
         except OSError:
@@ -111,7 +111,7 @@ class RemotePath:
         except Exception as error:  # each file system has its own, such as botocore's
             raise OSError(f"{type(error).__name__}: {error}") from error
 
-    def _system(self) -> tuple[Any, str]:
+    def file_system(self) -> tuple[Any, str]:
         """The file system, of which fsspec makes one for each set of options, and the path in it."""
         import fsspec  # takes a while to import
 
@@ -123,7 +123,7 @@ class RemotePath:
 
 def _listed(folder: RemotePath, found: Iterable[Mapping[str, Any]]) -> Iterator[RemotePath]:
     """What was found below a folder; file systems name it by their own paths, from which parts of the address miss."""
-    start = len(folder._system()[1].rstrip("/"))
+    start = len(folder.file_system()[1].rstrip("/"))
     return (RemotePath(folder.url.rstrip("/") + facts["name"][start:], facts) for facts in found)
 
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from fastrecon_jax import files, locks
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import rows
 from fastrecon_jax.inspection.rows import Row
 from fastrecon_jax.parts.records import MalformedError, build
@@ -93,7 +94,7 @@ def _prepare(directory: Path, run: Mapping[str, Any]) -> None:
     files.sweep(directory)
     record = directory / RUN
     if files.exists(record):
-        _compare(directory, _json(record), run)
+        compare(directory, read_record(record)["same"], run["same"])
     elif [child for child in files.children(directory) if child.name != locks.NAME]:
         raise other_files(str(directory))
     else:
@@ -108,12 +109,10 @@ def other_files(directory: str) -> InputError:
     )
 
 
-def _compare(directory: Path, earlier: Any, run: Mapping[str, Any]) -> None:
-    before, now = earlier.get("same") if isinstance(earlier, dict) else None, run["same"]
+def compare(directory: Place, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse a directory of results whose run was another than this one, by what both have under `same`."""
     if before == now:
         return
-    if not isinstance(before, dict):
-        raise _damaged(directory / RUN)
     keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     changes = [f"{key} was {_short(before.get(key))} and is {_short(now.get(key))}" for key in keys]
     raise InputError(
@@ -132,12 +131,8 @@ def read_record(file: Path) -> dict[str, Any]:
     """What a run has recorded of itself, see `open_ledger`; InputError if it is damaged."""
     record = _json(file)
     if not isinstance(record, dict) or not isinstance(record.get("same"), dict):
-        raise _damaged(file)
+        raise InputError(f"{file} is damaged: name another directory as --output_dir")
     return record
-
-
-def _damaged(file: Path) -> InputError:
-    return InputError(f"{file} is damaged: name another directory as --output_dir")
 
 
 def _json(file: Path) -> Any:

@@ -18,3 +18,9 @@ def images(tmp_path_factory):
     line.write(folder, 2, start=200, defective=True)
     (folder / "broken.png").write_bytes(b"not an image")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bar(tmp_path_factory):
+    """The file of another part."""
+    return line.fit(tmp_path_factory.mktemp("bar"), "bar")
