@@ -96,10 +96,12 @@ class RemotePath:
         return self._ask("cat_file")
 
     def write_bytes(self, data: bytes) -> None:
-        """Replace the contents; its folder is made where there is none. Object stores do it whole or not at all."""
-        with contextlib.suppress(OSError):  # object stores have no folders to make
+        """Replace the contents; its folder is made where it lacks. Object stores do it whole or not at all."""
+        try:
+            self._ask("pipe_file", data)
+        except FileNotFoundError:  # of file systems with folders; object stores have none to make
             self.parent._ask("makedirs", exist_ok=True)
-        self._ask("pipe_file", data)
+            self._ask("pipe_file", data)
 
     def _ask(self, name: str, *arguments: Any, **options: Any) -> Any:
         """What the file system's function of that name gives for this path."""

@@ -8,6 +8,7 @@ Suites, in `scripts/benchmarks`:
     gpu: `pipeline` for wide_resnet50_2 on an accelerator, against PyTorch, and the coreset of a full-shot pool.
     loader: images/s of reading, decoding and resizing alone, of the encoder alone, and of both together.
     pipeline: images/s of the encoder, of the scoring, and of both in one program, for `--methods`.
+    scale: what Ray costs: images/s, start and overhead for an image, for 1, 2 and 4 workers on this machine.
     start: seconds from the command to the first score, piece by piece.
 """
 
@@ -18,7 +19,7 @@ from benchmarks import options  # noqa: F401  # defines the flags
 
 from fastrecon_jax.command_line import flags as command_line
 
-_SUITES = ("coreset", "encoder", "gpu", "loader", "pipeline", "start")
+_SUITES = ("coreset", "encoder", "gpu", "loader", "pipeline", "scale", "start")
 _SUITE = flags.DEFINE_enum("suite", "loader", _SUITES, "what to measure")
 
 

@@ -48,6 +48,12 @@ def test_what_is_written_can_be_listed_and_read(bucket):
     assert not files.exists(bucket / "absent.png")
 
 
+def test_folders_are_made_where_a_file_system_has_them(tmp_path):
+    files.write(RemotePath(f"file://{tmp_path}") / "deeper" / "a.png", b"one")
+    assert (tmp_path / "deeper" / "a.png").read_bytes() == b"one"
+    assert [path.url for path in files.children(RemotePath(f"file://{tmp_path}"))] == [f"file://{tmp_path}/deeper"]
+
+
 def test_a_listing_tells_sizes_and_times_without_asking_again(bucket, monkeypatch):
     files.write(bucket / "b.png", b"two")
     (listed,) = bucket.iterdir()

@@ -39,7 +39,7 @@ class Workers(NamedTuple):
 
 
 def predict(config: PredictConfig, *, tell: Callable[[str], object]) -> int:
-    """Inspect images by a cluster, and give the exit code: 0, or 3 if some could not be read.
+    """Inspect images by a cluster, and give the exit code: 0, or 3 if some could not be read or are of other formats.
 
     InputError if something that the user gave cannot be used; the rows that were written stay.
     """
@@ -59,9 +59,10 @@ def predict(config: PredictConfig, *, tell: Callable[[str], object]) -> int:
         if new:
             ray_data.inspect(_inspector(config, model), new, place, workers, tell=tell)
         counts = tables.counts(place)
+    skipped = reading.skipped(config.images, results=place if isinstance(place, Path) else None)
     tell(f"{', '.join(f'{counts[verdict]} {verdict}' for verdict in VERDICTS)}, {counts['']} unreadable\n")
-    tell(f"results are in {console.shown(place)}/*{tables.ENDING}\n")
-    return SOME_UNREADABLE if counts[""] else 0
+    tell(f"{skipped}results are in {console.shown(place)}/*{tables.ENDING}\n")
+    return SOME_UNREADABLE if counts[""] or skipped.number else 0
 
 
 def _check_packages() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -36,7 +37,7 @@ class Inspector:
         plugin: modules that register methods or encoders.
     """
 
-    model: str
+    model: str | os.PathLike
     weights: str = ""
     batch_size: int = 8
     target_fpr: float | None = None
@@ -44,6 +45,10 @@ class Inspector:
     max_pixels: int | None = None
     threads: int = 0
     plugin: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        """Keep the path as text, which every engine can carry."""
+        object.__setattr__(self, "model", os.fspath(self.model))
 
     def __call__(self, batch: Batch) -> Columns:
         """Inspect pictures.

@@ -14,6 +14,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from fastrecon_jax.batch import tables
 from fastrecon_jax.batch.cluster import Workers
 from fastrecon_jax.batch.inspector import Inspector
+from fastrecon_jax.command_line.console import count
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.files import Place
 
@@ -40,7 +41,9 @@ def inspect(
 ) -> None:
     """Inspect images and write their rows, each once, however many workers are lost; InputError if none can begin."""
     with _cluster(workers) as number:
-        tell(f"{number} workers of {workers.cpus} cores and {workers.gpus:g} GPUs, Ray {ray.__version__}\n")
+        gpus = f" and {workers.gpus:g} GPUs" if workers.gpus else ""
+        each = f"{count(workers.cpus, 'core')}{gpus} each"
+        tell(f"{count(number, 'worker')} of {each}, Ray {ray.__version__}\n")
         size = min(max(len(paths) // (_BLOCKS * number), inspector.batch_size), _MOST)
         blocks = [pa.table({"path": paths[start : start + size]}) for start in range(0, len(paths), size)]
         threads = str(workers.cpus)  # XLA's and BLAS's, so that workers leave each other's cores alone

@@ -79,7 +79,7 @@ def test_no_row_is_lost_and_none_is_there_twice_when_a_worker_is_killed(disc, tw
         expected = {key: row[key] or None if row["error"] and key != "error" else row[key] for key in KEYS}
         assert {key: there[key] or None if row["error"] and key != "error" else there[key] for key in KEYS} == expected
     assert not found
-    assert "2 workers of 1 cores and 0 GPUs" in "".join(said)
+    assert "2 workers of 1 core each, Ray" in "".join(said)
     assert "1 unreadable" in "".join(said)
 
 
