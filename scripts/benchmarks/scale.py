@@ -185,9 +185,7 @@ def _record(way: str, few: _Cost, work: _Cost, alone: float) -> dict[str, Any]:
 def _figures(records: list[dict[str, Any]], workers: Sequence[int], cores: int, count: int) -> dict[str, Any]:
     """As docs/figures keeps them."""
     given = f"--repeats={options.REPEATS.value} --images={count} --workers={','.join(options.WORKERS.value)}"
-    paid = records[
-        max(i for i, number in enumerate([0, *workers]) if number <= cores)
-    ]
+    paid = records[max(i for i, number in enumerate([0, *workers]) if number <= cores)]
     return {
         "what": f"Ray against no engine: fastrecon+ on 4 good gears of the demo set, what {count} JPEGs of a megapixel "
         f"took more than {_FEW}, each worker with one thread, medians of {options.REPEATS.value} rounds in turn",
