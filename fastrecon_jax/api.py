@@ -222,7 +222,7 @@ class Inspector:
         Raises:
             InputError: the file is missing, damaged or too new, or the weights are not those of the fit.
         """
-        part, engine = part_file.load(files.expanded(str(path)), lambda recipe: open_engine(recipe, weights=weights))
+        part, engine = part_file.load(files.place(str(path)), lambda recipe: open_engine(recipe, weights=weights))
         return cls(inspector.create(part, engine))
 
     def save(self, path: str | Path) -> None:
@@ -234,7 +234,7 @@ class Inspector:
         Raises:
             InputError: it cannot be written.
         """
-        file = files.expanded(str(path))
+        file = files.place(str(path))
         with locks.writing(file, tell=str):  # after another process that extends it
             part_file.save(self.part, file)
 

@@ -23,7 +23,7 @@ from fastrecon_jax.runtime import compilation_cache, compiler
 from fastrecon_jax.version import __version__
 
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy", "scipy", "pillow", "safetensors", "scikit-learn", "tensorflow-datasets")
-_OPTIONAL = ("gradio", "onnx", "jax2onnx", "onnxruntime", "huggingface_hub", "flatbuffers")
+_OPTIONAL = ("gradio", "onnx", "jax2onnx", "onnxruntime", "huggingface_hub", "flatbuffers", "ray")
 # Image scores of the default settings: two good gears fitted, the third good one and a rusty one inspected.
 _EXPECTED = {"good": 0.35832256, "defective": 0.62776983}
 _TOLERANCE = 2e-3  # relative; other processors and TF32 round otherwise

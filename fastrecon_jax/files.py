@@ -5,16 +5,21 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import safetensors.numpy
 from jaxtyping import Shaped
 
+from fastrecon_jax import remote
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.remote import RemotePath
+
+Place: TypeAlias = Path | RemotePath
 
 _ENDING = ".fastrecon_draft"  # the name of what is being written ends so, and nothing else's does
 DRAFTS = f".*{_ENDING}"
@@ -43,7 +48,37 @@ def expanded(path: str, flag: str = "") -> Path:
         raise InputError(f"--{flag}={path}: {error}" if flag else f"{path}: {error}") from None
 
 
-def text(path: Path) -> str:
+def place(path: str, flag: str = "") -> Place:
+    """A path as in `expanded`, or an address such as `s3://bucket/a.png`."""
+    return RemotePath(path) if remote.is_remote(path) else expanded(path, flag)
+
+
+def at(path: str | os.PathLike) -> Place:
+    """The same for a path to be taken as it is, with a `~` that is part of its name."""
+    return RemotePath(os.fspath(path)) if remote.is_remote(os.fspath(path)) else Path(path)
+
+
+@contextlib.contextmanager
+def local(file: Place) -> Iterator[Path]:
+    """A file on this machine with the same contents: the file itself, or a copy for as long as the context lasts.
+
+    InputError, which names the address, where it cannot be read.
+    """
+    if isinstance(file, Path):
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="fastrecon_") as directory:
+        copy = Path(directory) / file.name
+        try:
+            copy.write_bytes(file.read_bytes())
+            yield copy
+        except OSError as error:
+            raise InputError(f"{file} cannot be read: {reason(error)}") from None
+        except InputError as error:
+            raise InputError(str(error).replace(str(copy), str(file))) from None
+
+
+def text(path: Place) -> str:
     """A path as results can hold it; InputError where its name has bytes that are not UTF-8."""
     try:
         str(path).encode()
@@ -53,17 +88,17 @@ def text(path: Path) -> str:
     return str(path)
 
 
-def exists(path: Path) -> bool:
+def exists(path: Place) -> bool:
     """Whether anything is there; InputError where the system refuses to look, or the name is too long."""
     return _mode(path) != 0
 
 
-def is_dir(path: Path) -> bool:
+def is_dir(path: Place) -> bool:
     """Whether a directory is there; see `exists`."""
     return stat.S_ISDIR(_mode(path))
 
 
-def is_file(path: Path) -> bool:
+def is_file(path: Place) -> bool:
     """Whether a file is there; see `exists`."""
     return stat.S_ISREG(_mode(path))
 
@@ -76,12 +111,12 @@ def false_if_unreadable(question: Callable[..., bool], *arguments: Any) -> bool:
         return False
 
 
-def is_hidden(path: Path) -> bool:
+def is_hidden(path: Place) -> bool:
     """Whether a program put a file or folder there rather than the user: `.cache`, `__MACOSX`, `@eaDir` and others."""
     return path.name.startswith(".") or path.name.casefold() in _SERVICE_NAMES
 
 
-def children(directory: Path) -> list[Path]:
+def children(directory: Place) -> list[Place]:
     """The sorted paths that a directory holds; InputError where it cannot be listed."""
     try:
         return sorted(directory.iterdir())
@@ -89,26 +124,46 @@ def children(directory: Path) -> list[Path]:
         raise InputError(f"{directory} cannot be listed: {reason(error)}") from None
 
 
-def write(file: Path, data: bytes) -> None:
+def write(file: Place, data: bytes) -> None:
     """Write a file whole or not at all: beside it, to the disk, then in its place.
 
     InputError where it cannot be written; what was there stays. Its directory must exist.
     """
-    draft = _draft(file)
+    with draft(file) as opened:
+        opened.write(data)
+
+
+@contextlib.contextmanager
+def draft(file: Place) -> Iterator[BinaryIO]:
+    """The same for contents that are written piece by piece; after an exception there is nothing new."""
+    if isinstance(file, RemotePath):
+        with tempfile.TemporaryFile() as opened, _naming(file):
+            yield opened
+            opened.seek(0)
+            file.write_bytes(opened.read())
+        return
+    beside = _draft(file)
     try:
-        with draft.open("xb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-        draft.replace(file)
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {reason(error)}") from None
+        with _naming(file):
+            with beside.open("xb") as opened:
+                yield opened
+                opened.flush()
+                os.fsync(opened.fileno())
+            beside.replace(file)
     finally:  # after an interrupt too
         with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
 
 
-def write_text(file: Path, contents: str) -> None:
+@contextlib.contextmanager
+def _naming(file: Place) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {reason(error)}") from None
+
+
+def write_text(file: Place, contents: str) -> None:
     """Write UTF-8 text; see `write`. InputError shows the line that UTF-8 cannot hold."""
     try:
         data = contents.encode()
@@ -119,7 +174,7 @@ def write_text(file: Path, contents: str) -> None:
     write(file, data)
 
 
-def write_arrays(file: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], metadata: Mapping[str, str]) -> None:
+def write_arrays(file: Place, arrays: Mapping[str, Shaped[np.ndarray, "..."]], metadata: Mapping[str, str]) -> None:
     """Write named arrays and text about them as safetensors; see `write`."""
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     write(file, safetensors.numpy.save(contiguous, dict(metadata)))
@@ -171,10 +226,12 @@ def sweep(directory: Path, pattern: str = DRAFTS) -> None:
                 draft.unlink()
 
 
-def _mode(path: Path) -> int:
+def _mode(path: Place) -> int:
     """The mode of the file that is there, 0 if there is none."""
     try:
         return path.stat().st_mode
+    except InputError:  # a ValueError, too
+        raise
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a zero byte
         return 0
     except OSError as error:

@@ -18,11 +18,16 @@ _WITHOUT = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # of file 
 
 
 @contextlib.contextmanager
-def writing(file: Path, tell: Callable[[str], object]) -> Iterator[None]:
+def writing(file: files.Place, tell: Callable[[str], object]) -> Iterator[None]:
     """Be the only one who reads and replaces a file; where another process does, wait for up to ten minutes.
+
+    A file elsewhere has no lock: who writes it last wins.
 
     `tell` takes the line that says so. InputError after that time, or where the file's directory cannot be written.
     """
+    if not isinstance(file, Path):
+        yield
+        return
     lock = _lock(file.with_name(f".{file.name[:_LENGTH]}.lock"))
     if not _acquired(lock, file, seconds=0.0):
         tell(f"waiting up to {PATIENCE / 60:g} minutes for another process that is writing {str(file)!r}\n")

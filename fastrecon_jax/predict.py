@@ -13,9 +13,13 @@ CONFIG = PredictConfig
 def main() -> int:
     """Build the settings from the flags and inspect; the exit code is 3 if some images could not be read."""
     config = flags.read(CONFIG)
-    cpu.divide(cpu.ONE if config.watch else config.cpu_devices, most=config.batch_size)
     compilation_cache.enable()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a service manager is as by Ctrl-C
+    if config.engine_cluster:
+        from fastrecon_jax.batch import cluster  # pyarrow, which nothing else here needs
+
+        return cluster.predict(config, tell=commands.tell)
+    cpu.divide(cpu.ONE if config.watch else config.cpu_devices, most=config.batch_size)
     return predict.predict(config, tell=commands.tell)
 
 

@@ -9,6 +9,7 @@ Suites, in `scripts/benchmarks`:
     loader: images/s of reading, decoding and resizing alone, of the encoder alone, and of both together.
     pipeline: images/s of the encoder, of the scoring, and of both in one program, for `--methods`.
     predict: the whole command, with one device for all cores of a CPU and with one for each, for `--good` images.
+    scale: what Ray costs: images/s, start and overhead for an image, for 1, 2 and 4 workers on this machine.
     start: seconds from the command to the first score, piece by piece.
 """
 
@@ -19,7 +20,7 @@ from benchmarks import options  # noqa: F401  # defines the flags
 
 from fastrecon_jax.command_line import flags as command_line
 
-_SUITES = ("coreset", "encoder", "gpu", "loader", "pipeline", "predict", "start")
+_SUITES = ("coreset", "encoder", "gpu", "loader", "pipeline", "predict", "scale", "start")
 _SUITE = flags.DEFINE_enum("suite", "loader", _SUITES, "what to measure")
 
 

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "fastrecon_jax"
 LAYERS = (
     ("eval", "pretrain", "fit", "extend", "predict", "report", "export", "demo", "doctor", "__main__"),
     ("api", "testing"),
-    ("evaluation", "serving", "exporting", "reporting", "pretraining"),
+    ("evaluation", "serving", "exporting", "reporting", "pretraining", "batch"),
     ("inspection",),
     ("parts",),
     ("overlay", "metrics"),
@@ -25,6 +25,7 @@ LAYERS = (
     ("runtime",),
     ("locks",),
     ("files", "patterns"),
+    ("remote",),
     ("errors", "version"),
 )
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}

@@ -28,6 +28,7 @@ COMMANDS = {
     "eval": Command("fastrecon_jax.eval", "evaluate methods on a data set: tables, plots, scores"),
     "fit": Command("fastrecon_jax.fit", "fit and calibrate a part on 1 to 8 good photographs"),
     "predict": Command("fastrecon_jax.predict", "inspect photographs with a fitted part, once or as they arrive"),
+    "join": Command("fastrecon_jax.inspection.join", "join the results of predict --shard"),
     "extend": Command("fastrecon_jax.extend", "add good photographs to a part"),
     "report": Command("fastrecon_jax.report", "a page on what a part finds and forgives, from good photographs"),
     "export": Command("fastrecon_jax.export", "write a part as ONNX or StableHLO"),

@@ -2,7 +2,6 @@
 
 import collections
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from fastrecon_jax import files
@@ -60,12 +59,12 @@ class Skipped(NamedTuple):
         return "".join(lines)
 
 
-def is_image(path: Path) -> bool:
+def is_image(path: files.Place) -> bool:
     """Whether a file is an image that is read, by the ending of its name; hidden files are not."""
     return path.suffix.lower() in ENDINGS and not files.is_hidden(path)
 
 
-def skipped(children: Iterable[Path]) -> Skipped:
+def skipped(children: Iterable[files.Place]) -> Skipped:
     """What of the contents of a folder is not looked at; what is hidden does not count, nor what is no picture."""
     children = [path for path in children if not files.is_hidden(path)]
     endings = collections.Counter(path.suffix.lower() for path in children if path.suffix.lower() in _OTHERS)

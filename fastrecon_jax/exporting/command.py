@@ -33,13 +33,15 @@ def export(config: ExportConfig, *, tell: Callable[[str], object]) -> Path:
     nothing is left of it then. Where another process writes that file, this one waits.
     """
     file = fit.target(config.output, "output")
+    if not isinstance(file, Path):
+        raise InputError(f"--output={file} is not allowed: write the file on this machine, and copy it there")
     with locks.writing(file, tell):
         return _export(config, file, tell)
 
 
 def _export(config: ExportConfig, file: Path, tell: Callable[[str], object]) -> Path:
     part, engine = part_file.load(
-        files.expanded(config.model), lambda recipe: open_engine(recipe, weights=config.weights)
+        files.place(config.model, "model"), lambda recipe: open_engine(recipe, weights=config.weights)
     )
     inspector = create(part, engine)
     width, height = _size(part, config)

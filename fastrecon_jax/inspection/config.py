@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastrecon_jax import encoders, methods
+from fastrecon_jax import encoders, methods, patterns, remote
 from fastrecon_jax.command_line import plugins
 from fastrecon_jax.command_line.fields import (
     BATCHES,
@@ -20,13 +20,14 @@ from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import KEEP
 from fastrecon_jax.data.images import MAX_PIXELS
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.inspection import shards
 from fastrecon_jax.methods import settings as method_settings
 from fastrecon_jax.parts import area
 from fastrecon_jax.runtime import cpu
 
 IMAGES = (
-    "image files: a path, a pattern in quotes such as 'parts/good/*.png', a folder, or demo:CATEGORY for built-in "
-    "ones, such as demo:gear; several with commas"
+    "image files: a path, a pattern in quotes such as 'parts/good/*.png', a folder, an address of one of these such as "
+    "s3://bucket/line3/, or demo:CATEGORY for built-in ones, such as demo:gear; several with commas"
 )
 MODEL = "the part's file, .safetensors"
 OTHER_WEIGHTS = "where the encoder's weights are, if not where they were at the fit"
@@ -47,6 +48,8 @@ CROP_SIZE = "with --resize=crop, side in pixels of the centre that is inspected;
 ALL, SUSPICIOUS, NONE = OVERLAYS = ("all", "suspicious", "none")
 PNG, JPG = PICTURES = ("png", "jpg")
 AUTO = "auto"
+RAY = "ray"
+CLUSTERS = (RAY,)
 _INTERVAL = 0.5  # seconds
 
 
@@ -169,12 +172,26 @@ class PredictConfig:
         "image score above which an image is defective, above 0, instead of that of the fit, for each of the parts",
     )
     weights: str = setting("", OTHER_WEIGHTS)
-    overlays: str = setting(ALL, "pictures with the map and the regions, of all images, of the suspicious, or none")
+    overlays: str | None = setting(
+        None,
+        "pictures with the map and the regions, of all images, of the suspicious, or none; by default all, with "
+        "--engine_cluster none",
+    )
     overlay_format: str | None = setting(
         None, "format of these pictures: png (the default), or jpg, a sixth of the size and quicker"
     )
     batch_size: int = setting(8, "images that are inspected at once")
     cpu_devices: str = setting(cpu.ONE, cpu.HELP)
+    shard: str = setting(
+        "", "i/n, from 1/n to n/n: the i-th of n shares of the images alone, into a folder of its own in output_dir"
+    )
+    engine_cluster: str = setting("", "ray: inspect by the workers of a Ray cluster, into Parquet files")
+    cluster_address: str = setting(
+        "", "of the cluster, such as auto or ray://head:10001; by default this machine is one"
+    )
+    workers: int = setting(0, "with --engine_cluster: at most so many; 0 for as many as it has room for")
+    cpus_per_worker: int = setting(1, "with --engine_cluster: cores of each worker")
+    gpus_per_worker: float = setting(0.0, "with --engine_cluster: GPUs of each worker, or a part of one")
     watch: bool = setting(False, "go on inspecting images as they arrive, until Ctrl-C")
     interval: float | None = setting(None, "with --watch: seconds between two looks for new images, by default 0.5")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
@@ -192,7 +209,16 @@ class PredictConfig:
             require(self, "target_fpr", self.threshold is None, "--threshold stands instead of it")
         if self.threshold is not None:
             require_number(self, "threshold", above=0)
-        require(self, "overlays", self.overlays in OVERLAYS, f"allowed are {', '.join(OVERLAYS)}")
+        places = [*patterns.split(self.images), self.output_dir]
+        here = not any(map(remote.is_remote, places))
+        require(self, "watch", here or not self.watch, "it looks at folders of this machine, and writes there")
+        if self.shard:
+            shards.parse(self.shard)
+            require(self, "watch", not self.watch, "--shard divides the images that are there at the start")
+        self._check_cluster()
+        require(self, "overlays", self.overlays in (None, *OVERLAYS), f"allowed are {', '.join(OVERLAYS)}")
+        if self.overlays is None:
+            object.__setattr__(self, "overlays", NONE if self.engine_cluster else ALL)
         for name, default, used, needs in (
             ("overlay_format", PNG, self.overlays != NONE, "--overlays=all or suspicious"),
             ("interval", _INTERVAL, self.watch, "--watch"),
@@ -206,3 +232,17 @@ class PredictConfig:
         require(self, "cpu_devices", cpu.allowed(self.cpu_devices), cpu.RULE)
         require(self, "interval", 0 < self.interval <= 3600, "it must be above 0 and at most 3600")
         require_between(self, "max_pixels", PIXELS)
+
+    def _check_cluster(self) -> None:
+        """Refuse the flags of a cluster without one, and with one those that it does not heed."""
+        cluster = self.engine_cluster
+        require(self, "engine_cluster", cluster in ("", *CLUSTERS), f"allowed are {', '.join(CLUSTERS)}")
+        require(self, "workers", 0 <= self.workers <= 10**6, "it must be from 0 to 1000000")
+        require(self, "cpus_per_worker", 1 <= self.cpus_per_worker <= 1024, "it must be from 1 to 1024")
+        require_number(self, "gpus_per_worker", at_least=0, at_most=64)
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in ("cluster_address", "workers", "cpus_per_worker", "gpus_per_worker"):
+            require(self, name, bool(cluster) or getattr(self, name) == defaults[name], "it needs --engine_cluster")
+        for name in ("part", "overlays", "shard", "watch", "cpu_devices"):
+            same = getattr(self, name) in (defaults[name], NONE)
+            require(self, name, not cluster or same, f"--engine_cluster={cluster} has no use for it")

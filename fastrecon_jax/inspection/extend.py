@@ -1,10 +1,10 @@
 """The command extend: more good photographs for a part."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from fastrecon_jax import files, locks
 from fastrecon_jax.command_line.console import count, shown
+from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import fit, reading, summary
 from fastrecon_jax.inspection.config import ExtendConfig
 from fastrecon_jax.parts import fitting, part_file
@@ -22,8 +22,8 @@ def extend(config: ExtendConfig, *, tell: Callable[[str], object]) -> Part:
         return _extend(config, file, tell)
 
 
-def _extend(config: ExtendConfig, file: Path, tell: Callable[[str], object]) -> Part:
-    model = files.expanded(config.model, "model")
+def _extend(config: ExtendConfig, file: Place, tell: Callable[[str], object]) -> Part:
+    model = files.place(config.model, "model")
     old, engine = part_file.load(model, lambda recipe: open_engine(recipe, weights=config.weights))
     paths = reading.find(config.images, purpose=reading.EXTEND)
     fit.check_number(len(paths), limit=config.max_images, before=len(old.good))

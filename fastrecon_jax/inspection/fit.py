@@ -6,6 +6,7 @@ from pathlib import Path
 from fastrecon_jax import files, locks
 from fastrecon_jax.command_line.console import count, shown
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import reading, summary
 from fastrecon_jax.inspection.config import FitConfig
 from fastrecon_jax.parts import area, auto_settings, fitting, part_file, photos
@@ -23,7 +24,7 @@ def fit(config: FitConfig, *, tell: Callable[[str], object]) -> Part:
         return _fit(config, file, tell)
 
 
-def _fit(config: FitConfig, file: Path, tell: Callable[[str], object]) -> Part:
+def _fit(config: FitConfig, file: Place, tell: Callable[[str], object]) -> Part:
     paths = reading.find(config.images, purpose=reading.FIT)
     check_number(len(paths), limit=config.max_images)
     depth = photos.find_bit_depth(paths, config.bit_depth, config.max_pixels)
@@ -46,12 +47,12 @@ def _fit(config: FitConfig, file: Path, tell: Callable[[str], object]) -> Part:
     return part
 
 
-def target(path: str, flag: str = "model") -> Path:
+def target(path: str, flag: str = "model") -> Place:
     """The file of a part that is to be written; InputError, before the work, if it cannot be."""
-    file = files.expanded(path, flag)
+    file = files.place(path, flag)
     if files.is_dir(file):
         raise InputError(f"{file} is a directory, the part is written into a file")
-    if not files.is_dir(file.parent):
+    if isinstance(file, Path) and not files.is_dir(file.parent):
         raise InputError(f"{file} cannot be written: there is no directory {file.parent}")
     return file
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from fastrecon_jax import files, locks
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import rows
 from fastrecon_jax.inspection.rows import Row
 from fastrecon_jax.parts.records import MalformedError, build
@@ -67,7 +68,7 @@ class Ledger:
     def latest(self, paths: Collection[str]) -> dict[str, Row]:
         """The last row of each of these images that has one, read from the disk; one row at a time is in memory."""
         wanted = set(paths)
-        return {row.path: row for row in _rows(self._open[0][0], wanted)} if wanted else {}
+        return {row.path: row for row in rows_of(self._open[0][0], wanted)} if wanted else {}
 
 
 def open_ledger(directory: Path, run: Mapping[str, Any]) -> Ledger:
@@ -93,22 +94,25 @@ def _prepare(directory: Path, run: Mapping[str, Any]) -> None:
     files.sweep(directory)
     record = directory / RUN
     if files.exists(record):
-        _compare(directory, _json(record), run)
+        compare(directory, read_record(record)["same"], run["same"])
     elif [child for child in files.children(directory) if child.name != locks.NAME]:
-        raise InputError(
-            f"--output_dir={directory} holds other files: name a new or empty directory, or one of an earlier run of "
-            "this command"
-        )
+        raise other_files(str(directory))
     else:
         files.write_text(record, json.dumps(run, indent=1))
 
 
-def _compare(directory: Path, earlier: Any, run: Mapping[str, Any]) -> None:
-    before, now = earlier.get("same") if isinstance(earlier, dict) else None, run["same"]
+def other_files(directory: str) -> InputError:
+    """The error for a directory that is not empty and holds no results."""
+    return InputError(
+        f"--output_dir={directory} holds other files: name a new or empty directory, or one of an earlier run of this "
+        "command"
+    )
+
+
+def compare(directory: Place, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse a directory of results whose run was another than this one, by what both have under `same`."""
     if before == now:
         return
-    if not isinstance(before, dict):
-        raise InputError(f"{directory / RUN} is damaged: name another directory as --output_dir")
     keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     changes = [f"{key} was {_short(before.get(key))} and is {_short(now.get(key))}" for key in keys]
     raise InputError(
@@ -121,6 +125,14 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {str(entry)[:12]}" for name, entry in value.items())
     return "not given" if value is None else str(value)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """What a run has recorded of itself, see `open_ledger`; InputError if it is damaged."""
+    record = _json(file)
+    if not isinstance(record, dict) or not isinstance(record.get("same"), dict):
+        raise InputError(f"{file} is damaged: name another directory as --output_dir")
+    return record
 
 
 def _json(file: Path) -> Any:
@@ -146,7 +158,7 @@ def _drop_half_a_line(file: Path, descriptor: int) -> None:
     os.ftruncate(descriptor, end)
 
 
-def _rows(file: Path, paths: Collection[str] | None = None) -> Iterator[Row]:
+def rows_of(file: Path, paths: Collection[str] | None = None) -> Iterator[Row]:
     """The rows, all or those of some images, one after the other from the disk."""
     with file.open("rb") as opened:
         for number, line in enumerate(opened, 1):
@@ -166,7 +178,7 @@ def _repaired(directory: Path) -> Iterator[Row]:
     try:
         with (directory / TABLE).open("r+b") as opened:
             differs = _put(opened, rows.header(), differs=False)
-            for row in _rows(directory / LINES):
+            for row in rows_of(directory / LINES):
                 differs = _put(opened, rows.cells(row), differs=differs)
                 yield row
             opened.truncate(opened.tell())

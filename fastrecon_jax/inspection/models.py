@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from fastrecon_jax import files, patterns
 from fastrecon_jax.encoders import Encoder
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.files import Place
 from fastrecon_jax.parts import inspector, limits, part_file
 from fastrecon_jax.parts.engine import Engine, Recipe, load_encoder, make_engine
 from fastrecon_jax.parts.inspector import PartInspector
@@ -25,7 +26,7 @@ class Model(NamedTuple):
         inspector: the part, ready for inspection.
     """
 
-    file: Path
+    file: Place
     sha256: str
     inspector: PartInspector
 
@@ -35,18 +36,18 @@ class Model(NamedTuple):
         return self.inspector.part.name
 
 
-def find(wanted: str) -> list[Path]:
+def find(wanted: str) -> list[Place]:
     """The files of parts that a user means by a path or a pattern, several with commas; InputError if one is none."""
     return list(dict.fromkeys(file for pattern in patterns.split(wanted) for file in _matches(pattern.strip())))
 
 
-def _matches(pattern: str) -> list[Path]:
-    path = files.expanded(pattern, "model")
+def _matches(pattern: str) -> list[Place]:
+    path = files.place(pattern, "model")
     if not pattern or files.is_dir(path):
         raise InputError(
             f"--model={pattern} is no file: pass files of parts, or a pattern such as 'parts/*.safetensors'"
         )
-    matched = [path] if files.exists(path) else list(map(Path, patterns.matches(str(path))))
+    matched = [path] if files.exists(path) else _globbed(path)
     if not matched:
         brackets = patterns.BRACKETS if "[" in pattern else ""
         raise InputError(
@@ -58,14 +59,23 @@ def _matches(pattern: str) -> list[Path]:
     return matched
 
 
-def load(paths: list[Path], *, weights: str = "", mesh: Mesh | None = None) -> tuple[Model, ...]:
+def _globbed(pattern: Place) -> list[Place]:
+    if isinstance(pattern, Path):
+        return list(map(Path, patterns.matches(str(pattern))))
+    try:
+        return sorted(pattern.glob())
+    except OSError as error:
+        raise InputError(f"--model={pattern} cannot be listed: {files.reason(error)}") from None
+
+
+def load(paths: list[Place], *, weights: str = "", mesh: Mesh | None = None) -> tuple[Model, ...]:
     """Open parts; equal recipes share their programs, equal encoders their weights.
 
     `weights` says where the encoder's are, if not where they were at the fit; `mesh` the devices over which batches are
     split. InputError if a file or its weights cannot be used, or if two parts have the same name.
     """
     headers = {path: part_file.read_header(path) for path in paths}
-    named: dict[str, Path] = {}
+    named: dict[str, Place] = {}
     for path, header in headers.items():
         other = named.setdefault(header.name.casefold(), path)
         if other != path:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fastrecon_jax.data import geometry
+from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import drift, reading, routing
 from fastrecon_jax.inspection.config import ALL, NONE
 from fastrecon_jax.inspection.ledger import Ledger
@@ -243,7 +244,7 @@ def _blank(image: ReadImage) -> Row:
     )
 
 
-def picture_name(path: Path) -> str:
+def picture_name(path: Place) -> str:
     """A name for an image's picture, its own in all folders together: the image's and a hash of its path."""
     stem = os.fsencode(path.stem)[:_STEM].decode(errors="ignore")
     return f"{stem}-{hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:10]}"

@@ -13,7 +13,8 @@ from fastrecon_jax import files
 from fastrecon_jax.command_line import console
 from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.inspection import drift, ledger, models, page, reading, routing, summary, watching
+from fastrecon_jax.files import Place
+from fastrecon_jax.inspection import drift, ledger, mirror, models, page, reading, routing, shards, summary, watching
 from fastrecon_jax.inspection.config import NONE, PredictConfig
 from fastrecon_jax.inspection.ledger import Ledger
 from fastrecon_jax.inspection.models import Model
@@ -21,6 +22,7 @@ from fastrecon_jax.inspection.pipeline import OVERLAYS, Outputs, Pipeline
 from fastrecon_jax.inspection.reading import Job
 from fastrecon_jax.inspection.routing import Router
 from fastrecon_jax.inspection.rows import UNREADABLE, Counts, Row, kind
+from fastrecon_jax.inspection.shards import Shard
 from fastrecon_jax.inspection.watching import Watcher
 from fastrecon_jax.runtime import devices
 
@@ -82,22 +84,32 @@ def predict(config: PredictConfig, *, tell: Tell) -> int:
     written any more; the rows that were written are complete. KeyboardInterrupt after Ctrl-C, without --watch; what was
     done is in the files.
     """
-    directory = files.expanded(config.output_dir, "output_dir")
-    paths = _images(config, directory)
+    place, shard = files.place(config.output_dir, "output_dir"), shards.parse(config.shard)
+    with mirror.directory(place / shard.folder if shard else place, tell) as (directory, tell_of_it):
+        every = _images(config, place if isinstance(place, Path) else directory)
+        return _predict(config, directory, every, shard, tell_of_it)
+
+
+def _predict(config: PredictConfig, directory: Path, every: list[Place], shard: Shard | None, tell: Tell) -> int:
+    paths = shards.share(shard, every) if shard else every
     mesh = None if config.watch else devices.mesh("auto")  # images that arrive one by one are not split
     loaded = models.load(models.find(config.model), weights=config.weights, mesh=mesh)
     loaded = models.judging(loaded, rate=config.target_fpr, threshold=config.threshold)
     router = routing.create([model.inspector for model in loaded], config.part)
     _check_choices(router, loaded, paths)
-    results = ledger.open_ledger(directory, _facts(config, loaded))
+    facts = _facts(config, loaded)
+    if shard:
+        of_shard = shards.facts(shard, list(map(reading.path_text, every)))
+        facts = facts | {"same": facts["same"] | of_shard, "own": len(paths)}
+    results = ledger.open_ledger(directory, facts)
     try:
         return _inspect(_Task(config, directory, loaded, router, results, tell), paths)
     finally:
         results.close()
 
 
-def _images(config: PredictConfig, directory: Path) -> list[Path]:
-    outside = watching.outside(directory)
+def _images(config: PredictConfig, directory: Path) -> list[Place]:
+    outside = watching.outside(directory, config.output_dir)
     if config.watch:  # folders that are empty or missing may fill
         return [path for path in dict.fromkeys(reading.listed(config.images)) if outside(path)]
     paths = [path for path in reading.find(config.images) if outside(path)]
@@ -106,7 +118,7 @@ def _images(config: PredictConfig, directory: Path) -> list[Path]:
     return paths
 
 
-def _check_choices(router: Router, loaded: Sequence[Model], paths: Sequence[Path]) -> None:
+def _check_choices(router: Router, loaded: Sequence[Model], paths: Sequence[Place]) -> None:
     """Parts that see images differently can be told apart by name alone: checked before the work."""
     if router.fixed or routing.comparable([model.inspector for model in loaded]):
         return
@@ -124,7 +136,7 @@ def _facts(config: PredictConfig, loaded: Sequence[Model]) -> dict:
     return {"same": same, "thresholds": thresholds, "files": {model.name: str(model.file) for model in loaded}}
 
 
-def _inspect(task: _Task, paths: Sequence[Path]) -> int:
+def _inspect(task: _Task, paths: Sequence[Place]) -> int:
     start, config = time.perf_counter(), task.config
     if config.overlays != NONE:
         files.make_directory(task.directory / OVERLAYS)
@@ -161,7 +173,7 @@ def _until_interrupted(
     return None
 
 
-def _jobs(task: _Task, paths: Iterable[Path]) -> tuple[list[Job], list[Row]]:
+def _jobs(task: _Task, paths: Iterable[Place]) -> tuple[list[Job], list[Row]]:
     """Images to be inspected, and the rows of those that an earlier run has inspected as they are."""
     earlier = task.ledger.latest([reading.path_text(path) for path in paths])
     jobs, resumed = [], []
@@ -174,7 +186,7 @@ def _jobs(task: _Task, paths: Iterable[Path]) -> tuple[list[Job], list[Row]]:
     return jobs, resumed
 
 
-def _job(task: _Task, path: Path) -> Job:
+def _job(task: _Task, path: Place) -> Job:
     choice = routing.by_name(task.router, path)
     recipe = task.models[choice.index if choice else 0].inspector.part.recipe
     return Job(path, choice, recipe.preprocessing._replace(max_pixels=task.config.max_pixels))

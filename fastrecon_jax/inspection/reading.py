@@ -11,15 +11,17 @@ from typing import NamedTuple
 from PIL import Image
 from tqdm import tqdm
 
-from fastrecon_jax import files, patterns
+from fastrecon_jax import files, patterns, remote
 from fastrecon_jax.data import picture_files
 from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.picture_files import Skipped, is_image
 from fastrecon_jax.data.prefetch import prefetch
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.files import Place
 from fastrecon_jax.inspection.routing import Choice
 from fastrecon_jax.parts import photos, pictures
 from fastrecon_jax.parts.photos import Photo
+from fastrecon_jax.remote import RemotePath
 
 FIT, EXTEND, PREDICT = "fit", "extend", "predict"
 DEMO = "demo:"
@@ -37,7 +39,7 @@ class Job(NamedTuple):
         preprocessing: as that part, or any of them, needs it.
     """
 
-    path: Path
+    path: Place
     choice: Choice | None
     preprocessing: Preprocessing
 
@@ -64,11 +66,12 @@ class ReadImage(NamedTuple):
     error: str
 
 
-def find(wanted: str, *, flag: str = "images", purpose: str = PREDICT) -> list[Path]:
+def find(wanted: str, *, flag: str = "images", purpose: str = PREDICT) -> list[Place]:
     """The image files that a user means.
 
     Args:
-        wanted: a path, a pattern such as `parts/*.png`, or a folder, whose images are meant; several with commas. A
+        wanted: a path, a pattern such as `parts/*.png`, or a folder, whose images are meant, or an address of one of
+            these such as `s3://bucket/parts/`; several with commas. A
             name that exists is taken as it is, whatever brackets and commas are in it. `demo:CATEGORY` means built-in
             photographs: good ones for a fit (the first 4) or an extension, test ones for a prediction.
         flag: name of the flag that they come from, for messages.
@@ -86,18 +89,26 @@ def find(wanted: str, *, flag: str = "images", purpose: str = PREDICT) -> list[P
     return list(dict.fromkeys(paths))
 
 
-def _matches(pattern: str, *, flag: str, purpose: str) -> list[Path]:
+def _matches(pattern: str, *, flag: str, purpose: str) -> list[Place]:
     if pattern.startswith(DEMO):
         return built_in(pattern.removeprefix(DEMO), flag=flag, purpose=purpose)
     if not pattern.strip():
         raise InputError(f"--{flag}={pattern} names no image: pass a file, a folder, or a pattern such as 'good/*.png'")
-    path = files.expanded(pattern)
+    path = files.place(pattern)
     if files.is_dir(path):
         return _not_empty([child for child in files.children(path) if is_image(child)], pattern, flag)
     if files.exists(path):
         return [path]
-    matched = _globbed(str(path))
+    matched = _globbed(str(path)) if isinstance(path, Path) else _elsewhere(path)
     return _not_empty([path for path in matched if not files.is_dir(path)], pattern, flag)
+
+
+def _elsewhere(pattern: RemotePath) -> list[Place]:
+    """The same for a pattern of addresses."""
+    try:
+        return sorted(path for path in pattern.glob() if not files.is_hidden(path))
+    except OSError as error:
+        raise InputError(f"{pattern} cannot be listed: {files.reason(error)}") from None
 
 
 def _globbed(pattern: str) -> list[Path]:
@@ -109,7 +120,7 @@ def _globbed(pattern: str) -> list[Path]:
     )
 
 
-def _not_empty(paths: list[Path], pattern: str, flag: str) -> list[Path]:
+def _not_empty(paths: list[Place], pattern: str, flag: str) -> list[Place]:
     if not paths:
         allowed = ", ".join(picture_files.ENDINGS)
         there = "; ".join(str(skipped(pattern)).splitlines())
@@ -153,10 +164,15 @@ def listed(wanted: str) -> Iterator[Path]:
 
 
 def skipped(wanted: str, *, results: Path | None = None) -> Skipped:
-    """What lies in the folders that are meant, see `find`, and is not looked at; the results do not count."""
+    """What lies in the folders that are meant, see `find`, and is not looked at; the results do not count.
+
+    Folders elsewhere are not listed again for this.
+    """
     own = os.path.realpath(results) if results else ""
     total = Skipped()
     for pattern in dict.fromkeys(patterns.split(wanted)):
+        if remote.is_remote(pattern):
+            continue
         path = files.expanded(pattern)
         if pattern.strip() and not pattern.startswith(DEMO) and files.false_if_unreadable(files.is_dir, path):
             with contextlib.suppress(OSError):  # it may vanish while it is watched
@@ -170,7 +186,7 @@ def _leads_to(folder: Path, place: str) -> bool:
     return bool(place) and f"{place}{os.sep}".startswith(f"{os.path.realpath(folder)}{os.sep}")
 
 
-def path_text(path: Path) -> str:
+def path_text(path: Place) -> str:
     """A path as rows of results hold it; bytes that are not UTF-8 as backslashes and numbers."""
     try:
         return files.text(path)
@@ -178,10 +194,10 @@ def path_text(path: Path) -> str:
         return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def stamp(path: Path) -> tuple[int, int]:
+def stamp(path: Place) -> tuple[int, int]:
     """What tells whether a file has changed: its size and when it was last written, in ns; zeros if it is not there."""
     try:
-        facts = os.stat(path)  # noqa: PTH116 (not only paths that pathlib takes)
+        facts = path.stat()
     except (OSError, ValueError):
         return 0, 0
     return facts.st_size, facts.st_mtime_ns
@@ -208,7 +224,7 @@ def stream(jobs: Iterable[Job], *, small: bool, buffer_size: int) -> Iterator[Re
     yield from prefetch(functools.partial(read, small=small), jobs, buffer_size=buffer_size)
 
 
-def read_all(paths: Sequence[Path], preprocessing: Preprocessing) -> list[Photo]:
+def read_all(paths: Sequence[Place], preprocessing: Preprocessing) -> list[Photo]:
     """All photographs, with a progress bar; InputError names those that cannot be read."""
     jobs = [Job(path, None, preprocessing) for path in paths]
     with tqdm(total=len(paths), desc="reading", unit="image", disable=None, leave=False) as progress:

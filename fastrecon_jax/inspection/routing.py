@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.files import Place
 from fastrecon_jax.inspection.config import AUTO
 from fastrecon_jax.parts.engine import Engine, split
 from fastrecon_jax.parts.inspector import PartInspector
@@ -92,7 +92,7 @@ def comparable(inspectors: Sequence[PartInspector]) -> bool:
     return len({tuple(getattr(recipe, field) for field in _COMPARED) for recipe in recipes}) == 1
 
 
-def by_name(router: Router, path: Path) -> Choice | None:
+def by_name(router: Router, path: Place) -> Choice | None:
     """The choice that needs no look at the image: the part whose name is in its path as a whole word, in any case.
 
     Of several the longest wins. None if there is no such part, or if several have names of the same length.
@@ -109,7 +109,7 @@ def _is_in(name: str, path: str) -> bool:
     return re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", path, re.IGNORECASE) is not None
 
 
-def refusal(router: Router, path: Path) -> InputError:
+def refusal(router: Router, path: Place) -> InputError:
     """The error for an image without a part's name in its path, where parts cannot be compared."""
     return InputError(
         f"the part that {path} shows cannot be told: no name of {', '.join(router.names)} is in its path, and parts "

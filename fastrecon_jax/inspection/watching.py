@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import reading
+from fastrecon_jax.remote import RemotePath
 
 PATIENCE = 5.0  # seconds without change after which a file that cannot be decoded will never be
 _GONE = 100_000  # files that are remembered as inspected after they have gone, should a network folder come back
@@ -65,12 +67,20 @@ class Watcher:
         return path in self._pending and time.monotonic() - self._pending[path][1] >= PATIENCE
 
 
-def outside(directory: Path) -> Callable[[Path], bool]:
-    """Tells images from pictures in the directory of the results: whether a path, links followed, lies elsewhere."""
+def outside(directory: Path, written: str = "") -> Callable[[Place], bool]:
+    """Tells images from pictures in the directory of the results: whether a path, links followed, lies elsewhere.
+
+    `written` is that directory as the user wrote it, perhaps an address.
+    """
     root = os.path.realpath(directory)
 
     @functools.lru_cache(_FOLDERS)  # not for each image anew
     def is_outside(folder: str) -> bool:
         return os.path.commonpath([root, os.path.realpath(folder or ".")]) != root
 
-    return lambda path: is_outside(os.path.dirname(path))  # noqa: PTH120
+    def wanted(path: Place) -> bool:
+        if isinstance(path, RemotePath):
+            return not path.url.startswith(f"{written.rstrip('/')}/")
+        return is_outside(os.path.dirname(path))  # noqa: PTH120
+
+    return wanted

@@ -5,13 +5,12 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-from fastrecon_jax import encoders
+from fastrecon_jax import encoders, files
 from fastrecon_jax.command_line.fields import SIDES
 from fastrecon_jax.data import geometry, images, masks
 from fastrecon_jax.data.geometry import CROP, KEEP, RESIZES
@@ -58,7 +57,7 @@ def _size(source: Source) -> tuple[int, int] | None:
     """(width, height); whoever reads the photograph says why that is not possible."""
     try:
         if isinstance(source, str | os.PathLike):
-            return images.size(Path(source).read_bytes(), str(source), max_pixels=sys.maxsize)
+            return images.size(files.at(source).read_bytes(), str(source), max_pixels=sys.maxsize)
         return photos.decode(source, "").size
     except (OSError, ValueError):
         return None
@@ -129,7 +128,7 @@ def read_ignore(source: Source, recipe: Recipe, usual: tuple[int, int] | None) -
 def _mask(source: Source, name: str) -> Image.Image:
     if isinstance(source, str | os.PathLike):
         try:
-            data = Path(source).expanduser().read_bytes()
+            data = files.place(os.fspath(source)).read_bytes()
         except (OSError, ValueError) as error:
             raise InputError(f"{name} cannot be read: {error}") from None
         return masks.decode(data, name)

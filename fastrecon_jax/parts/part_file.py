@@ -19,6 +19,7 @@ from fastrecon_jax.core.scoring import is_image_score
 from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import CROP, RESIZES
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.files import Place
 from fastrecon_jax.parts import area, part_settings
 from fastrecon_jax.parts.appearance import Appearance
 from fastrecon_jax.parts.engine import Engine, Recipe, make_engine
@@ -59,7 +60,7 @@ class Header:
     appearance: tuple[Appearance, ...] | None = None
 
 
-def save(part: Part, file: Path) -> None:
+def save(part: Part, file: Place) -> None:
     """Write a part whole or not at all; a file that is there is replaced, or stays where InputError is raised."""
     versions = {"fastrecon_jax": __version__, "jax": jax.__version__, "numpy": np.__version__}
     arrays = dict(_named(part.state)) | {f"{_STAGES}.{i}": stage for i, stage in enumerate(part.stages)}
@@ -87,14 +88,23 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def load(file: Path, open_engine: Callable[[Recipe], Engine]) -> tuple[Part, Engine]:
+def load(file: Place, open_engine: Callable[[Recipe], Engine]) -> tuple[Part, Engine]:
     """Read a part and open the engine of its recipe with `open_engine`.
 
     InputError if there is no such file, if it is damaged, of a newer format or no part at all, or if its weights are
     missing or others.
     """
+    _check_is_file(file)
+    with files.local(file) as here:
+        return _load(here, open_engine)
+
+
+def _check_is_file(file: Place) -> None:
     if not files.is_file(file):
         raise InputError(f"--model={file} is not a file; python -m fastrecon_jax.fit makes one")
+
+
+def _load(file: Path, open_engine: Callable[[Recipe], Engine]) -> tuple[Part, Engine]:
     try:
         with safetensors.safe_open(file, framework="numpy") as opened:
             header, contents = _header(file, opened.metadata() or {})
@@ -108,10 +118,14 @@ def load(file: Path, open_engine: Callable[[Recipe], Engine]) -> tuple[Part, Eng
     return _part(file, header, engine, arrays), engine
 
 
-def read_header(file: Path) -> Header:
+def read_header(file: Place) -> Header:
     """What a file says of its part, its form checked as `load` does; the arrays are not read, nor the hash checked."""
-    if not files.is_file(file):
-        raise InputError(f"--model={file} is not a file; python -m fastrecon_jax.fit makes one")
+    _check_is_file(file)
+    with files.local(file) as here:
+        return _read_header(here)
+
+
+def _read_header(file: Path) -> Header:
     try:
         with safetensors.safe_open(file, framework="numpy") as opened:
             return _header(file, opened.metadata() or {})[0]

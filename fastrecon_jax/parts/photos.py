@@ -115,7 +115,9 @@ def _peak(source: Source, *, max_pixels: int) -> int | None:
     """The largest value of a photograph with more than 8 bits; None for others."""
     try:
         if isinstance(source, str | os.PathLike):
-            return images.peak(Path(source), str(source), max_pixels=max_pixels)
+            name, place = str(source), files.at(source)
+            data = place if isinstance(place, Path) else _read(source, name)  # of a file here the head is enough
+            return images.peak(data, name, max_pixels=max_pixels)
         if isinstance(source, Image.Image):
             return images.peak_of(source, "image")
         if isinstance(source, SupportsArray):
@@ -134,7 +136,7 @@ def _refusal(source: Any, name: str) -> InputError:
 
 def _read(path: str | os.PathLike, name: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return files.at(path).read_bytes()
     except OSError as error:
         raise InputError(f"{name} cannot be read: {files.reason(error)}") from None
     except ValueError as error:  # a zero byte in the name

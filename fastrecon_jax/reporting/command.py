@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,12 +19,12 @@ from fastrecon_jax.reporting.page import Study
 from fastrecon_jax.version import __version__
 
 
-def report(config: ReportConfig, *, tell: Callable[[str], object]) -> Path:
+def report(config: ReportConfig, *, tell: Callable[[str], object]) -> files.Place:
     """Try a part on copies of good photographs and write the page, and the figures as JSON beside it.
 
     `tell` takes lines for people. InputError if something that the user gave cannot be used; an earlier page stays.
     """
-    model = files.expanded(config.model, "model")
+    model = files.place(config.model, "model")
     file = fit.target(config.output or str(model.with_suffix(f".report{SUFFIX}")), "output")
     header = part_file.read_header(model)
     part, engine = part_file.load(model, lambda recipe: open_engine(recipe, weights=config.weights))

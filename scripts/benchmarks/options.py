@@ -20,6 +20,11 @@ TORCH_COMPILE = flags.DEFINE_boolean("torch_compile", False, "compare with torch
 ROWS = flags.DEFINE_list("rows", ["6272", "156800"], "of the coreset's pools")
 CHANNELS = flags.DEFINE_integer("channels", 1536, "of the coreset's pools without --data_dir", lower_bound=1)
 LONG = flags.DEFINE_bool("long", False, "coresets of 10 % of pools above 10,000 rows too")
+WORKERS = flags.DEFINE_list("workers", "1,2,4", "numbers of workers of suite `scale`")
+IMAGES = flags.DEFINE_integer("images", 480, "photographs of suite `scale`", lower_bound=96)
+FIGURES = flags.DEFINE_string(
+    "figures", "", "file that suite `scale` writes its figures into, such as docs/figures/scale.json"
+)
 DTYPE = flags.DEFINE_string("dtype", "float32", "of the encoders of suite `pipeline`")
 GOOD = flags.DEFINE_list("good", ["8"], "of suite `predict`: numbers of good images that parts are fitted on")
 DIVIDED = flags.DEFINE_list("divided", ["1", "auto"], "of suite `predict`: values of --cpu_devices")

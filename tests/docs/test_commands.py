@@ -8,7 +8,10 @@ from fastrecon_jax.command_line import commands
 from fastrecon_jax.methods.settings import prefix
 from tests.docs.pages import PAGES, ROOT, blocks, name
 
-COMMANDS = ("eval", "fit", "predict", "extend", "report", "export", "demo", "pretrain", "prepare", "encoders", "doctor")
+COMMANDS = (
+    *("eval", "fit", "predict", "join", "extend", "report", "export", "demo"),
+    *("pretrain", "prepare", "encoders", "doctor"),
+)
 TAKES = {"scripts/paper_table.py": "eval", "scripts/prepare_data.py": "prepare", "scripts/quickstart.sh": "eval"}
 LINE = re.compile(r"(?:python -m fastrecon_jax\.|\bfastrecon )(\w+)(.*)|((?:scripts|examples)/\w+\.(?:py|sh))(.*)")
 METHODS = "Settings of methods"
