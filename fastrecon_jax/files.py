@@ -124,6 +124,20 @@ def children(directory: Place) -> list[Place]:
         raise InputError(f"{directory} cannot be listed: {reason(error)}") from None
 
 
+def names(directory: Place) -> list[str]:
+    """The sorted names that a directory holds, none where there is no directory; the errors are those of `children`."""
+    return [path.name for path in children(directory)] if is_dir(directory) else []
+
+
+def globbed(pattern: RemotePath, flag: str = "") -> list[Place]:
+    """The sorted files and folders that an address means as a pattern; InputError where it cannot be listed."""
+    try:
+        return sorted(pattern.glob())
+    except OSError as error:
+        named = f"--{flag}={pattern}" if flag else str(pattern)
+        raise InputError(f"{named} cannot be listed: {reason(error)}") from None
+
+
 def write(file: Place, data: bytes) -> None:
     """Write a file whole or not at all: beside it, to the disk, then in its place.
 

@@ -94,9 +94,8 @@ def _check_anywhere(places: Sequence[Place]) -> None:
 
 def _facts(config: PredictConfig, model: Place) -> dict[str, Any]:
     header = part_file.read_header(model)
-    given = {"target_fpr": config.target_fpr, "threshold": config.threshold}
-    same = {"format": ledger.FORMAT, "parts": {header.name: header.sha256}}
-    return {"same": same | {name: value for name, value in given.items() if value is not None}, "file": str(model)}
+    same = {"format": ledger.FORMAT, "parts": {header.name: header.sha256}} | config.judging
+    return {"same": same, "file": str(model)}
 
 
 def _inspector(config: PredictConfig, model: Place) -> Inspector:
@@ -118,7 +117,7 @@ def _directory(place: Place, facts: dict[str, Any]) -> Iterator[None]:
     if isinstance(place, Path):
         files.make_directory(place, f"--output_dir={place}")
     with locks.directory(place) if isinstance(place, Path) else contextlib.nullcontext():
-        there = [path.name for path in files.children(place)] if files.is_dir(place) else []
+        there = files.names(place)
         if RUN in there:
             with files.local(place / RUN) as record:
                 ledger.compare(place, ledger.read_record(record)["same"], facts["same"])

@@ -66,10 +66,10 @@ class Setup(NamedTuple):
 
 def divide_cpu(config: EvalConfig) -> None:
     """Divide the CPU for a command, see `cpu.divide`; not where several processes share it, or a method trains."""
-    made = [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
     if cluster.several(config):
         return
-    alone = config.mesh == "none" or (config.cpu_devices == cpu.AUTO and any(method.images for method in made))
+    trains = config.cpu_devices == cpu.AUTO and any(method.images for method in _made(config))
+    alone = config.mesh == "none" or trains
     cpu.divide(cpu.ONE if alone else config.cpu_devices, most=config.batch_size)
 
 
@@ -80,7 +80,7 @@ def open_setup(config: EvalConfig) -> Setup:
     """
     side = config.crop_size
     encoders.registration(config.encoder).check_size(side, side, f"--crop_size={side}")
-    made = [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
+    made = _made(config)
     method_settings.check_copies_are_used(made, config.support_copies)
     made = [methods.with_copies(method, config.support_copies) for method in made]
     _check_images(made, config)
@@ -105,6 +105,10 @@ def open_setup(config: EvalConfig) -> Setup:
     depths = {category.name: _bit_depth(category, config) for category in categories}
     own = own if CATEGORY in config.weights else {}
     return Setup(config, dataset, categories, draws, encoder, own, compiled, cache, depths)
+
+
+def _made(config: EvalConfig) -> list[methods.Method]:
+    return [methods.create(name, own, map_size=config.crop_size) for name, own in config.method_settings().items()]
 
 
 def _own_encoders(

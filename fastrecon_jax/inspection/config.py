@@ -233,6 +233,12 @@ class PredictConfig:
         require(self, "interval", 0 < self.interval <= 3600, "it must be above 0 and at most 3600")
         require_between(self, "max_pixels", PIXELS)
 
+    @property
+    def judging(self) -> dict[str, float]:
+        """What parts judge by instead of their own limits, by the flag, where it is given."""
+        given = {"target_fpr": self.target_fpr, "threshold": self.threshold}
+        return {name: value for name, value in given.items() if value is not None}
+
     def _check_cluster(self) -> None:
         """Refuse the flags of a cluster without one, and with one those that it does not heed."""
         cluster = self.engine_cluster

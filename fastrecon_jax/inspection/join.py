@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +54,14 @@ def join(config: JoinConfig, *, tell: Callable[[str], object]) -> None:
                 held.enter_context(locks.directory(directory))
         records = [_record(place, shard) for shard in found]
         _check_alike(found, records)
-        counts = _write(place, found)
+        counts = _write(place, {shard: record["own"] for shard, record in zip(found, records, strict=True)})
         whole = {key: value for key, value in records[0]["same"].items() if key not in _OWN}
         files.write_text(place / ledger.RUN, json.dumps(records[0] | {"same": whole}, indent=1))
     tell(f"{counts}\n{counts.warnings()}{len(found)} shards are in {place / ledger.TABLE} and {place / ledger.LINES}\n")
 
 
 def _found(place: Place) -> list[Shard]:
-    names = [path.name for path in files.children(place)] if files.is_dir(place) else []
-    found = sorted(shard for name in names if (shard := shards.from_folder(name)))
+    found = sorted(shard for name in files.names(place) if (shard := shards.from_folder(name)))
     if not found:
         raise InputError(f"--output_dir={place} holds no shards: predict --shard=1/8 --output_dir={place} makes one")
     if len({shard.of for shard in found}) > 1:
@@ -92,24 +91,23 @@ def _check_alike(found: Sequence[Shard], records: Sequence[dict[str, Any]]) -> N
                 )
 
 
-def _write(place: Place, found: Sequence[Shard]) -> Counts:
+def _write(place: Place, wanted: Mapping[Shard, int]) -> Counts:
+    """The rows of all shards into one table; each has as many images as `wanted` says."""
     counts = Counts()
     with files.draft(place / ledger.LINES) as lines, files.draft(place / ledger.TABLE) as table:
         table.write(rows.header().encode())
-        for shard in found:
-            for row in _rows(place, shard):
+        for shard, count in wanted.items():
+            for row in _rows(place, shard, count):
                 lines.write(rows.line(row).encode())
                 table.write(rows.cells(row).encode())
                 counts.add(row)
     return counts
 
 
-def _rows(place: Place, shard: Shard) -> Iterator[Row]:
+def _rows(place: Place, shard: Shard, wanted: int) -> Iterator[Row]:
     """The last row of each of a shard's images, its picture from the joined table on; InputError if one lacks."""
-    folder = place / shard.folder
-    with files.local(folder / ledger.LINES) as lines, files.local(folder / ledger.RUN) as record:
+    with files.local(place / shard.folder / ledger.LINES) as lines:
         last = {row.path: number for number, row in enumerate(ledger.rows_of(lines))}
-        wanted = ledger.read_record(record)["own"]
         if len(last) < wanted:
             raise InputError(
                 f"{shard.folder} has {len(last)} of {wanted} rows: the same command with {shard.flag} resumes it"

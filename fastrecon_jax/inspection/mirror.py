@@ -54,7 +54,7 @@ class _Copies:
 
     def fetch(self) -> None:
         """Begin with the rows of an earlier run."""
-        there = [path.name for path in files.children(self._place)] if files.is_dir(self._place) else []
+        there = files.names(self._place)
         if there and ledger.RUN not in there:
             raise ledger.other_files(str(self._place))
         for name in set(_RESULTS) & set(there):

@@ -1,6 +1,7 @@
 """The parts that images are inspected by: their files opened, encoders and programs shared where they agree."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,10 +63,7 @@ def _matches(pattern: str) -> list[Place]:
 def _globbed(pattern: Place) -> list[Place]:
     if isinstance(pattern, Path):
         return list(map(Path, patterns.matches(str(pattern))))
-    try:
-        return sorted(pattern.glob())
-    except OSError as error:
-        raise InputError(f"--model={pattern} cannot be listed: {files.reason(error)}") from None
+    return files.globbed(pattern, "model")
 
 
 def load(paths: list[Place], *, weights: str = "", mesh: Mesh | None = None) -> tuple[Model, ...]:
@@ -74,7 +72,15 @@ def load(paths: list[Place], *, weights: str = "", mesh: Mesh | None = None) -> 
     `weights` says where the encoder's are, if not where they were at the fit; `mesh` the devices over which batches are
     split. InputError if a file or its weights cannot be used, or if two parts have the same name.
     """
-    headers = {path: part_file.read_header(path) for path in paths}
+    with contextlib.ExitStack() as held:  # what lies elsewhere is fetched once, for its header and for its arrays
+        copies = {path: held.enter_context(files.local(path)) for path in paths}
+        return _load(copies, _sharing(weights, mesh), mesh)
+
+
+def _load(
+    copies: Mapping[Place, Path], open_engine: Callable[[Recipe], Engine], mesh: Mesh | None
+) -> tuple[Model, ...]:
+    headers = {path: part_file.read_header(copy) for path, copy in copies.items()}
     named: dict[str, Place] = {}
     for path, header in headers.items():
         other = named.setdefault(header.name.casefold(), path)
@@ -83,9 +89,8 @@ def load(paths: list[Place], *, weights: str = "", mesh: Mesh | None = None) -> 
                 f"{other} and {path} both hold a part named {header.name}: leave one out, or fit it again with another "
                 "--name"
             )
-    open_engine = _sharing(weights, mesh)
     return tuple(
-        Model(path, header.sha256, inspector.create(*part_file.load(path, open_engine), mesh))
+        Model(path, header.sha256, inspector.create(*part_file.load(copies[path], open_engine), mesh))
         for path, header in headers.items()
     )
 

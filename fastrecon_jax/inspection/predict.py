@@ -130,9 +130,7 @@ def _check_choices(router: Router, loaded: Sequence[Model], paths: Sequence[Plac
 def _facts(config: PredictConfig, loaded: Sequence[Model]) -> dict:
     sha256 = {model.name: model.sha256 for model in sorted(loaded, key=lambda model: model.name)}
     thresholds = {model.name: model.inspector.part.limits.threshold for model in loaded}
-    same = {"format": ledger.FORMAT, "part": config.part, "parts": sha256}
-    given = {"target_fpr": config.target_fpr, "threshold": config.threshold}
-    same |= {name: value for name, value in given.items() if value is not None}
+    same = {"format": ledger.FORMAT, "part": config.part, "parts": sha256} | config.judging
     return {"same": same, "thresholds": thresholds, "files": {model.name: str(model.file) for model in loaded}}
 
 

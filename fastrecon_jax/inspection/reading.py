@@ -21,7 +21,6 @@ from fastrecon_jax.files import Place
 from fastrecon_jax.inspection.routing import Choice
 from fastrecon_jax.parts import photos, pictures
 from fastrecon_jax.parts.photos import Photo
-from fastrecon_jax.remote import RemotePath
 
 FIT, EXTEND, PREDICT = "fit", "extend", "predict"
 DEMO = "demo:"
@@ -99,16 +98,11 @@ def _matches(pattern: str, *, flag: str, purpose: str) -> list[Place]:
         return _not_empty([child for child in files.children(path) if is_image(child)], pattern, flag)
     if files.exists(path):
         return [path]
-    matched = _globbed(str(path)) if isinstance(path, Path) else _elsewhere(path)
+    if isinstance(path, Path):
+        matched = _globbed(str(path))
+    else:
+        matched = [found for found in files.globbed(path) if not files.is_hidden(found)]
     return _not_empty([path for path in matched if not files.is_dir(path)], pattern, flag)
-
-
-def _elsewhere(pattern: RemotePath) -> list[Place]:
-    """The same for a pattern of addresses."""
-    try:
-        return sorted(path for path in pattern.glob() if not files.is_hidden(path))
-    except OSError as error:
-        raise InputError(f"{pattern} cannot be listed: {files.reason(error)}") from None
 
 
 def _globbed(pattern: str) -> list[Path]:

@@ -21,6 +21,7 @@ from PIL import Image
 from benchmarks import options, plan, timing
 from fastrecon_jax import files
 from fastrecon_jax.batch import Inspector
+from fastrecon_jax.command_line import console
 from fastrecon_jax.command_line.flags import integers
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.inspection import reading
@@ -59,7 +60,8 @@ def run() -> None:
         command = ["fastrecon_jax.fit", f"--images={_PART}", f"--model={part}"]
         subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
         ray.init("local", num_cpus=max(*workers, cores), log_to_driver=False, include_dashboard=False)
-        ways = {_ALONE: _alone(part)} | {f"Ray, {_count(n)}": _with_ray(part, folder / "out", n) for n in workers}
+        ways = {_ALONE: _alone(part)}
+        ways |= {f"Ray, {console.count(n, 'worker')}": _with_ray(part, folder / "out", n) for n in workers}
         records = _measured(ways, paths)
         ray.shutdown()
     sys.stdout.write(f"{timing.machine()}, of which {cores} may be used; medians of {options.REPEATS.value} rounds\n\n")
@@ -67,10 +69,6 @@ def run() -> None:
     if options.FIGURES.value:
         figures = _figures(records, workers, cores, len(paths))
         files.write_text(Path(options.FIGURES.value), json.dumps(figures, indent=2) + "\n")
-
-
-def _count(number: int) -> str:
-    return f"{number} worker{'' if number == 1 else 's'}"
 
 
 def _photographs(folder: Path, count: int) -> list[str]:

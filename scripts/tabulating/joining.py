@@ -48,8 +48,8 @@ def read(directories: Sequence[Path]) -> Joined:
         for name, value in _facts(config).items():
             if facts.setdefault(name, value) != value:
                 raise InputError(f"{directory} cannot join the table: {name} was {facts[name]!r} and is {value!r}")
+        known = [of["seconds"] for of in config.get("meta_training", {}).values() if of["seconds"] is not None]
         for method in config["settings"]:
-            known = [of["seconds"] for of in config.get("meta_training", {}).values() if of["seconds"] is not None]
             seconds.setdefault(method, []).extend(known)
         rows += [row | {"category": f"{row['dataset']}/{row['category']}"} for row in summary["rows"]]
     datasets = ", ".join(dict.fromkeys(row["dataset"] for row in rows))

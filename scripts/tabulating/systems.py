@@ -8,7 +8,6 @@ from fastrecon_jax.evaluation import tables
 from fastrecon_jax.evaluation.tables import Row
 
 _OURS = {"DiffNet": "differnet"}  # the paper's names that are not the methods' in capitals
-_METRICS = {"image": "image_auroc", "pixel": "pixel_auroc", "AUPRO": "aupro"}
 
 
 def accuracy(known: Sequence[Row], means: Sequence[Row], shots: Sequence[int]) -> list[list[str]]:
@@ -16,7 +15,7 @@ def accuracy(known: Sequence[Row], means: Sequence[Row], shots: Sequence[int]) -
 
     Takes rows of published.csv, means of our results from `tables.means`, and the numbers of shots, the columns.
     """
-    head = ["method", "encoder", "categories", *(f"{name} {k}" for name in _METRICS for k in shots)]
+    head = ["method", "encoder", "categories", *(f"{name} {k}" for name in tables.SUMMARY for k in shots)]
     published, ours = tables.grouped(known, "method"), tables.grouped(means, "method")
     order = {(_OURS.get(name, name.lower()),): _published(rows, shots) for (name,), rows in published.items()}
     lines = [head]
@@ -29,7 +28,7 @@ def accuracy(known: Sequence[Row], means: Sequence[Row], shots: Sequence[int]) -
 def _published(rows: Sequence[Row], shots: Sequence[int]) -> list[list[str]]:
     """The line of one system; none where nothing is published of these shots."""
     cells = {(row["metric"], int(row["shots"])): row["percent"] for row in rows}
-    figures = [cells.get((metric, k), "-") for metric in _METRICS.values() for k in shots]
+    figures = [cells.get((metric, k), "-") for metric in tables.SUMMARY.values() for k in shots]
     first = rows[0]
     line = [f"{first['method']}, published", first["encoder"] or "-", first["categories"], *figures]
     return [line] if set(figures) != {"-"} else []
@@ -37,7 +36,7 @@ def _published(rows: Sequence[Row], shots: Sequence[int]) -> list[list[str]]:
 
 def _ours(rows: Sequence[Row], shots: Sequence[int]) -> list[list[str]]:
     first, by_shots = rows[0], {mean["shots"]: mean for mean in rows}
-    figures = [tables.percent(by_shots[k][m], by_shots[k][f"{m}_std"]) for m in _METRICS.values() for k in shots]
+    figures = [tables.percent(by_shots[k][m], by_shots[k][f"{m}_std"]) for m in tables.SUMMARY.values() for k in shots]
     return [[f"{first['method']}, ours", first["encoder"], str(first["categories"]), *figures]]
 
 
