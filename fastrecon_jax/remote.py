@@ -119,7 +119,10 @@ class RemotePath:
 
         try:
             return fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
+            extra = "s3:// and gs:// come with `pip install 'fastrecon_jax[cloud]'`"
+            raise InputError(f"{self.url} cannot be reached: {error}; {extra}") from None
+        except ValueError as error:
             raise InputError(f"{self.url} cannot be reached: {error}") from None
 
 

@@ -1,6 +1,7 @@
 """Files at addresses, by fsspec's file system in memory."""
 
 import datetime
+import sys
 
 import fsspec
 import pytest
@@ -93,6 +94,9 @@ def test_a_copy_lasts_as_long_as_it_is_needed(bucket, tmp_path):
 def test_what_cannot_be_reached_is_named(bucket, monkeypatch):
     with pytest.raises(InputError, match=r"nothing://b/a cannot be reached: .*nothing"):
         files.exists(RemotePath("nothing://b/a"))
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(InputError, match=r"s3://b/a cannot be reached: .*pip install 'fastrecon_jax\[cloud\]'"):
+        files.exists(RemotePath("s3://b/a"))
     with pytest.raises(InputError, match=r"memory://bucket/line/absent cannot be read"), files.local(bucket / "absent"):
         pass
     with pytest.raises(InputError, match=r"memory://bucket/line cannot be listed"):

@@ -16,6 +16,7 @@ from benchmarks import options, timing
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets, samples
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.runtime import cpu
 
 _TOLD = re.compile(r"([\d.]+) images/s")
 
@@ -31,6 +32,9 @@ class _Run(NamedTuple):
 def run() -> None:
     """Print images/s, seconds of the whole command, seconds for a single image, and peak memory."""
     numbers = command_line.integers("good", options.GOOD.value)
+    for divided in options.DIVIDED.value:
+        if not cpu.allowed(divided):
+            raise InputError(f"--divided={divided} is not allowed: {cpu.RULE}")
     dataset = datasets.open_dataset(options.DATASET.value, options.DATA_DIR.value)
     category = dataset.open_category(options.CATEGORY.value or dataset.categories[0])
     if max(numbers) > len(category.train):
