@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import as_fitted
-import jax
 import numpy as np
 from absl import flags
 from jaxtyping import Bool, Float
@@ -29,7 +28,7 @@ from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets, samples, support
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import tables
-from fastrecon_jax.parts import fitting, inspector, regions
+from fastrecon_jax.parts import fitting, held_out, inspector, regions
 from fastrecon_jax.parts.engine import Engine
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.photos import Photo
@@ -142,8 +141,7 @@ def _rules(names: list[str], extent: float) -> dict[str, Rule]:
 def _extent(engine: Engine, part: Part, photos: list[Photo]) -> float:
     """Where regions of older parts end."""
     changed = fitting.encode_copies(engine, np.stack([photo.pixels for photo in photos]))
-    held_out = engine.leave_one_out(part.stages, jax.random.key(0), changed)
-    return float(np.quantile(held_out.map, _QUANTILE))
+    return float(np.quantile(held_out.inspect(engine, part.stages, changed).map, _QUANTILE))
 
 
 def _check(names: list[str]) -> None:

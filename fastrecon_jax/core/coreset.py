@@ -60,6 +60,23 @@ def greedy_k_center(pool: Float[Array, "n c"], m: int, nearest: Float[Array, " n
     return k_center.one_by_one(pool, nearest, m)
 
 
+def of_each(images: Float[Array, "k n c"], m: int) -> Int[Array, "k m"]:
+    """A coreset of each image by itself, beginning with its row farthest from its mean: no image changes another's.
+
+    Args:
+        images: rows of k images, (k, n, c).
+        m: number of rows to take of each, 1 to n; static.
+
+    Returns:
+        Indices of the rows taken within their own image, in the order in which they were taken, (k, m), int32.
+
+    Raises:
+        ValueError: m is not in 1..n.
+    """
+    # One image after the other: its rows stay in the processor's cache.
+    return jax.lax.map(lambda rows: greedy_k_center(rows, m, total_distances(rows)), images)
+
+
 def starting_distances(pool: Float[Array, "n c"], key: PRNGKeyArray, points: int) -> Float[Array, " n"]:
     """Squared mean distance of each row to a few random rows: how PatchCore begins its approximate greedy coreset.
 

@@ -12,6 +12,7 @@ from fastrecon_jax.inspection.config import FitConfig
 from fastrecon_jax.parts import area, auto_settings, fitting, part_file, photos
 from fastrecon_jax.parts.engine import Recipe, open_engine
 from fastrecon_jax.parts.part import Part
+from fastrecon_jax.parts.progress import ON_A_TERMINAL
 
 
 def fit(config: FitConfig, *, tell: Callable[[str], object]) -> Part:
@@ -39,7 +40,7 @@ def _fit(config: FitConfig, file: Place, tell: Callable[[str], object]) -> Part:
     resolved = auto_settings.resolve(engine, good)
     if resolved is not engine:
         tell(f"chosen from these images alone: {resolved.method.note}\n")
-    fitted = fitting.fit(resolved, good, name=config.name or file.stem, rate=config.target_fpr)
+    fitted = fitting.fit(resolved, good, name=config.name or file.stem, rate=config.target_fpr, bars=ON_A_TERMINAL)
     part = fitted.part if config.extendable else fitted.part._replace(stages=(), pixels=None)
     part_file.save(part, file)
     tell(summary.describe_fit(fitted))

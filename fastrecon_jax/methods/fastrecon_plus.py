@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from fastrecon_jax.command_line.fields import MOST_ROWS, require, require_number, setting
 from fastrecon_jax.core import coreset, held_out, linalg, missing, neighbours, scoring, whitening
@@ -23,11 +23,14 @@ VIEWS = 8  # most support images whose features are looked for in the query
 NOISE = 0.03  # share of a stage's spread added to distances: thirty times what rounding makes of 0
 HELP_OF_TURNS = 0.05  # turned copies stay where held-out images come this much nearer by them, as a logarithm
 TURNS = ("never", "auto")
+CANDIDATES = 4  # times the rows of a bank from which that of a held-out calibration is chosen, see `thin`
+FEWEST = 1 / 8  # of the rows of a bank, the fewest candidates of one image
 
 _NOWHERE = 1e4  # as a logarithm: no distance is so small, and its exponential is 0
 _MOST = 1000.0  # largest value of a soft setting, far beyond the range in which it has an effect
 
 Levels = tuple[Float[Array, "_ _ _"], ...]
+Kept = tuple[Int[Array, "k q"] | None, ...]  # features of each image among which a stage's bank is chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +169,7 @@ def fit(
     *,
     settings: Settings = Settings(light=False),
     more: int = 0,
+    kept: Kept | None = None,
 ) -> State:
     """Measure how good features vary, stage by stage, and keep those at the rim of what good parts do.
 
@@ -176,6 +180,8 @@ def fit(
             further ones, (k, n, h_i, w_i, c_i) each; empty if there are none.
         settings: settings of the method; by default those for a support without copies.
         more: number of further copies of each support image that show good parts, at least 0.
+        kept: features of each image and its copies among which the bank is chosen, as `thin` returns them, (k, q) for
+            each stage; None for all.
 
     Returns:
         The state that `score` takes.
@@ -188,6 +194,63 @@ def fit(
         docs/explanation/fastrecon-plus.md.
     """
     del key
+    stages = _with_copies(features, copies, settings, more)
+    levels: list[Level] = []
+    for stage, rows_kept in zip(stages, kept or [None] * len(stages), strict=True):
+        # Each stage factors a covariance. Two factorisations side by side may deadlock on a CPU, see `linalg.after`.
+        stage = linalg.after(stage, levels[-1].bank) if levels else stage
+        levels.append(_level(stage, settings, more, rows_kept, positions=_coarser(stages[-1].shape[2:4])))
+    return State(tuple(levels))
+
+
+def thin(
+    features: tuple[Float[Array, "k _ _ _"], ...],
+    copies: tuple[Float[Array, "k n _ _ _"], ...] = (),
+    *,
+    settings: Settings = Settings(light=False),
+    more: int = 0,
+) -> Kept:
+    """Features of each image among which the bank of a fit on some of the images may be chosen, in less time.
+
+    Held-out calibrations fit on all images but a few, again and again. Nearly all of a fit's time goes into choosing
+    the bank, in proportion to the features to choose from. Greedy k-center takes those at the rim, which are at the rim
+    of their own image, too: with a coreset of each image in place of all its features the bank is about as good. Each
+    image is thinned by itself, so that an image which is held out has no part in what the others keep.
+
+    Args:
+        features: features of the k support images, as for `fit`.
+        copies: features of their copies, as for `fit`.
+        settings: settings of the method.
+        more: number of further copies, as for `fit`.
+
+    Returns:
+        For each stage the indices of the q features kept of each image and its copies, (k, q), or None where that
+        would be more than half of them: `CANDIDATES` times the bank of all images together, and of an image at least
+        the share `FEWEST` of that bank.
+    """
+    kept: list[Int[Array, "k q"] | None] = []
+    last = jnp.zeros(1)
+    for stage in _with_copies(features, copies, settings, more):
+        k, v, h, w, c = stage.shape
+        m = rows(k * h * w, settings, more=more)
+        few = max(-(-CANDIDATES * m // k), int(FEWEST * m), 1)
+        if 2 * few > v * h * w:
+            kept.append(None)
+            continue
+        stage = linalg.after(stage, last)
+        pool = whitening.apply(_metric(stage, settings), stage.reshape(-1, c))
+        kept.append(coreset.of_each(pool.reshape(k, v * h * w, c), few))
+        last = kept[-1].astype(stage.dtype)
+    return tuple(kept)
+
+
+def _with_copies(
+    features: tuple[Float[Array, "k _ _ _"], ...],
+    copies: tuple[Float[Array, "k n _ _ _"], ...],
+    settings: Settings,
+    more: int,
+) -> list[Float[Array, "k v _ _ _"]]:
+    """Each image as it is and the copies of it that are learned from, stage by stage."""
     count = number_of_copies(settings.copies)
     if [stage.shape[1] for stage in copies] != [count + more] * len(features) * (count + more > 0):
         raise ValueError(f"the settings ask for {count + more} copies of each support image")
@@ -207,15 +270,16 @@ def fit(
         stages = [
             jnp.concatenate([stage, extra[:, count:]], axis=1) for stage, extra in zip(stages, copies, strict=True)
         ]
-    levels: list[Level] = []
-    for stage in stages:
-        # Each stage factors a covariance. Two factorisations side by side may deadlock on a CPU, see `linalg.after`.
-        stage = linalg.after(stage, levels[-1].bank) if levels else stage
-        levels.append(_level(stage, settings, more, positions=_coarser(stages[-1].shape[2:4])))
-    return State(tuple(levels))
+    return stages
 
 
-def _level(stage: Float[Array, "k v h w c"], settings: Settings, more: int, positions: tuple[int, int]) -> Level:
+def _level(
+    stage: Float[Array, "k v h w c"],
+    settings: Settings,
+    more: int,
+    kept: Int[Array, "k q"] | None,
+    positions: tuple[int, int],
+) -> Level:
     k, _, h, w, c = stage.shape
     metric = _metric(stage, settings)
     if 0 < settings.coordinates < c:
@@ -225,10 +289,13 @@ def _level(stage: Float[Array, "k v h w c"], settings: Settings, more: int, posi
     good = whitening.apply(metric, stage[:, 0].reshape(-1, c))
     pool = jnp.concatenate([good, whitening.apply(metric, stage[:, 1:].reshape(-1, c))])
     bank = pool
+    if kept is not None:
+        candidates = jnp.take_along_axis(stage.reshape(k, -1, c), kept[..., None], axis=1)
+        bank = whitening.apply(metric, candidates.reshape(-1, c))
     m = rows(good.shape[0], settings, more=more)
-    if m < pool.shape[0]:
+    if m < bank.shape[0]:
         # The greedy choice begins with the row farthest from the mean, whatever the order of the images.
-        bank = pool[coreset.greedy_k_center(pool, m, coreset.total_distances(pool))]
+        bank = bank[coreset.greedy_k_center(bank, m, coreset.total_distances(bank))]
     short = neighbours.shorten(bank, SHORT) if bank.shape[1] > max(SHORT, settings.coordinates) else None
     if not settings.both_ways:
         return Level(metric, bank, short, None, None)
@@ -464,6 +531,7 @@ def method(settings: Settings, *, map_size: Size) -> Method:
         settings=settings,
         embed=embed,
         fit=functools.partial(fit, settings=settings),
+        thin=functools.partial(thin, settings=settings),
         score=functools.partial(score, margin=settings.backward_margin, noise=settings.noise),
         score_rest=functools.partial(score, margin=settings.backward_margin, noise=settings.noise),
         rows=functools.partial(rows, settings=settings),

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Key, UInt8
+from jaxtyping import Array, Bool, Int, Key, UInt8
 
 from fastrecon_jax import encoders, methods
 from fastrecon_jax.data import bit_depth
@@ -101,7 +100,11 @@ class Engine(NamedTuple):
             asks for (k, n, h_i, w_i, c_i), or (), to the method's state.
         inspect: encoder, state and images (b, H, W, 3) to scores (b,) and maps (b, H, W).
         inspect_stages: state and stages (b, h_i, w_i, c_i) to the same.
-        leave_one_out: the same, with k at least 2, to the inspection of each image by a model fitted on the others.
+        embed: stages (b, h_i, w_i, c_i) to the method's features, with a leading axis b.
+        thin: features (k, ...) and those of copies (k, n, ...), or (), to what `hold_out` may choose from, see
+            `methods.Method.thin`; None where it chooses from all.
+        hold_out: features (k, ...), a key, those of copies, what `thin` returned or None, the indices of the images to
+            fit on and the stages of others (b, h_i, w_i, c_i) to the inspection of these.
         choose: where settings are `auto`, stages of the support and of n defective copies of each image
             (k, n, h_i, w_i, c_i) to the choice; None otherwise. See `auto_settings`.
         ignore: true for pixels of the map that are never scored, (H, W); None if all are.
@@ -114,7 +117,9 @@ class Engine(NamedTuple):
     fit: Callable[[Stages, Key[Array, ""], Stages], Any]
     inspect: Callable[[encoders.Encoder, Any, UInt8[Array, "b H W 3"]], Inspection]
     inspect_stages: Callable[[Any, Stages], Inspection]
-    leave_one_out: Callable[[Stages, Key[Array, ""], Stages], Inspection]
+    embed: Callable[[Stages], Any]
+    thin: Callable[[Any, Any], Any] | None
+    hold_out: Callable[[Any, Key[Array, ""], Any, Any, Int[Array | np.ndarray, " n"], Stages], Inspection]
     choose: Callable[[Stages, Stages], Any] | None = None
     ignore: Bool[np.ndarray, "H W"] | None = None
 
@@ -184,7 +189,9 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarr
         fit=compiler.jit(lambda support, key, copies: detector.fit(support, key, copies)),
         inspect=compiler.jit(detector.inspect_images),
         inspect_stages=compiler.jit(detector.inspect),
-        leave_one_out=compiler.jit(lambda support, key, copies: _leave_one_out(detector, support, key, copies)),
+        embed=compiler.jit(jax.vmap(method.embed)),
+        thin=compiler.jit(lambda features, copies: method.thin(features, copies)) if method.thin else None,
+        hold_out=compiler.jit(functools.partial(_hold_out, detector)),
         choose=compiler.jit(lambda support, defective: _choose(method, support, defective)) if method.choose else None,
         ignore=ignore,
     )
@@ -211,14 +218,17 @@ def _choose(method: methods.Method, support: Stages, defective: Stages) -> Any:
     return method.choose(jax.vmap(method.embed)(support), jax.vmap(jax.vmap(method.embed))(defective))
 
 
-def _leave_one_out(detector: Detector, support: Stages, key: Key[Array, ""], copies: Stages) -> Inspection:
-    """Inspect each support image by a model of the others, one fold after the other: memory is that of one fit."""
-    others = jnp.arange(support[0].shape[0] - 1)
-
-    def fold(i):
-        rows = jnp.where(others < i, others, others + 1)  # all but i
-        state = detector.fit(tuple(stage[rows] for stage in support), key, tuple(stage[rows] for stage in copies))
-        held_out = detector.inspect(state, tuple(stage[i][None] for stage in support))
-        return jax.tree.map(lambda x: x[0], held_out)
-
-    return jax.lax.map(fold, jnp.arange(support[0].shape[0]))
+def _hold_out(
+    detector: Detector,
+    features: Any,
+    key: Key[Array, ""],
+    copies: Any,
+    kept: Any,
+    fitted: Int[Array, " n"],
+    held_out: Stages,
+) -> Inspection:
+    """Fit on some of the support images, and inspect others."""
+    features, copies, kept = jax.tree.map(lambda x: x[fitted], (features, copies, kept))
+    changed = (copies,) if detector.method.copies else ()
+    chosen = {} if kept is None else {"kept": kept}
+    return detector.inspect(detector.method.fit(features, key, *changed, **chosen), held_out)

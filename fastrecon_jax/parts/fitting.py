@@ -14,14 +14,14 @@ from fastrecon_jax import methods
 from fastrecon_jax.data import copies
 from fastrecon_jax.detector import Inspection, Stages
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.parts import appearance, augment, calibration, empty_frames, inspector, limits, warnings
+from fastrecon_jax.parts import appearance, augment, calibration, empty_frames, held_out, limits, warnings
 from fastrecon_jax.parts.appearance import Appearance
 from fastrecon_jax.parts.calibration import Calibration
 from fastrecon_jax.parts.engine import Engine, make_engine
-from fastrecon_jax.parts.inspector import PartInspector
 from fastrecon_jax.parts.limits import EmptyFrame
 from fastrecon_jax.parts.part import GoodPhoto, Part
 from fastrecon_jax.parts.photos import Photo
+from fastrecon_jax.parts.progress import SILENT, Bars
 from fastrecon_jax.runtime import devices
 
 BATCH = 8
@@ -65,7 +65,7 @@ class _HeldOut(NamedTuple):
     lacks: Calibration | None
 
 
-def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float) -> Fitted:
+def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float, bars: Bars = SILENT) -> Fitted:
     """Fit and calibrate a part on good photographs alone.
 
     Args:
@@ -73,6 +73,7 @@ def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float) -> F
         photos: at least one; exact copies count once.
         name: name of the part.
         rate: share of good photographs that may be judged defective, in (0, 1).
+        bars: makes progress bars.
 
     Returns:
         The part and warnings.
@@ -83,17 +84,18 @@ def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float) -> F
     chosen = distinct(photos)
     pixels = np.stack([photo.pixels for photo in chosen])
     looks = appearance.measure_all(pixels)
-    good = _Good(chosen, pixels, encode(engine, pixels), encode_copies(engine, pixels), looks)
-    return _fit(engine, good, name, rate, surplus=len(photos) - len(chosen), given=len(photos))
+    good = _Good(chosen, pixels, encode(engine, pixels, bars=bars), encode_copies(engine, pixels, bars=bars), looks)
+    return _fit(engine, good, name, rate, bars, surplus=len(photos) - len(chosen), given=len(photos))
 
 
-def extend(engine: Engine, part: Part, photos: Sequence[Photo]) -> Fitted:
+def extend(engine: Engine, part: Part, photos: Sequence[Photo], *, bars: Bars = SILENT) -> Fitted:
     """Add good photographs, without those that the part was fitted on.
 
     Args:
         engine: encoder and method, made from the part's recipe.
         part: fitted before, with its stages.
         photos: those to add; the ones that the part was fitted on already count once.
+        bars: makes progress bars.
 
     Returns:
         The same as a fit on all of them, and warnings.
@@ -109,12 +111,12 @@ def extend(engine: Engine, part: Part, photos: Sequence[Photo]) -> Fitted:
         raise InputError(f"part {part.name} knows all of these images already: there is nothing to add")
     pixels = np.stack([photo.pixels for photo in chosen])
     looks = _looks(part, pixels)
-    stages = tuple(np.concatenate(pair) for pair in zip(part.stages, encode(engine, pixels), strict=True))
+    stages = tuple(np.concatenate(pair) for pair in zip(part.stages, encode(engine, pixels, bars=bars), strict=True))
     if part.pixels is not None:
         pixels = np.concatenate([part.pixels, pixels])
-    good = _Good((*part.good, *chosen), pixels, stages, encode_copies(engine, pixels), looks)
+    good = _Good((*part.good, *chosen), pixels, stages, encode_copies(engine, pixels, bars=bars), looks)
     surplus = len(photos) - len(chosen)
-    return _fit(engine, good, part.name, part.limits.rate, surplus=surplus, given=len(photos))
+    return _fit(engine, good, part.name, part.limits.rate, bars, surplus=surplus, given=len(photos))
 
 
 def distinct(photos: Sequence[Photo]) -> tuple[Photo, ...]:
@@ -124,40 +126,52 @@ def distinct(photos: Sequence[Photo]) -> tuple[Photo, ...]:
     return tuple({photo.sha256: photo for photo in photos}.values())
 
 
-def encode(engine: Engine, pixels: UInt8[np.ndarray, "n H W 3"]) -> tuple[Float[np.ndarray, "n _ _ _"], ...]:
+def encode(
+    engine: Engine, pixels: UInt8[np.ndarray, "n H W 3"], *, bars: Bars = SILENT
+) -> tuple[Float[np.ndarray, "n _ _ _"], ...]:
     """Stages (n, h_i, w_i, c_i) of preprocessed photographs, a batch at a time."""
-    program = functools.partial(engine.encode, engine.encoder)
-    return devices.in_batches(program, pixels, over=None, batch_size=min(BATCH, len(pixels)))
+    with bars(desc="encoding", total=len(pixels), unit="image") as bar:
+
+        def program(batch):
+            stages = jax.block_until_ready(engine.encode(engine.encoder, batch))
+            bar.update(min(len(batch), len(pixels) - bar.n))
+            return stages
+
+        return devices.in_batches(program, pixels, over=None, batch_size=min(BATCH, len(pixels)))
 
 
 def encode_copies(
-    engine: Engine, pixels: UInt8[np.ndarray, "k H W 3"], kinds: Sequence[str] | None = None
+    engine: Engine,
+    pixels: UInt8[np.ndarray, "k H W 3"],
+    kinds: Sequence[str] | None = None,
+    *,
+    bars: Bars = SILENT,
 ) -> tuple[Float[np.ndarray, "k n _ _ _"], ...]:
     """Stages (k, n, h_i, w_i, c_i) of copies of these kinds, by default those that the fit takes; () for none."""
     kinds = engine.method.copies if kinds is None else kinds
     if not kinds:
         return ()
     changed = np.stack([copies.make(image, kinds) for image in pixels])
-    stages = encode(engine, changed.reshape(-1, *changed.shape[2:]))
+    stages = encode(engine, changed.reshape(-1, *changed.shape[2:]), bars=bars)
     return tuple(stage.reshape(*changed.shape[:2], *stage.shape[1:]) for stage in stages)
 
 
-def _fit(engine: Engine, good: _Good, name: str, rate: float, *, surplus: int, given: int) -> Fitted:
+def _fit(engine: Engine, good: _Good, name: str, rate: float, bars: Bars, *, surplus: int, given: int) -> Fitted:
     if not 0 < rate < 1:
         raise InputError(f"a false-positive rate of {rate} is not allowed: it must be above 0 and below 1")
     # The part itself is fitted on all photographs, its calibration on models that lack the one they score.
-    support, changed = (tuple(map(jnp.asarray, stages)) for stages in (good.stages, good.copies))
-    state = jax.tree.map(np.asarray, engine.fit(support, jax.random.key(0), changed))
+    state = _state(engine, good, bars)
     if len(good.photos) > 1:
-        held_out = _leave_one_out(engine, support, changed)
+        left_out = _leave_out(engine, good, bars)
     else:
-        held_out = _single(engine, good.pixels[0], support, changed, state)
+        support, changed = (tuple(map(jnp.asarray, stages)) for stages in (good.stages, good.copies))
+        left_out = _single(engine, good.pixels[0], support, changed, state)
     scored = tuple(
         GoodPhoto(photo.name, photo.sha256, photo.width, photo.height, float(score))
-        for photo, score in zip(good.photos, held_out.scores, strict=True)
+        for photo, score in zip(good.photos, left_out.scores, strict=True)
     )
     empty = _empty(engine, state, good.pixels)
-    _, maps, of_scores, of_peaks, lacks = held_out
+    _, maps, of_scores, of_peaks, lacks = left_out
     scored_maps = maps if engine.ignore is None else maps[:, ~engine.ignore]
     part_limits = limits.from_held_out(rate, of_scores, of_peaks, scored_maps, lacks, empty)
     said = (
@@ -176,8 +190,16 @@ def _looks(part: Part, more: UInt8[np.ndarray, "n H W 3"]) -> tuple[Appearance, 
     return None if known is None else (*known, *appearance.measure_all(more))
 
 
-def _leave_one_out(engine: Engine, support: Stages, changed: Stages) -> _HeldOut:
-    scores, maps, missing = jax.device_get(engine.leave_one_out(support, jax.random.key(0), changed))
+def _state(engine: Engine, good: _Good, bars: Bars) -> PyTree[np.ndarray]:
+    with bars(desc="fitting", total=len(good.photos), unit="image") as bar:
+        support, changed = (tuple(map(jnp.asarray, stages)) for stages in (good.stages, good.copies))
+        state = jax.tree.map(np.asarray, engine.fit(support, jax.random.key(0), changed))
+        bar.update(len(good.photos))
+    return state
+
+
+def _leave_out(engine: Engine, good: _Good, bars: Bars) -> _HeldOut:
+    scores, maps, missing = held_out.inspect(engine, good.stages, good.copies, bars=bars)
     of_scores, of_peaks = (calibration.fit(x.tolist()) for x in (scores, maps.max((1, 2))))
     # It is to tell frames without the part, which lack far more than good ones differ: a typical spread steadies it.
     lacks = None if missing is None else calibration.fit(np.exp(missing).tolist(), typical=True)
@@ -187,9 +209,11 @@ def _leave_one_out(engine: Engine, support: Stages, changed: Stages) -> _HeldOut
 def _empty(engine: Engine, state: PyTree[np.ndarray], pixels: UInt8[np.ndarray, "k H W 3"]) -> tuple[EmptyFrame, ...]:
     """Frames without the part, as the part sees them."""
     frames = empty_frames.make(pixels)
-    part = PartInspector(None, engine, jax.tree.map(jnp.asarray, state))
-    found = inspector.measure(part, np.stack(list(frames.values())), batch_size=BATCH)
-    missing = [None] * len(frames) if found.missing is None else found.missing.tolist()
+    # By the encoder's program, which is compiled already.
+    stages = encode(engine, np.stack(list(frames.values())))
+    program = functools.partial(engine.inspect_stages, jax.tree.map(jnp.asarray, state))
+    found = devices.in_batches(program, stages, over=None, batch_size=BATCH)
+    missing = [None] * len(frames) if found.missing is None else np.exp(found.missing).tolist()
     return tuple(map(EmptyFrame, frames, found.score.tolist(), missing))
 
 
