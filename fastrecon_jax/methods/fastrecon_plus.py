@@ -24,6 +24,7 @@ NOISE = 0.03  # share of a stage's spread added to distances: thirty times what 
 HELP_OF_TURNS = 0.05  # turned copies stay where held-out images come this much nearer by them, as a logarithm
 TURNS = ("never", "auto")
 CANDIDATES = 4  # times the rows of a bank from which that of a held-out calibration is chosen, see `thin`
+THINNED = 4  # images from which on they are thinned
 FEWEST = 1 / 8  # of the rows of a bank, the fewest candidates of one image
 
 _NOWHERE = 1e4  # as a logarithm: no distance is so small, and its exponential is 0
@@ -204,6 +205,7 @@ def fit(
 
 
 def thin(
+    state: State,
     features: tuple[Float[Array, "k _ _ _"], ...],
     copies: tuple[Float[Array, "k n _ _ _"], ...] = (),
     *,
@@ -218,29 +220,27 @@ def thin(
     image is thinned by itself, so that an image which is held out has no part in what the others keep.
 
     Args:
+        state: what `fit` returned for all images, whose metric says how far features are apart.
         features: features of the k support images, as for `fit`.
         copies: features of their copies, as for `fit`.
         settings: settings of the method.
         more: number of further copies, as for `fit`.
 
     Returns:
-        For each stage the indices of the q features kept of each image and its copies, (k, q), or None where that
-        would be more than half of them: `CANDIDATES` times the bank of all images together, and of an image at least
-        the share `FEWEST` of that bank.
+        For each stage the indices of the q features kept of each image and its copies, (k, q): `CANDIDATES` times the
+        bank of all images together, and of an image at least the share `FEWEST` of that bank. None where that would be
+        most of them, and for fewer than `THINNED` images.
     """
     kept: list[Int[Array, "k q"] | None] = []
-    last = jnp.zeros(1)
-    for stage in _with_copies(features, copies, settings, more):
+    for level, stage in zip(state.levels, _with_copies(features, copies, settings, more), strict=True):
         k, v, h, w, c = stage.shape
         m = rows(k * h * w, settings, more=more)
         few = max(-(-CANDIDATES * m // k), int(FEWEST * m), 1)
-        if 2 * few > v * h * w:
+        if k < THINNED or 3 * few > 2 * v * h * w:
             kept.append(None)
-            continue
-        stage = linalg.after(stage, last)
-        pool = whitening.apply(_metric(stage, settings), stage.reshape(-1, c))
-        kept.append(coreset.of_each(pool.reshape(k, v * h * w, c), few))
-        last = kept[-1].astype(stage.dtype)
+        else:
+            pool = whitening.apply(level.metric, stage.reshape(-1, c))
+            kept.append(coreset.of_each(pool.reshape(k, v * h * w, -1), few))
     return tuple(kept)
 
 

@@ -85,9 +85,10 @@ class Method(NamedTuple):
             `copies` names any, a third argument holds the features of the n copies of each support image, kind by kind,
             with leading axes (k, n).
         score: function (state, features of one image) -> patch scores, (h, w), at least 0; higher is more anomalous.
-        thin: function (features, features of copies, or ()) -> what of each support image a fit on fewer images may
-            choose from, a tree of arrays with a leading axis k, which `fit` takes as a keyword `kept`; None where every
-            fit chooses from all. Held-out calibrations fit many times, and are quick by it.
+        thin: function (state, features, features of copies, or ()) -> what of each support image a fit on fewer images
+            may choose from, a tree of arrays with a leading axis k, which `fit` takes as a keyword `kept`; the state is
+            that of all of them. None where every fit chooses from all. Held-out calibrations fit many times, and are
+            quick by it.
         image_score: function (state, features, patch scores) -> image score; None for the largest patch score.
         rows: function (number of rows in the support pool, without copies) -> number of rows that the state keeps, None
             if it keeps none.
@@ -120,7 +121,7 @@ class Method(NamedTuple):
     embed: Callable[[Sequence[Float[Array, "_ _ _"]]], Features]
     fit: Callable[..., Any]
     score: Callable[[Any, Features], Float[Array, "h w"]]
-    thin: Callable[[Features, Features], Any] | None = None
+    thin: Callable[[Any, Features, Features], Any] | None = None
     image_score: Callable[[Any, Features, Float[Array, "h w"]], Float[Array, ""]] | None = None
     rows: Callable[..., int | None] = no_rows
     note: str = ""

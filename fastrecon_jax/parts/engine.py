@@ -101,10 +101,10 @@ class Engine(NamedTuple):
         inspect: encoder, state and images (b, H, W, 3) to scores (b,) and maps (b, H, W).
         inspect_stages: state and stages (b, h_i, w_i, c_i) to the same.
         embed: stages (b, h_i, w_i, c_i) to the method's features, with a leading axis b.
-        thin: features (k, ...) and those of copies (k, n, ...), or (), to what `hold_out` may choose from, see
+        thin: state, features (k, ...) and those of copies (k, n, ...), or (), to what `fit_some` may choose from, see
             `methods.Method.thin`; None where it chooses from all.
-        hold_out: features (k, ...), a key, those of copies, what `thin` returned or None, the indices of the images to
-            fit on and the stages of others (b, h_i, w_i, c_i) to the inspection of these.
+        fit_some: features (k, ...), a key, those of copies, what `thin` returned or None, and the indices of the images
+            to fit on to the method's state.
         choose: where settings are `auto`, stages of the support and of n defective copies of each image
             (k, n, h_i, w_i, c_i) to the choice; None otherwise. See `auto_settings`.
         ignore: true for pixels of the map that are never scored, (H, W); None if all are.
@@ -118,8 +118,8 @@ class Engine(NamedTuple):
     inspect: Callable[[encoders.Encoder, Any, UInt8[Array, "b H W 3"]], Inspection]
     inspect_stages: Callable[[Any, Stages], Inspection]
     embed: Callable[[Stages], Any]
-    thin: Callable[[Any, Any], Any] | None
-    hold_out: Callable[[Any, Key[Array, ""], Any, Any, Int[Array | np.ndarray, " n"], Stages], Inspection]
+    thin: Callable[[Any, Any, Any], Any] | None
+    fit_some: Callable[[Any, Key[Array, ""], Any, Any, Int[Array | np.ndarray, " n"]], Any]
     choose: Callable[[Stages, Stages], Any] | None = None
     ignore: Bool[np.ndarray, "H W"] | None = None
 
@@ -190,8 +190,8 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarr
         inspect=compiler.jit(detector.inspect_images),
         inspect_stages=compiler.jit(detector.inspect),
         embed=compiler.jit(jax.vmap(method.embed)),
-        thin=compiler.jit(lambda features, copies: method.thin(features, copies)) if method.thin else None,
-        hold_out=compiler.jit(functools.partial(_hold_out, detector)),
+        thin=compiler.jit(method.thin) if method.thin else None,
+        fit_some=compiler.jit(functools.partial(_fit_some, method)),
         choose=compiler.jit(lambda support, defective: _choose(method, support, defective)) if method.choose else None,
         ignore=ignore,
     )
@@ -218,17 +218,10 @@ def _choose(method: methods.Method, support: Stages, defective: Stages) -> Any:
     return method.choose(jax.vmap(method.embed)(support), jax.vmap(jax.vmap(method.embed))(defective))
 
 
-def _hold_out(
-    detector: Detector,
-    features: Any,
-    key: Key[Array, ""],
-    copies: Any,
-    kept: Any,
-    fitted: Int[Array, " n"],
-    held_out: Stages,
-) -> Inspection:
-    """Fit on some of the support images, and inspect others."""
-    features, copies, kept = jax.tree.map(lambda x: x[fitted], (features, copies, kept))
-    changed = (copies,) if detector.method.copies else ()
-    chosen = {} if kept is None else {"kept": kept}
-    return detector.inspect(detector.method.fit(features, key, *changed, **chosen), held_out)
+def _fit_some(
+    method: methods.Method, features: Any, key: Key[Array, ""], copies: Any, kept: Any, chosen: Int[Array, " n"]
+) -> Any:
+    """Fit on some of the support images."""
+    features, copies, kept = jax.tree.map(lambda x: x[chosen], (features, copies, kept))
+    options = {} if kept is None else {"kept": kept}
+    return method.fit(features, key, *((copies,) if method.copies else ()), **options)

@@ -162,7 +162,7 @@ def _fit(engine: Engine, good: _Good, name: str, rate: float, bars: Bars, *, sur
     # The part itself is fitted on all photographs, its calibration on models that lack the one they score.
     state = _state(engine, good, bars)
     if len(good.photos) > 1:
-        left_out = _leave_out(engine, good, bars)
+        left_out = _leave_out(engine, state, good, bars)
     else:
         support, changed = (tuple(map(jnp.asarray, stages)) for stages in (good.stages, good.copies))
         left_out = _single(engine, good.pixels[0], support, changed, state)
@@ -198,8 +198,8 @@ def _state(engine: Engine, good: _Good, bars: Bars) -> PyTree[np.ndarray]:
     return state
 
 
-def _leave_out(engine: Engine, good: _Good, bars: Bars) -> _HeldOut:
-    scores, maps, missing = held_out.inspect(engine, good.stages, good.copies, bars=bars)
+def _leave_out(engine: Engine, state: PyTree[np.ndarray], good: _Good, bars: Bars) -> _HeldOut:
+    scores, maps, missing = held_out.inspect(engine, state, good.stages, good.copies, bars=bars)
     of_scores, of_peaks = (calibration.fit(x.tolist()) for x in (scores, maps.max((1, 2))))
     # It is to tell frames without the part, which lack far more than good ones differ: a typical spread steadies it.
     lacks = None if missing is None else calibration.fit(np.exp(missing).tolist(), typical=True)

@@ -1,5 +1,6 @@
 """Good images inspected by models that have not seen them: each by one of all others, or a few at a time."""
 
+import functools
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from fastrecon_jax.parts.progress import SILENT, Bars
 from fastrecon_jax.runtime import devices
 
 MOST_FOLDS = 16
-_BATCH = 8  # images that are embedded at once
+_BATCHES = (1, 2, 4, 8)  # images that are embedded or inspected at once
 
 Stages = tuple[Float[np.ndarray, "*_ _ _ _"], ...]
 
@@ -29,11 +30,12 @@ def folds(count: int) -> list[Int[np.ndarray, " g"]]:
     return [np.arange(first, count, number) for first in range(number)]
 
 
-def inspect(engine: Engine, stages: Stages, copies: Stages, *, bars: Bars = SILENT) -> Inspection:
+def inspect(engine: Engine, state: Any, stages: Stages, copies: Stages, *, bars: Bars = SILENT) -> Inspection:
     """Each of k good images by a model that was fitted without it.
 
     Args:
         engine: encoder and method.
+        state: what the method's fit on all of them returned.
         stages: stages of the images, k at least 2, (k, h_i, w_i, c_i) each.
         copies: stages of the n copies of each that the method asks for, (k, n, h_i, w_i, c_i) each, or ().
         bars: makes the progress bar.
@@ -43,28 +45,26 @@ def inspect(engine: Engine, stages: Stages, copies: Stages, *, bars: Bars = SILE
     """
     count, key = len(stages[0]), jax.random.key(0)
     features, changed = embed(engine, stages), embed_copies(engine, copies)
-    kept = engine.thin(features, changed) if engine.thin else None
-    parts, order = [], np.concatenate(held_out := folds(count))
+    kept = engine.thin(state, features, changed) if engine.thin else None
+    held_out, parts = folds(count), []
     most = max(map(len, held_out))
+    # Programs of few sizes, whatever the number of images.
+    batch = next(size for size in _BATCHES if size >= min(most, _BATCHES[-1]))
     with bars(desc="holding out", total=count, unit="image") as bar:
         for held in held_out:
-            # All folds have one shape, for one program: a short one holds out more images, which are not looked at.
-            others = np.setdiff1d(np.arange(count), held)
-            fitted, out = others[most - len(held) :], np.concatenate([held, others[: most - len(held)]])
-            found = engine.hold_out(features, key, changed, kept, fitted, tuple(stage[out] for stage in stages))
-            parts.append(_first(jax.device_get(found), len(held)))
+            # All are fitted on as many, for one program: where fewer are held out, some others stay away as well.
+            chosen = np.setdiff1d(np.arange(count), held)[most - len(held) :]
+            program = functools.partial(engine.inspect_stages, engine.fit_some(features, key, changed, kept, chosen))
+            own = tuple(stage[held] for stage in stages)
+            parts.append(devices.in_batches(program, own, over=None, batch_size=batch))
             bar.update(len(held))
-    places = np.argsort(order)
+    places = np.argsort(np.concatenate(held_out))
     return jax.tree.map(lambda *some: np.concatenate(some)[places], *parts)
-
-
-def _first(found: Inspection, count: int) -> Inspection:
-    return jax.tree.map(lambda x: x[:count], found)
 
 
 def embed(engine: Engine, stages: Stages) -> PyTree[Any]:
     """Features of the method from stages of n images, (n, h_i, w_i, c_i) each, a batch at a time."""
-    embedded = devices.in_batches(engine.embed, stages, over=None, batch_size=min(_BATCH, len(stages[0])))
+    embedded = devices.in_batches(engine.embed, stages, over=None, batch_size=min(_BATCHES[-1], len(stages[0])))
     return jax.tree.map(jnp.asarray, embedded)
 
 
