@@ -1,0 +1,69 @@
+"""Images that are held out of a fit, one by one or a few at a time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fastrecon_jax.methods import fastrecon_plus
+from fastrecon_jax.parts import fitting, held_out
+from fastrecon_jax.parts.engine import open_engine
+from tests.helpers import assert_close
+from tests.parts.helpers import photo, recipe, settings
+
+
+@pytest.mark.parametrize("count", [2, 5, 16, 17, 33, 50, 100, 257, 1000])
+def test_each_image_is_held_out_once_in_at_most_sixteen_folds(count):
+    folds = held_out.folds(count)
+    assert sorted(np.concatenate(folds)) == list(range(count))
+    assert len(folds) == count if count <= held_out.MOST_FOLDS else len(folds) <= held_out.MOST_FOLDS
+    # Neighbours in the list stay in the fit.
+    assert all(np.diff(fold).min() > 1 for fold in folds if len(fold) > 1)
+
+
+def test_folds_of_several_images_are_fits_without_them(monkeypatch):
+    monkeypatch.setattr(held_out, "MOST_FOLDS", 2)
+    known, bars = open_engine(recipe("nearest")), []
+
+    class Bar:
+        def __init__(self, **options):
+            self.n = 0
+            bars.append(options | {"bar": self})
+
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = lambda self, *error: None  # noqa: E731
+
+        def update(self, count):
+            self.n += count
+
+    stages = fitting.encode(known, np.stack([photo(seed).pixels for seed in range(4)]))
+    found = held_out.inspect(known, None, stages, (), bars=Bar)
+    for held in held_out.folds(4):
+        others = np.setdiff1d(np.arange(4), held)
+        state = known.fit(tuple(stage[others] for stage in stages), jax.random.key(0), ())
+        assert_close(found.score[held], known.inspect_stages(state, tuple(stage[held] for stage in stages)).score, 1e-5)
+    assert [(one["desc"], one["total"], one["bar"].n) for one in bars] == [("holding out", 4, 4)]
+
+
+def test_candidates_of_an_image_do_not_depend_on_the_others():
+    chosen = fastrecon_plus.Settings(light=False, coreset_rows=8)
+    features = tuple(jnp.asarray(np.random.default_rng(c).random((5, 6, 6, c)), jnp.float32) for c in (4, 6))
+    state = fastrecon_plus.fit(features, settings=chosen)
+    kept = fastrecon_plus.thin(state, features, settings=chosen)
+    assert [x.shape for x in kept] == [(5, 7), (5, 7)]  # four banks of 8 rows, shared by 5 images
+    reordered = fastrecon_plus.thin(state, tuple(x[::-1] for x in features), settings=chosen)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[::-1]), kept, reordered)
+    few = tuple(x[:3] for x in features)
+    assert fastrecon_plus.thin(state, few, settings=chosen) == (None, None)
+
+
+def test_a_bank_is_chosen_among_the_candidates():
+    chosen = fastrecon_plus.Settings(light=False, coreset_rows=8)
+    features = (jnp.asarray(np.random.default_rng(0).random((4, 6, 6, 5)), jnp.float32),)
+    kept = (jnp.tile(jnp.arange(4), (4, 1)),)
+    (level,) = fastrecon_plus.fit(features, settings=chosen, kept=kept).levels
+    (whole,) = fastrecon_plus.fit(features, settings=settings("fastrecon+", light=False, coreset_rows=144)).levels
+    allowed = np.asarray(whole.bank).reshape(4, 36, -1)[:, :4].reshape(16, -1)
+    distances = np.abs(np.asarray(level.bank)[:, None] - allowed[None]).max(-1)
+    assert level.bank.shape[0] == 8
+    assert distances.min(1).max() < 1e-5
