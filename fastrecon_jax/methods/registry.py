@@ -121,7 +121,7 @@ class Method(NamedTuple):
     embed: Callable[[Sequence[Float[Array, "_ _ _"]]], Features]
     fit: Callable[..., Any]
     score: Callable[[Any, Features], Float[Array, "h w"]]
-    thin: Callable[[Any, Features, Features], Any] | None = None
+    thin: Callable[..., Any] | None = None
     image_score: Callable[[Any, Features, Float[Array, "h w"]], Float[Array, ""]] | None = None
     rows: Callable[..., int | None] = no_rows
     note: str = ""
@@ -329,7 +329,7 @@ def with_copies(method: Method, kinds: Sequence[str]) -> Method:
             )
         return method._replace(
             fit=functools.partial(method.fit, more=count),
-            thin=method.thin and functools.partial(method.thin, more=count),
+            thin=functools.partial(method.thin, more=count) if method.thin else None,
             rows=functools.partial(method.rows, more=count),
             copies=(*method.copies, *further),
             note=told,
