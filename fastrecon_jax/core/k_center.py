@@ -22,7 +22,6 @@ from fastrecon_jax.core import linalg
 COLUMNS = 32  # centres in one matrix product
 PAIRS = 4  # a step of `_open_pairs` computes one distance for every PAIRS rows
 MANY = 8  # if more than one pair in MANY cannot be excluded, computing all pairs is cheaper
-NARROW = 128  # channels below which a distance costs little more than the bookkeeping of rounds
 HANDFUL = 6  # for fewer centres than this, updating all rows costs less than a matrix product
 
 
@@ -57,7 +56,7 @@ class _State(NamedTuple):
 
 
 def pays(n: int, c: int, m: int) -> bool:
-    """Whether rounds are faster than the plain loop, judged by the shape alone, with the second they take to compile.
+    """Whether rounds are faster than the plain loop, judged by the shape alone.
 
     Args:
         n: number of rows in the pool.
@@ -65,10 +64,9 @@ def pays(n: int, c: int, m: int) -> bool:
         m: number of rows to take.
 
     Returns:
-        True where the plain loop would read at least 2²⁸ numbers, or 2³¹ in pools of few channels, and at least 16 rows
-        are taken.
+        True where the plain loop would read at least 2²⁸ numbers and at least 16 rows are taken.
     """
-    return m >= 16 and m * n * c >= (2**28 if c >= NARROW else 2**31)
+    return m >= 16 and m * n * c >= 2**28
 
 
 def one_by_one(pool: Float[Array, "n c"], nearest: Float[Array, " n"], m: int) -> Int[Array, " m"]:
