@@ -31,7 +31,7 @@ _NOWHERE = 1e4  # as a logarithm: no distance is so small, and its exponential i
 _MOST = 1000.0  # largest value of a soft setting, far beyond the range in which it has an effect
 
 Levels = tuple[Float[Array, "_ _ _"], ...]
-Kept = tuple[Int[Array, "k q"] | None, ...]  # features of each image among which a stage's bank is chosen
+Kept = tuple[Int[Array, "k _"] | None, ...]  # features of each image among which a stage's bank is chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +231,7 @@ def thin(
         bank of all images together, and of an image at least the share `FEWEST` of that bank. None where that would be
         most of them, and for fewer than `THINNED` images.
     """
-    kept: list[Int[Array, "k q"] | None] = []
+    kept: list[Int[Array, "k _"] | None] = []
     for level, stage in zip(state.levels, _with_copies(features, copies, settings, more), strict=True):
         k, v, h, w, c = stage.shape
         m = rows(k * h * w, settings, more=more)
@@ -277,7 +277,7 @@ def _level(
     stage: Float[Array, "k v h w c"],
     settings: Settings,
     more: int,
-    kept: Int[Array, "k q"] | None,
+    kept: Int[Array, "k _"] | None,
     positions: tuple[int, int],
 ) -> Level:
     k, _, h, w, c = stage.shape
