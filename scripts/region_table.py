@@ -141,7 +141,7 @@ def _rules(names: list[str], extent: float) -> dict[str, Rule]:
 def _extent(engine: Engine, part: Part, photos: list[Photo]) -> float:
     """Where regions of older parts end."""
     changed = fitting.encode_copies(engine, np.stack([photo.pixels for photo in photos]))
-    return float(np.quantile(held_out.inspect(engine, part.state, part.stages, changed).map, _QUANTILE))
+    return float(np.quantile(held_out.inspect(engine, part.state, part.stages, changed).inspection.map, _QUANTILE))
 
 
 def _check(names: list[str]) -> None:

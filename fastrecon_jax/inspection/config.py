@@ -30,6 +30,7 @@ IMAGES = (
     "s3://bucket/line3/, or demo:CATEGORY for built-in ones, such as demo:gear; several with commas"
 )
 MODEL = "the part's file, .safetensors"
+CALIBRATION_TIME = "seconds that the calibration may take, about; where that is too short, it holds out more at a time"
 OTHER_WEIGHTS = "where the encoder's weights are, if not where they were at the fit"
 WEIGHTS = (
     "a .safetensors or .pth file, package://NAME, hf://OWNER/REPOSITORY, or random (tests); "
@@ -100,7 +101,8 @@ class FitConfig:
     support_copies: tuple[str, ...] = setting((), method_settings.COPIES_HELP)
     extendable: bool = setting(True, "keep the images' features and pixels, so that more images can be added")
     bit_depth: str = setting(bit_depth.AUTO, BIT_DEPTH)
-    max_images: int = setting(100, "at most this many images")
+    max_seconds: float = setting(60.0, CALIBRATION_TIME)
+    max_images: int = setting(1000, "at most this many images")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
     settings: Mapping[str, Any] = method_settings.field()
     plugin: tuple[str, ...] = setting((), plugins.HELP)
@@ -123,6 +125,7 @@ class FitConfig:
         method_settings.check_image_score(self)
         allowed = self.bit_depth in bit_depth.CHOICES
         require(self, "bit_depth", allowed, f"allowed are {', '.join(bit_depth.CHOICES)}")
+        require(self, "max_seconds", self.max_seconds > 0, "it must be above 0")
         require(self, "max_images", self.max_images >= 1, "it must be at least 1")
         require_between(self, "max_pixels", PIXELS)
 
@@ -139,7 +142,8 @@ class ExtendConfig:
     images: str = setting("", f"more good {IMAGES}")
     output: str = setting("", "where the extended part goes, if not into the same file")
     weights: str = setting("", OTHER_WEIGHTS)
-    max_images: int = setting(100, "at most this many images in all")
+    max_seconds: float = setting(60.0, CALIBRATION_TIME)
+    max_images: int = setting(1000, "at most this many images in all")
     max_pixels: int = setting(MAX_PIXELS, DECODED)
     plugin: tuple[str, ...] = setting((), plugins.HELP)
 
@@ -150,6 +154,7 @@ class ExtendConfig:
         if self.output:
             check_model(self, "output")
         check_path(self, "images", "more good images, such as --images='parts/more/*.png'")
+        require(self, "max_seconds", self.max_seconds > 0, "it must be above 0")
         require(self, "max_images", self.max_images >= 1, "it must be at least 1")
         require_between(self, "max_pixels", PIXELS)
 

@@ -32,7 +32,7 @@ def _extend(config: ExtendConfig, file: Place, tell: Callable[[str], object]) ->
     tell(f"part {shown(old.name)}, {count(len(old.good), 'image')} and {len(paths)} more\n")
     tell(str(reading.skipped(config.images)))
     photos = reading.read_all(paths, engine.recipe.preprocessing._replace(max_pixels=config.max_pixels))
-    fitted = fitting.extend(engine, old, photos, bars=ON_A_TERMINAL)
+    fitted = fitting.extend(engine, old, photos, seconds=config.max_seconds, bars=ON_A_TERMINAL)
     part_file.save(fitted.part, file)
     tell(summary.describe_fit(fitted))
     tell(summary.describe_extension(old, fitted.part))

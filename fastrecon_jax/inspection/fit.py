@@ -40,7 +40,14 @@ def _fit(config: FitConfig, file: Place, tell: Callable[[str], object]) -> Part:
     resolved = auto_settings.resolve(engine, good)
     if resolved is not engine:
         tell(f"chosen from these images alone: {resolved.method.note}\n")
-    fitted = fitting.fit(resolved, good, name=config.name or file.stem, rate=config.target_fpr, bars=ON_A_TERMINAL)
+    fitted = fitting.fit(
+        resolved,
+        good,
+        name=config.name or file.stem,
+        rate=config.target_fpr,
+        seconds=config.max_seconds,
+        bars=ON_A_TERMINAL,
+    )
     part = fitted.part if config.extendable else fitted.part._replace(stages=(), pixels=None)
     part_file.save(part, file)
     tell(summary.describe_fit(fitted))
@@ -64,7 +71,7 @@ def check_number(images: int, *, limit: int, before: int = 0) -> None:
         already = f" and {before} that the part knows" if before else ""
         raise InputError(
             f"--images names {images} images{already}, more than --max_images={limit}: this is a method for few "
-            "images; choose some, or raise --max_images (time and memory grow with them)"
+            "images; choose some, or raise --max_images (memory grows with them)"
         )
 
 

@@ -52,10 +52,17 @@ class _Good(NamedTuple):
     appearance: tuple[Appearance, ...] | None
 
 
+class _Wait(NamedTuple):
+    """How long a calibration may take, about, and what shows how far it is."""
+
+    seconds: float
+    bars: Bars
+
+
 class _HeldOut(NamedTuple):
     """How good photographs score by models that have not seen them: k scores, n maps, and what they say of others.
 
-    `lacks` is None where the method cannot tell what a photograph lacks.
+    `lacks` is None where the method cannot tell what a photograph lacks. `warnings` are sentences for people.
     """
 
     scores: Sequence[float]
@@ -63,9 +70,18 @@ class _HeldOut(NamedTuple):
     of_scores: Calibration
     of_peaks: Calibration
     lacks: Calibration | None
+    warnings: tuple[str, ...] = ()
 
 
-def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float, bars: Bars = SILENT) -> Fitted:
+def fit(
+    engine: Engine,
+    photos: Sequence[Photo],
+    *,
+    name: str,
+    rate: float,
+    seconds: float = float("inf"),
+    bars: Bars = SILENT,
+) -> Fitted:
     """Fit and calibrate a part on good photographs alone.
 
     Args:
@@ -73,6 +89,7 @@ def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float, bars
         photos: at least one; exact copies count once.
         name: name of the part.
         rate: share of good photographs that may be judged defective, in (0, 1).
+        seconds: about the longest that the calibration may take, see `held_out.inspect`.
         bars: makes progress bars.
 
     Returns:
@@ -85,16 +102,20 @@ def fit(engine: Engine, photos: Sequence[Photo], *, name: str, rate: float, bars
     pixels = np.stack([photo.pixels for photo in chosen])
     looks = appearance.measure_all(pixels)
     good = _Good(chosen, pixels, encode(engine, pixels, bars=bars), encode_copies(engine, pixels, bars=bars), looks)
-    return _fit(engine, good, name, rate, bars, surplus=len(photos) - len(chosen), given=len(photos))
+    wait = _Wait(seconds, bars)
+    return _fit(engine, good, name, rate, wait, surplus=len(photos) - len(chosen), given=len(photos))
 
 
-def extend(engine: Engine, part: Part, photos: Sequence[Photo], *, bars: Bars = SILENT) -> Fitted:
+def extend(
+    engine: Engine, part: Part, photos: Sequence[Photo], *, seconds: float = float("inf"), bars: Bars = SILENT
+) -> Fitted:
     """Add good photographs, without those that the part was fitted on.
 
     Args:
         engine: encoder and method, made from the part's recipe.
         part: fitted before, with its stages.
         photos: those to add; the ones that the part was fitted on already count once.
+        seconds: about the longest that the calibration may take, see `held_out.inspect`.
         bars: makes progress bars.
 
     Returns:
@@ -116,7 +137,8 @@ def extend(engine: Engine, part: Part, photos: Sequence[Photo], *, bars: Bars = 
         pixels = np.concatenate([part.pixels, pixels])
     good = _Good((*part.good, *chosen), pixels, stages, encode_copies(engine, pixels, bars=bars), looks)
     surplus = len(photos) - len(chosen)
-    return _fit(engine, good, part.name, part.limits.rate, bars, surplus=surplus, given=len(photos))
+    wait = _Wait(seconds, bars)
+    return _fit(engine, good, part.name, part.limits.rate, wait, surplus=surplus, given=len(photos))
 
 
 def distinct(photos: Sequence[Photo]) -> tuple[Photo, ...]:
@@ -156,13 +178,13 @@ def encode_copies(
     return tuple(stage.reshape(*changed.shape[:2], *stage.shape[1:]) for stage in stages)
 
 
-def _fit(engine: Engine, good: _Good, name: str, rate: float, bars: Bars, *, surplus: int, given: int) -> Fitted:
+def _fit(engine: Engine, good: _Good, name: str, rate: float, wait: _Wait, *, surplus: int, given: int) -> Fitted:
     if not 0 < rate < 1:
         raise InputError(f"a false-positive rate of {rate} is not allowed: it must be above 0 and below 1")
     # The part itself is fitted on all photographs, its calibration on models that lack the one they score.
-    state = _state(engine, good, bars)
+    state = _state(engine, good, wait.bars)
     if len(good.photos) > 1:
-        left_out = _leave_out(engine, state, good, bars)
+        left_out = _leave_out(engine, state, good, wait)
     else:
         support, changed = (tuple(map(jnp.asarray, stages)) for stages in (good.stages, good.copies))
         left_out = _single(engine, good.pixels[0], support, changed, state)
@@ -171,11 +193,12 @@ def _fit(engine: Engine, good: _Good, name: str, rate: float, bars: Bars, *, sur
         for photo, score in zip(good.photos, left_out.scores, strict=True)
     )
     empty = _empty(engine, state, good.pixels)
-    _, maps, of_scores, of_peaks, lacks = left_out
+    _, maps, of_scores, of_peaks, lacks, hurry = left_out
     scored_maps = maps if engine.ignore is None else maps[:, ~engine.ignore]
     part_limits = limits.from_held_out(rate, of_scores, of_peaks, scored_maps, lacks, empty)
     said = (
         *warnings.about_notes([photo for photo in good.photos if isinstance(photo, Photo)]),
+        *hurry,
         *_warnings(scored, good.stages, rate, of_scores, surplus=surplus, given=given),
         *warnings.about_empty_frames([frame.name for frame in limits.passing(part_limits)]),
     )
@@ -198,12 +221,14 @@ def _state(engine: Engine, good: _Good, bars: Bars) -> PyTree[np.ndarray]:
     return state
 
 
-def _leave_out(engine: Engine, state: PyTree[np.ndarray], good: _Good, bars: Bars) -> _HeldOut:
-    scores, maps, missing = held_out.inspect(engine, state, good.stages, good.copies, bars=bars)
+def _leave_out(engine: Engine, state: PyTree[np.ndarray], good: _Good, wait: _Wait) -> _HeldOut:
+    found = held_out.inspect(engine, state, good.stages, good.copies, seconds=wait.seconds, bars=wait.bars)
+    scores, maps, missing = found.inspection
     of_scores, of_peaks = (calibration.fit(x.tolist()) for x in (scores, maps.max((1, 2))))
     # It is to tell frames without the part, which lack far more than good ones differ: a typical spread steadies it.
     lacks = None if missing is None else calibration.fit(np.exp(missing).tolist(), typical=True)
-    return _HeldOut(scores.tolist(), maps, of_scores, of_peaks, lacks)
+    hurry = warnings.about_hurry(found.at_once, len(scores), wait.seconds) if found.hurried else ()
+    return _HeldOut(scores.tolist(), maps, of_scores, of_peaks, lacks, hurry)
 
 
 def _empty(engine: Engine, state: PyTree[np.ndarray], pixels: UInt8[np.ndarray, "k H W 3"]) -> tuple[EmptyFrame, ...]:

@@ -122,6 +122,14 @@ def about_rate(rate: float, scores: Calibration) -> list[str]:
     ]
 
 
+def about_hurry(at_once: int, count: int, seconds: float) -> tuple[str, ...]:
+    """A calibration that held more images out together than it would have, to be done in time."""
+    return (
+        f"the calibration held out {at_once} of {count} images at a time to take about {seconds:g} s, and comes out a "
+        "little higher than with fewer of them; raise --max_seconds if that matters",
+    )
+
+
 def about_a_single_image() -> list[str]:
     """One photograph: nothing tells how much good parts differ."""
     return [

@@ -1,5 +1,7 @@
 """Images that are held out of a fit, one by one or a few at a time."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,12 +39,37 @@ def test_folds_of_several_images_are_fits_without_them(monkeypatch):
             self.n += count
 
     stages = fitting.encode(known, np.stack([photo(seed).pixels for seed in range(4)]))
-    found = held_out.inspect(known, None, stages, (), bars=Bar)
-    for held in held_out.folds(4):
+    found = held_out.inspect(known, None, stages, (), bars=Bar).inspection
+    for held in held_out.folds(4, 2):
         others = np.setdiff1d(np.arange(4), held)
         state = known.fit(tuple(stage[others] for stage in stages), jax.random.key(0), ())
         assert_close(found.score[held], known.inspect_stages(state, tuple(stage[held] for stage in stages)).score, 1e-5)
     assert [(one["desc"], one["total"], one["bar"].n) for one in bars] == [("holding out", 4, 4)]
+
+
+@pytest.mark.parametrize(("seconds", "at_once"), [(17.0, 1), (15.0, 2), (1e-9, 2)])
+def test_more_images_are_held_out_at_a_time_where_there_is_little_time(seconds, at_once):
+    known, ticks = open_engine(recipe("nearest")), itertools.count(0.0, 2.0)
+    stages = fitting.encode(known, np.stack([photo(seed).pixels for seed in range(8)]))
+    # Each fold takes 2 s: the clock is read before and after it, 2 s later, so that 8 folds take 16.
+    found = held_out.inspect(known, None, stages, (), seconds=seconds, clock=lambda: next(ticks))
+    unhurried = held_out.inspect(known, None, stages, ())
+    assert (found.at_once, found.hurried) == (at_once, at_once > 1)
+    assert (unhurried.at_once, unhurried.hurried) == (1, False)
+    assert found.inspection.score.shape == (8,)
+    # A model of fewer images finds an image no closer than one of all others.
+    assert (found.inspection.score >= unhurried.inspection.score - 1e-5).all()
+
+
+def test_a_hurried_calibration_says_so():
+    photos = [photo(seed) for seed in range(6)]
+    known = open_engine(recipe("nearest"))
+    hurried = [
+        said for said in fitting.fit(known, photos, name="disc", rate=0.05, seconds=1e-9).warnings if "max_s" in said
+    ]
+    assert len(hurried) == 1
+    assert "held out 2 of 6 images at a time" in hurried[0]
+    assert not any("max_s" in said for said in fitting.fit(known, photos, name="disc", rate=0.05).warnings)
 
 
 def test_candidates_of_an_image_do_not_depend_on_the_others():
