@@ -1,0 +1,90 @@
+"""The whole commands fit and extend, each time in a new process, for different numbers of good photographs."""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import options, processes, timing
+from fastrecon_jax import files
+from fastrecon_jax.command_line import flags as command_line
+from fastrecon_jax.data import datasets, samples
+from fastrecon_jax.errors import InputError
+
+_COMMANDS = ("fit", "extend")
+
+
+def run() -> None:
+    """Print seconds and peak memory of `fit`, and of `extend` by the second half; write them as figures if asked."""
+    numbers = command_line.integers("good", options.GOOD.value)
+    if min(numbers) < 2:
+        raise InputError("--good must be 2 or more: a part is extended by the second half of the photographs")
+    dataset = datasets.open_dataset(options.DATASET.value, options.DATA_DIR.value)
+    category = dataset.open_category(options.CATEGORY.value or dataset.categories[0])
+    if max(numbers) > len(category.train):
+        raise InputError(
+            f"--good={max(numbers)} is not possible: {category.name} has {len(category.train)} good images"
+        )
+    found: dict[tuple[int, str], list[processes.Run]] = {(n, name): [] for n in numbers for name in _COMMANDS}
+    # The first round fills the cache of programs.
+    for i in range(options.REPEATS.value + 1):
+        for number in numbers:
+            for name, of_command in _both(category.train[:number]).items():
+                found[number, name] += [of_command] * (i > 0)
+    records = [_record(number, name, runs) for (number, name), runs in found.items()]
+    sys.stdout.write(
+        f"{timing.machine()}; {options.ENCODER.value}, {category.name}, medians of {options.REPEATS.value}\n\n"
+        f"{timing.table(list(records[0]), [list(map(str, record.values())) for record in records])}"
+    )
+    if options.FIGURES.value:
+        files.write_text(Path(options.FIGURES.value), json.dumps(_figures(records, category.name), indent=2) + "\n")
+
+
+def _both(good: list[samples.Sample]) -> dict[str, processes.Run]:
+    """A part of all photographs, and one of the first half that the others are added to."""
+    half = len(good) // 2
+    encoder = (f"--encoder={options.ENCODER.value}", f"--weights={options.WEIGHTS.value}")
+    with tempfile.TemporaryDirectory() as name:
+        folder, whole, part = Path(name), Path(name) / "whole.safetensors", Path(name) / "part.safetensors"
+        every, first, more = (
+            processes.written(some, folder / kind)
+            for kind, some in (("every", good), ("first", good[:half]), ("more", good[half:]))
+        )
+        fitted = processes.command("fit", f"--images={every}", f"--model={whole}", *encoder)
+        processes.command("fit", f"--images={first}", f"--model={part}", *encoder)
+        extended = processes.command("extend", f"--images={more}", f"--model={part}", encoder[1])
+    return {"fit": fitted, "extend": extended}
+
+
+def _record(number: int, name: str, runs: list[processes.Run]) -> dict[str, Any]:
+    return {
+        "good images": number,
+        "command": name if name == "fit" else f"extend, {number // 2} by {number - number // 2}",
+        "s": round(statistics.median(run.seconds for run in runs), 1),
+        "peak, MiB": round(statistics.median(run.memory for run in runs)),
+    }
+
+
+def _figures(records: list[dict[str, Any]], category: str) -> dict[str, Any]:
+    """As docs/figures keeps them."""
+    data = f"--dataset={options.DATASET.value}" if options.DATASET.value else ""
+    given = (
+        data,
+        f"--category={category}",
+        f"--good={','.join(options.GOOD.value)}",
+        f"--repeats={options.REPEATS.value}",
+    )
+    return {
+        "what": f"The whole commands, fastrecon+, photographs of {category}, medians of {options.REPEATS.value} rounds",
+        "command": ["python scripts/benchmark.py --suite=fit --data_dir=DIR " + " ".join(filter(None, given))],
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{len(os.sched_getaffinity(0))} CPU cores",
+        "encoder": options.ENCODER.value,
+        "unit": "as the columns say",
+        "layouts": {"table": {"columns": {name: f"{{{name}}}" for name in records[0]}}},
+        "records": records,
+    }
