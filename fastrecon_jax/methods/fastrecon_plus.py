@@ -24,7 +24,7 @@ NOISE = 0.03  # share of a stage's spread added to distances: thirty times what 
 HELP_OF_TURNS = 0.05  # turned copies stay where held-out images come this much nearer by them, as a logarithm
 TURNS = ("never", "auto")
 CANDIDATES = 4  # times the rows of a bank from which that of a held-out calibration is chosen, see `thin`
-THINNED = 4  # images from which on they are thinned
+THINNED = 6  # images from which on they are thinned; fits on fewer take little time
 FEWEST = 1 / 8  # of the rows of a bank, the fewest candidates of one image
 
 _NOWHERE = 1e4  # as a logarithm: no distance is so small, and its exponential is 0

@@ -361,3 +361,38 @@ def test_the_package_of_elpv_comes_out_as_it_went_in(tmp_path):
     done, _ = run({"dataset": "elpv", "data_dir": str(tmp_path)}, category=("mono",))
     published = datasets.open_dataset("elpv", "").open_category("mono")
     assert contents(prepared.open_category(done[0])) == contents(published)
+
+
+@pytest.mark.filterwarnings("ignore")  # Beam's own
+def test_beam_writes_what_one_process_writes(tmp_path):
+    pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'fastrecon_jax[beam]'")
+    settings = {"dataset": "demo", "category": ("gear",)}
+    run(settings, data_dir=str(tmp_path / "one"))
+    run(settings, data_dir=str(tmp_path / "beam"), beam_runner="DirectRunner", beam_options=("direct_num_workers=1",))
+    one, by_beam = (
+        datasets.open_dataset("demo", str(tmp_path / name)).open_category("gear") for name in ("one", "beam")
+    )
+    assert contents(one) == contents(by_beam)
+
+
+@pytest.mark.filterwarnings("ignore")  # Beam's own
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"beam_runner": "NoRunner"}, "--beam_runner=NoRunner is not allowed"),
+        ({"beam_runner": "DirectRunner", "beam_options": ("no_such=1",)}, "Apache Beam knows no no_such"),
+    ],
+)
+def test_what_beam_does_not_know_is_refused(settings, words, tmp_path):
+    pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'fastrecon_jax[beam]'")
+    with pytest.raises(InputError, match=words):
+        run({"dataset": "demo", "category": ("gear",), "data_dir": str(tmp_path)}, **settings)
+
+
+def test_beam_is_named_where_it_is_missing(tmp_path, monkeypatch):
+    for name in ("apache_beam", "apache_beam.options.pipeline_options", "apache_beam.runners"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match=r"pip install 'fastrecon_jax\[beam\]'"):
+        run({"dataset": "demo", "category": ("gear",), "data_dir": str(tmp_path)}, beam_runner="DirectRunner")
+    with pytest.raises(InputError, match="--beam_options needs --beam_runner"):
+        PrepareConfig(dataset="demo", beam_options=("direct_num_workers=2",))

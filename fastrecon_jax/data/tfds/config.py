@@ -19,6 +19,10 @@ class PrepareConfig:
     data_dir: str = setting("~/tensorflow_datasets", "where the prepared data go, TFDS's directory")
     category: tuple[str, ...] = setting(("all",), "categories, or all")
     allow_partial: bool = setting(False, "prepare what is there though images or categories are missing")
+    beam_runner: str = setting(
+        "", "runner of Apache Beam that writes the shards, such as DirectRunner; by default one process, without Beam"
+    )
+    beam_options: tuple[str, ...] = setting((), "of that runner, such as direct_num_workers=4")
 
     def __post_init__(self):
         """Refuse what cannot be meant, naming the flag."""
@@ -28,6 +32,8 @@ class PrepareConfig:
             raise InputError("--data_dir is empty: pass the directory for the prepared data")
         if not self.category:
             raise InputError("--category is empty: pass categories, or all")
+        if self.beam_options and not self.beam_runner:
+            raise InputError("--beam_options needs --beam_runner, such as DirectRunner")
         if self.dataset == "all" and self.category != ("all",):
             raise InputError("--category goes with one data set, not with --dataset=all")
         if self.dataset == "demo" and self.manual_dir:

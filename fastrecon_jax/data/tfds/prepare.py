@@ -102,7 +102,7 @@ def _place(publisher: Publisher, config: PrepareConfig) -> Path:
 
 
 def _prepare(builder: Any, category: str, place: Path, config: PrepareConfig, tell: Callable[[str], object]) -> Path:
-    data_dir = files.expanded(config.data_dir)
+    data_dir, beam = files.expanded(config.data_dir), _beam(config)
     before = prepared.find(data_dir, builder.name).get(category)
     if before is not None and prepared.is_partial(before) and not config.allow_partial:
         raise InputError(f"{before} was prepared with --allow_partial: remove it, or pass --allow_partial again")
@@ -110,13 +110,35 @@ def _prepare(builder: Any, category: str, place: Path, config: PrepareConfig, te
     try:
         with _quiet():
             made = builder(data_dir=data_dir, config=category, source=place, allow_partial=config.allow_partial)
-            made.download_and_prepare()
+            made.download_and_prepare(download_config=beam)
     except OSError as error:
         raise InputError(f"{builder.name} cannot be written to {data_dir}: {files.reason(error)}") from None
     splits = {split: info.num_examples for split, info in made.info.splits.items()}
     state = "prepared" if before is None else "was prepared before"
     tell(f"{builder.name}/{shown(category)}: {splits['train']} training and {splits['test']} test images, {state}\n")
     return Path(made.data_dir)
+
+
+def _beam(config: PrepareConfig) -> Any:
+    """How TFDS is to write the shards, one for each worker of Beam at a time; None for one after the other, here."""
+    if not config.beam_runner:
+        return None
+    import tensorflow_datasets as tfds
+
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+        from apache_beam.runners import runner
+    except ModuleNotFoundError:
+        raise InputError("--beam_runner needs Apache Beam: run `pip install 'fastrecon_jax[beam]'`") from None
+    try:
+        chosen = runner.create_runner(config.beam_runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise InputError(f"--beam_runner={config.beam_runner} is not allowed: {error}") from None
+    options = PipelineOptions([f"--{option.lstrip('-')}" for option in config.beam_options])
+    known, given = (options.get_all_options(drop_default=True, retain_unknown_options=kept) for kept in (False, True))
+    if unknown := sorted(given.keys() - known.keys()):
+        raise InputError(f"--beam_options: Apache Beam knows no {', '.join(unknown)}")
+    return tfds.download.DownloadConfig(beam_runner=chosen, beam_options=options)
 
 
 @contextlib.contextmanager
