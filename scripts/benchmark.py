@@ -8,6 +8,7 @@ Suites, in `scripts/benchmarks`:
     fit: seconds and peak memory of the whole commands fit and extend, for `--good` images.
     gpu: `pipeline` for wide_resnet50_2 on an accelerator, against PyTorch, and the coreset of a full-shot pool.
     loader: images/s of reading, decoding and resizing alone, of the encoder alone, and of both together.
+    peers: whole programs: PatchCore of anomalib (`--peer_python`), ours, and `fastrecon+`.
     pipeline: images/s of the encoder, of the scoring, and of both in one program, for `--methods`.
     predict: the whole command, with one device for all cores of a CPU and with one for each, for `--good` images.
     scale: what Ray costs: images/s, start and overhead for an image, for 1, 2 and 4 workers on this machine.
@@ -21,7 +22,7 @@ from benchmarks import options  # noqa: F401  # defines the flags
 
 from fastrecon_jax.command_line import flags as command_line
 
-_SUITES = ("coreset", "encoder", "fit", "gpu", "loader", "pipeline", "predict", "scale", "start")
+_SUITES = ("coreset", "encoder", "fit", "gpu", "loader", "peers", "pipeline", "predict", "scale", "start")
 _SUITE = flags.DEFINE_enum("suite", "loader", _SUITES, "what to measure")
 
 

@@ -23,10 +23,15 @@ LONG = flags.DEFINE_bool("long", False, "coresets of 10 % of pools above 10,000 
 WORKERS = flags.DEFINE_list("workers", "1,2,4", "numbers of workers of suite `scale`")
 IMAGES = flags.DEFINE_integer("images", 480, "photographs of suite `scale`", lower_bound=96)
 FIGURES = flags.DEFINE_string(
-    "figures", "", "file that suites `fit` and `scale` write their figures into, such as docs/figures/scale.json"
+    "figures",
+    "",
+    "file that suites `fit`, `peers` and `scale` write their figures into, such as docs/figures/scale.json",
 )
 DTYPE = flags.DEFINE_string("dtype", "float32", "of the encoders of suite `pipeline`")
 GOOD = flags.DEFINE_list(
-    "good", ["8"], "of suites `fit` and `predict`: numbers of good images that parts are fitted on"
+    "good", ["8"], "of suites `fit`, `peers` (the first) and `predict`: numbers of good images that parts are fitted on"
 )
 DIVIDED = flags.DEFINE_list("divided", ["1", "auto"], "of suite `predict`: values of --cpu_devices")
+PEER_PYTHON = flags.DEFINE_string(
+    "peer_python", "", "of suite `peers`: the Python that has anomalib installed; by default this one"
+)

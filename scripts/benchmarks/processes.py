@@ -23,12 +23,15 @@ class Run(NamedTuple):
 
 
 def command(*arguments: str) -> Run:
-    """Run a command; InputError with what it said where it fails."""
+    """Run a command of ours; InputError with what it said where it fails."""
+    return python("-m", "fastrecon_jax", *arguments)
+
+
+def python(*arguments: str, python: str = "") -> Run:
+    """Run Python, by default this one, with these arguments; InputError with what it said where it fails."""
     with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fastrecon_jax", *arguments], stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen([python or sys.executable, *arguments], stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
