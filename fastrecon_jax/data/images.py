@@ -26,7 +26,7 @@ _WITH_PAGES = ("TIFF", "GIF", "WEBP", "PNG", "MPO")
 _OPAQUE = {"RGBA": "RGB", "RGBX": "RGB", "RGBa": "RGB", "PA": "RGB", "LA": "L", "La": "L"}
 _LARGE = 64_000_000  # pixels from which Pillow's limit must be set aside; it lies at 89 million
 _DARK = 8  # a picture whose largest value is below this part of white uses little of its range
-_BAND = 8  # rows of a picture that are looked at first
+_FEW = 32  # rows and columns of pixels that are looked at first
 _UNLIMITED = threading.Lock()
 _PILLOW = re.compile(r"PIL\.")
 _UPRIGHT = {
@@ -210,10 +210,9 @@ def _convert(image: Image.Image, name: str, depth: int) -> Decoded:
 
 
 def _too_dark(picture: Image.Image) -> tuple[str, ...]:
-    """Whether an 8-bit picture is dark: a band in its middle nearly always shows that it is not, else all of it."""
-    middle = picture.height // 2
-    band = picture.crop((0, middle, picture.width, min(middle + _BAND, picture.height)))
-    return _peak_is_dark(band) and _peak_is_dark(picture)
+    """Whether an 8-bit picture is dark: a few of its pixels nearly always show that it is not, else all of them."""
+    few = picture.resize((_FEW, _FEW), Image.Resampling.NEAREST)
+    return _peak_is_dark(few) and _peak_is_dark(picture)
 
 
 def _peak_is_dark(picture: Image.Image) -> tuple[str, ...]:
