@@ -100,12 +100,12 @@ def nearest(
 ) -> Neighbours:
     """The `count` nearest rows of the bank for each query.
 
-    Rows are chosen by ||x||² + ||y||² - 2 x·y around the bank's mean; for a single neighbour this usually chooses a
-    group of rows, and differences choose the row within it. The distances of the chosen rows are then computed by
-    differences. So each distance is that of the row given with it, exact to rounding, and small distances keep their
-    digits. The row itself is the nearest up to the rounding of the choice: its squared distance exceeds the smallest by
-    at most about 1e-6 times the squared distances of query and row from the bank's mean. A query that is in the bank
-    has a distance of exactly 0 unless another row is that near to it.
+    Rows are chosen by ||x||² + ||y||² - 2 x·y around the bank's mean; for a single neighbour in a bank of several
+    blocks this usually chooses a group of rows, and differences choose the row within it. The distances of the chosen
+    rows are then computed by differences. So each distance is that of the row given with it, exact to rounding, and
+    small distances keep their digits. The row itself is the nearest up to the rounding of the choice: its squared
+    distance exceeds the smallest by at most about 1e-6 times the squared distances of query and row from the bank's
+    mean. A query that is in the bank has a distance of exactly 0 unless another row is that near to it.
 
     With `short`, the products use only a few coordinates. They neglect the part of 2 x·y outside these coordinates, so
     the squared distance of the chosen row may exceed the smallest by twice the largest neglected part.
@@ -137,7 +137,10 @@ def nearest(
     outside = None
     if short is not None:
         x, y, outside = linalg.matmul(x, short.directions), short.coordinates, short.outside
-    indices = _search(x, y, outside, allowed, count, block)
+    if count == 1 and m <= block:
+        indices = _nearest_row(x, y, outside, allowed)[:, None]
+    else:
+        indices = _search(x, y, outside, allowed, count, block)
     # One neighbour of all queries at a time, (n, c), rather than all at once, (n, count, c).
     squared = jax.lax.map(lambda rows: jnp.sum(jnp.square(queries - bank[rows]), axis=1), indices.T).T
     # Exact distances may be in another order than the rounded ones of the choice.
@@ -213,6 +216,24 @@ def rounding_noise(bank: Float[Array, "m c"], share: float) -> Float[Array, ""]:
     """
     spread = jnp.sum(jnp.square(bank - bank.mean(axis=0)[None]), axis=1).mean()
     return share**2 * jax.lax.stop_gradient(spread)
+
+
+def _nearest_row(
+    queries: Float[Array, "n c"],
+    bank: Float[Array, "m c"],
+    outside: Float[Array, " m"] | None,
+    allowed: Bool[Array, " m"],
+) -> Int[Array, " n"]:
+    """Index of the nearest row of a bank of one block, by ||y||² - 2 x·y.
+
+    An argmin is not vectorised on a CPU. A minimum is, and so is the largest index at which it stands.
+    """
+    origin, rows, lengths = centred(bank)
+    lengths = jnp.where(allowed, lengths if outside is None else lengths + outside, jnp.inf)
+    # Queries along the contiguous axis, as in `smallest`.
+    distances = lengths[:, None] + linalg.matmul(-2 * rows, (queries - origin[None]).T)
+    index = jnp.arange(bank.shape[0], dtype=jnp.int32)[:, None]
+    return jnp.where(distances == distances.min(axis=0)[None], index, 0).max(axis=0)
 
 
 def _search(
