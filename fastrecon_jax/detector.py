@@ -59,6 +59,7 @@ class Detector:
         sigma: standard deviation of the Gaussian blur of the map, in pixels, at least 0; 0 for none.
         ignore: true for pixels of the map that are never scored, (H, W); None if all are. Positions of patch scores
             that hold such a pixel score 0, and so do these pixels of the map.
+        at_once: number of images of a batch that are scored at the same time, the others after them; 0 for all.
     """
 
     method: Method
@@ -66,6 +67,7 @@ class Detector:
     image_score: str = ""
     sigma: float = 4.0
     ignore: Bool[np.ndarray, "H W"] | None = None
+    at_once: int = 0
 
     def fit(self, support: Stages, key: Key[Array, ""], copies: Stages = ()) -> Any:
         """Fit the method on one support draw.
@@ -94,12 +96,7 @@ class Detector:
         Returns:
             The patch scores and the image score.
         """
-        features = self.method.embed(stages)
-        patches = self._patches(state, features)
-        # The detector's image score goes before the method's own; `max` is used where neither is given.
-        if not self.image_score and self.method.image_score:
-            return Scores(patches, self.method.image_score(state, features, patches))
-        return Scores(patches, scoring.image_score(patches, self.image_score or "max"))
+        return self._scores(state, self.method.embed(stages))[0]
 
     def missing(self, state: Any, stages: Sequence[Float[Array, "_ _ _"]]) -> Float[Array, ""] | None:
         """How far one image is from having all that good ones have.
@@ -111,21 +108,26 @@ class Detector:
         Returns:
             A logarithm, a scalar; None where the method cannot tell.
         """
-        if self.method.missing is None:
-            return None
-        features = self.method.embed(stages)
-        return self.method.missing(state, features, self._left_out(state, features))
+        return self._scores(state, self.method.embed(stages))[1]
 
-    def _patches(self, state: Any, features: Any) -> Float[Array, "h w"]:
-        """Patch scores, 0 at positions that are not scored."""
-        left_out = self._left_out(state, features)
-        if left_out is None:
-            return self.method.score(state, features)
-        if self.method.score_rest is None:
+    def _scores(self, state: Any, features: Any) -> tuple[Scores, Float[Array, ""] | None]:
+        """Scores of one image, and what it lacks."""
+        patches, missing = self._patches(state, features)
+        # The detector's image score goes before the method's own; `max` is used where neither is given.
+        if not self.image_score and self.method.image_score:
+            return Scores(patches, self.method.image_score(state, features, patches)), missing
+        return Scores(patches, scoring.image_score(patches, self.image_score or "max")), missing
+
+    def _patches(self, state: Any, features: Any) -> tuple[Float[Array, "h w"], Float[Array, ""] | None]:
+        """Patch scores, 0 at positions that are not scored, and what is missing."""
+        left_out, missing = self._left_out(state, features), None
+        if self.method.score_and_missing is not None:
+            patches, missing = self.method.score_and_missing(state, features, left_out)
+        elif left_out is None or self.method.score_rest is None:
             patches = self.method.score(state, features)
         else:
             patches = self.method.score_rest(state, features, left_out)
-        return patches * (~left_out).astype(patches.dtype)
+        return patches if left_out is None else patches * (~left_out).astype(patches.dtype), missing
 
     def _left_out(self, state: Any, features: Any) -> Bool[Array, "h w"] | None:
         """The positions of patch scores that hold pixels to be ignored; None if there are no such pixels."""
@@ -157,12 +159,17 @@ class Detector:
         Returns:
             Scores and maps of the b images; each image is scored independently of the others.
         """
+        # What depends on the state alone is computed before the loop over images, and once.
+        state = self.method.prepare(state) if self.method.prepare else state
 
-        def inspect_image(stages):
-            scores = self.score(state, stages)
-            return Inspection(scores.image, self.anomaly_map(scores.patches), self.missing(state, stages))
+        def score_image(stages):
+            return self._scores(state, self.method.embed(stages))
 
-        return jax.vmap(inspect_image)(stages)
+        if self.at_once:
+            scores, missing = jax.lax.map(score_image, stages, batch_size=self.at_once if self.at_once > 1 else None)
+        else:
+            scores, missing = jax.vmap(score_image)(stages)
+        return Inspection(scores.image, jax.vmap(self.anomaly_map)(scores.patches), missing)
 
     def inspect_images(self, encoder: Encoder, state: Any, images: Real[Array, "b H W 3"]) -> Inspection:
         """Image scores and anomaly maps from preprocessed images.

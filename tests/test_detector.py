@@ -177,3 +177,26 @@ def test_an_inspection_of_photographs_is_that_of_pillow_and_the_programs(name, k
     inspection = inspect(ENCODER, state, jnp.asarray(photographs(1, 3)))
     assert_close(inspection.score, expected.image[0], 1e-5)
     assert_close(inspection.map, programs.maps(expected.patches[0]), 1e-5)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("ignored", [False, True])
+def test_images_scored_in_turn_score_as_all_at_once(at_once, ignored):
+    method = methods.create("fastrecon+", {"coreset_rows": 20, "light": False}, map_size=32)
+    rng = np.random.default_rng(0)
+    support, queries = (
+        tuple(jnp.asarray(rng.random((n, side, side, c)), jnp.float32) for side, c in ((8, 5), (4, 6), (2, 7)))
+        for n in (2, 3)
+    )
+    ignore = np.arange(32)[:, None] + np.zeros(32, int) < 9 if ignored else None
+    at_the_same_time = Detector(method, 32, ignore=ignore)
+    in_turn = Detector(method, 32, ignore=ignore, at_once=at_once)
+    state = at_the_same_time.fit(support, jax.random.key(0))
+    expected = at_the_same_time.inspect(state, queries)
+    found = in_turn.inspect(state, queries)
+    assert found.map.shape == (3, 32, 32) and len(set(found.score.tolist())) == 3
+    for actual, wanted in zip(found, expected, strict=True):
+        assert_close(actual, wanted, 1e-5)
+    for i in range(3):
+        assert_close(found.missing[i], in_turn.missing(state, tuple(stage[i] for stage in queries)), 1e-5)
+        assert_close(found.score[i], in_turn.score(state, tuple(stage[i] for stage in queries)).image, 1e-5)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fastrecon_jax.core import neighbours
+from fastrecon_jax.core.neighbours import Centred
 
 
 def spread(features: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "n c"]:
@@ -24,20 +25,20 @@ def spread(features: Float[Array, "h w c"], height: int, width: int) -> Float[Ar
 
 
 def log_distances(
-    views: Float[Array, "k n c"], query: Float[Array, "q c"], noise: Float[Array, ""] | float = 0.0
+    views: Centred, query: Centred, count: int, noise: Float[Array, ""] | float = 0.0
 ) -> Float[Array, "k n"]:
     """Logarithm of the distance of each feature of k good images to the nearest feature of the query.
 
     Args:
-        views: features of the good images, (k, n, c).
-        query: features of the query, (q, c), in the same coordinates.
+        views: features of all good images around some origin, (k n, c).
+        query: features of the query around the same origin, (q, c).
+        count: number of good images, k.
         noise: squared distance that is added to each, at least 0, see `neighbours.log_distance`.
 
     Returns:
         log min_q ||v - q||, (k, n).
     """
-    k, n, c = views.shape
-    return neighbours.log_distance(neighbours.smallest(views.reshape(k * n, c), query), noise).reshape(k, n)
+    return neighbours.log_distance(neighbours.smallest(views, query), noise).reshape(count, -1)
 
 
 def of_likest(distances: Float[Array, "k n"]) -> Float[Array, " n"]:

@@ -42,6 +42,35 @@ class Short(NamedTuple):
     outside: Float[Array, " m"]
 
 
+class Centred(NamedTuple):
+    """Features around a common origin: what `smallest` computes of them, for those that are compared more than once.
+
+    Attributes:
+        origin: what was subtracted, (c,).
+        rows: the features without it, (m, c).
+        lengths: squared lengths of these, (m,).
+    """
+
+    origin: Float[Array, " c"]
+    rows: Float[Array, "m c"]
+    lengths: Float[Array, " m"]
+
+
+def centred(rows: Float[Array, "m c"], origin: Float[Array, " c"] | None = None) -> Centred:
+    """Bring features around an origin: distances do not depend on it, but their rounding is smallest near the mean.
+
+    Args:
+        rows: features, (m, c), m at least 1.
+        origin: of no effect but on rounding, so that no gradient flows through it, (c,); by default the rows' mean.
+
+    Returns:
+        The features for `smallest`.
+    """
+    origin = jax.lax.stop_gradient(rows.mean(axis=0) if origin is None else origin)
+    rows = rows - origin[None]
+    return Centred(origin, rows, jnp.sum(jnp.square(rows), axis=1))
+
+
 def shorten(bank: Float[Array, "m c"], count: int) -> Short:
     """Reduce a bank to its coordinates along the leading directions, for the faster choice in `nearest`.
 
@@ -71,12 +100,12 @@ def nearest(
 ) -> Neighbours:
     """The `count` nearest rows of the bank for each query.
 
-    Rows are chosen by ||x||² + ||y||² - 2 x·y around the bank's mean; for a single neighbour this usually chooses a
-    group of rows, and differences choose the row within it. The distances of the chosen rows are then computed by
-    differences. So each distance is that of the row given with it, exact to rounding, and small distances keep their
-    digits. The row itself is the nearest up to the rounding of the choice: its squared distance exceeds the smallest by
-    at most about 1e-6 times the squared distances of query and row from the bank's mean. A query that is in the bank
-    has a distance of exactly 0 unless another row is that near to it.
+    Rows are chosen by ||x||² + ||y||² - 2 x·y around the bank's mean; for a single neighbour in a bank of several
+    blocks this usually chooses a group of rows, and differences choose the row within it. The distances of the chosen
+    rows are then computed by differences. So each distance is that of the row given with it, exact to rounding, and
+    small distances keep their digits. The row itself is the nearest up to the rounding of the choice: its squared
+    distance exceeds the smallest by at most about 1e-6 times the squared distances of query and row from the bank's
+    mean. A query that is in the bank has a distance of exactly 0 unless another row is that near to it.
 
     With `short`, the products use only a few coordinates. They neglect the part of 2 x·y outside these coordinates, so
     the squared distance of the chosen row may exceed the smallest by twice the largest neglected part.
@@ -108,7 +137,10 @@ def nearest(
     outside = None
     if short is not None:
         x, y, outside = linalg.matmul(x, short.directions), short.coordinates, short.outside
-    indices = _search(x, y, outside, allowed, count, block)
+    if count == 1 and m <= block:
+        indices = _nearest_row(x, y, outside, allowed)[:, None]
+    else:
+        indices = _search(x, y, outside, allowed, count, block)
     # One neighbour of all queries at a time, (n, c), rather than all at once, (n, count, c).
     squared = jax.lax.map(lambda rows: jnp.sum(jnp.square(queries - bank[rows]), axis=1), indices.T).T
     # Exact distances may be in another order than the rounded ones of the choice.
@@ -116,7 +148,9 @@ def nearest(
     return Neighbours(jnp.take_along_axis(squared, order, axis=1), jnp.take_along_axis(indices, order, axis=1))
 
 
-def smallest(queries: Float[Array, "n c"], bank: Float[Array, "m c"], *, block: int = BLOCK) -> Float[Array, " n"]:
+def smallest(
+    queries: Float[Array, "n c"] | Centred, bank: Float[Array, "m c"] | Centred, *, block: int = BLOCK
+) -> Float[Array, " n"]:
     """Squared distance of each query to the nearest row of the bank, without saying which one it is: the fastest way.
 
     Distances are ||x||² + ||y||² - 2 x·y around the bank's mean. Their rounding is about 1e-6 times the squared
@@ -124,21 +158,20 @@ def smallest(queries: Float[Array, "n c"], bank: Float[Array, "m c"], *, block: 
     distances.
 
     Args:
-        queries: features to find neighbours for, (n, c).
-        bank: features to search, (m, c), m at least 1.
+        queries: features to find neighbours for, (n, c), or what `centred` returned for them and the bank's origin.
+        bank: features to search, (m, c), m at least 1, or what `centred` returned for them.
         block: number of rows of the bank compared at a time, at least 1.
 
     Returns:
         min_y ||x - y||², (n,), at least 0. Differentiable in queries and bank.
     """
-    # Distances do not depend on the origin, but their rounding does: it is smallest around the mean.
-    centre = jax.lax.stop_gradient(bank.mean(axis=0))[None]
-    queries, bank = queries - centre, bank - centre
-    m, lengths = bank.shape[0], jnp.sum(jnp.square(bank), axis=1)
+    origin, bank, lengths = bank if isinstance(bank, Centred) else centred(bank)
+    _, queries, own = queries if isinstance(queries, Centred) else centred(queries, origin)
+    m = bank.shape[0]
 
     def compare(rows: Float[Array, "b c"], lengths: Float[Array, " b"]) -> Float[Array, " n"]:
         # Queries along the contiguous axis: the minimum over the rows is then vectorised.
-        return (lengths[:, None] - 2 * linalg.matmul(rows, queries.T)).min(axis=0)
+        return (lengths[:, None] + linalg.matmul(-2 * rows, queries.T)).min(axis=0)
 
     whole = m // block * block
     parts = [compare(bank[whole:], lengths[whole:])] if whole < m else []
@@ -147,10 +180,10 @@ def smallest(queries: Float[Array, "n c"], bank: Float[Array, "m c"], *, block: 
     elif whole:
         # One block after the other: memory is that of one.
         blocks = bank[:whole].reshape(-1, block, bank.shape[1]), lengths[:whole].reshape(-1, block)
-        first = jnp.full(queries.shape[:1], jnp.inf, queries.dtype)
+        first = jnp.full(own.shape, jnp.inf, own.dtype)
         parts.append(jax.lax.scan(lambda best, x: (jnp.minimum(best, compare(*x)), None), first, blocks)[0])
     nearest = functools.reduce(jnp.minimum, parts)
-    return jnp.maximum(jnp.sum(jnp.square(queries), axis=1) + nearest, 0)
+    return jnp.maximum(own + nearest, 0)
 
 
 def log_distance(squared: Float[Array, "*n"], noise: Float[Array, ""] | float = 0.0) -> Float[Array, "*n"]:
@@ -183,6 +216,24 @@ def rounding_noise(bank: Float[Array, "m c"], share: float) -> Float[Array, ""]:
     """
     spread = jnp.sum(jnp.square(bank - bank.mean(axis=0)[None]), axis=1).mean()
     return share**2 * jax.lax.stop_gradient(spread)
+
+
+def _nearest_row(
+    queries: Float[Array, "n c"],
+    bank: Float[Array, "m c"],
+    outside: Float[Array, " m"] | None,
+    allowed: Bool[Array, " m"],
+) -> Int[Array, " n"]:
+    """Index of the nearest row of a bank of one block, by ||y||² - 2 x·y.
+
+    An argmin is not vectorised on a CPU. A minimum is, and so is the largest index at which it stands.
+    """
+    origin, rows, lengths = centred(bank)
+    lengths = jnp.where(allowed, lengths if outside is None else lengths + outside, jnp.inf)
+    # Queries along the contiguous axis, as in `smallest`.
+    distances = lengths[:, None] + linalg.matmul(-2 * rows, (queries - origin[None]).T)
+    index = jnp.arange(bank.shape[0], dtype=jnp.int32)[:, None]
+    return jnp.where(distances == distances.min(axis=0)[None], index, 0).max(axis=0)
 
 
 def _search(

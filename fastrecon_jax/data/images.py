@@ -26,6 +26,7 @@ _WITH_PAGES = ("TIFF", "GIF", "WEBP", "PNG", "MPO")
 _OPAQUE = {"RGBA": "RGB", "RGBX": "RGB", "RGBa": "RGB", "PA": "RGB", "LA": "L", "La": "L"}
 _LARGE = 64_000_000  # pixels from which Pillow's limit must be set aside; it lies at 89 million
 _DARK = 8  # a picture whose largest value is below this part of white uses little of its range
+_FEW = 32  # rows and columns of pixels that are looked at first
 _UNLIMITED = threading.Lock()
 _PILLOW = re.compile(r"PIL\.")
 _UPRIGHT = {
@@ -205,7 +206,17 @@ def _convert(image: Image.Image, name: str, depth: int) -> Decoded:
         return from_values(values, depth)
     with named(name):
         picture = without_alpha(_decoded(image, name)).convert("RGB")
-        return Decoded(picture, _dark(max(high for _, high in picture.getextrema()), 255))
+        return Decoded(picture, _too_dark(picture))
+
+
+def _too_dark(picture: Image.Image) -> tuple[str, ...]:
+    """Whether an 8-bit picture is dark: a few of its pixels nearly always show that it is not, else all of them."""
+    few = picture.resize((_FEW, _FEW), Image.Resampling.NEAREST)
+    return _peak_is_dark(few) and _peak_is_dark(picture)
+
+
+def _peak_is_dark(picture: Image.Image) -> tuple[str, ...]:
+    return _dark(max(high for _, high in picture.getextrema()), 255)
 
 
 def _values(image: Image.Image, name: str) -> UInt16[np.ndarray, "H W"] | None:

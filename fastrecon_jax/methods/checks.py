@@ -96,8 +96,10 @@ def check_shapes(method: Method) -> None:
         assert image.shape == (), f"the image score has shape {image.shape}, expected a scalar"
         assert np.isfinite(patches).all() and np.isfinite(image), f"scores are not finite with {k} support images"
         assert (np.asarray(patches) >= 0).all(), "patch scores must not be negative"
-        if method.missing:
-            missing = method.missing(fit(make_stages(method, 0, k)), method.embed(make_stages(method, 1)), None)
+        if method.score_and_missing:
+            state, features = fit(make_stages(method, 0, k)), method.embed(make_stages(method, 1))
+            scored, missing = method.score_and_missing(state, features, None)
+            np.testing.assert_allclose(scored, method.score(state, features), rtol=1e-5, err_msg="two kinds of scores")
             assert missing is not None, "what is missing must be a number, or the method must have no such function"
             assert missing.shape == (), f"what is missing has shape {missing.shape}, expected a scalar"
             assert np.isfinite(missing), f"what is missing is not finite with {k} support images"

@@ -135,14 +135,34 @@ class Level(NamedTuple):
     leading: Leading | None
 
 
+class Ready(NamedTuple):
+    """What scoring derives from a level alone: features around the mean of the bank that they are compared with.
+
+    Attributes:
+        bank: the bank.
+        spread: mean squared distance of its rows from their mean, see `neighbours.rounding_noise`.
+        few: the bank that distances backward are compared with: the same, or that in few directions.
+        few_spread: its spread.
+        views: features of the support images, (k n, r), around the mean of `few`; None without `both_ways`.
+    """
+
+    bank: neighbours.Centred
+    spread: Float[Array, ""]
+    few: neighbours.Centred
+    few_spread: Float[Array, ""]
+    views: neighbours.Centred | None
+
+
 class State(NamedTuple):
     """What a fitted category keeps.
 
     Attributes:
         levels: one entry for each stage, the finest first.
+        ready: what `prepare` adds to a state that scores many images; None in states as `fit` returns them.
     """
 
     levels: tuple[Level, ...]
+    ready: tuple[Ready, ...] | None = None
 
 
 def embed(stages: Sequence[Float[Array, "_ _ _"]]) -> Levels:
@@ -362,6 +382,30 @@ def rows(count: int, settings: Settings | None = None, *, more: int = 0) -> int:
     return coreset.size(pool, settings.coreset_ratio)
 
 
+def prepare(state: State) -> State:
+    """Compute what scoring derives from the state alone, once for many images.
+
+    Args:
+        state: what `fit` returned.
+
+    Returns:
+        The state, with which every image scores the same.
+    """
+    return state._replace(ready=tuple(map(_ready, state.levels)))
+
+
+def _ready(level: Level) -> Ready:
+    bank, spread = neighbours.centred(level.bank), neighbours.rounding_noise(level.bank, 1.0)
+    few, few_spread = bank, spread
+    if level.leading is not None:
+        few = neighbours.centred(level.leading.bank)
+        few_spread = neighbours.rounding_noise(level.leading.bank, 1.0)
+    views = level.views
+    if views is not None:
+        views = neighbours.centred(views.reshape(-1, views.shape[-1]), few.origin)
+    return Ready(bank, spread, few, few_spread, views)
+
+
 class Directions(NamedTuple):
     """The two parts of a score, as logarithms.
 
@@ -394,7 +438,7 @@ def directions(
     those forward in the same few, and raise the score by the factor by which they exceed their maximum.
 
     Args:
-        state: what `fit` returned.
+        state: what `fit` or `prepare` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
         left_out: true for positions of the first stage that count in neither direction, (h, w); None for none. Their
             logarithms are below all others.
@@ -405,20 +449,24 @@ def directions(
     """
     positions = features[0].shape[0], features[0].shape[1]
     forward, alike, backward = [], [], []
-    for level, stage in zip(state.levels, features, strict=True):
+    for level, ready, stage in zip(state.levels, state.ready or prepare(state).ready, features, strict=True):
         h, w, c = stage.shape
         query = whitening.apply(level.metric, stage.reshape(h * w, c))
-        added = neighbours.rounding_noise(level.bank, noise)
-        forward.append(_at(positions, _squared(query, level).reshape(h, w), added))
-        if level.views is None:
+        centred = neighbours.centred(query, ready.bank.origin)
+        if level.short is None:
+            squared = neighbours.smallest(centred, ready.bank)
+        else:
+            squared = neighbours.nearest(query, level.bank, short=level.short).squared[:, 0]
+        forward.append(_at(positions, squared.reshape(h, w), noise**2 * ready.spread))
+        if ready.views is None:
             continue
         if level.leading is None:
             alike.append(forward[-1])
         else:
-            query = linalg.matmul(query, level.leading.directions)
-            added = neighbours.rounding_noise(level.leading.bank, noise)
-            alike.append(_at(positions, neighbours.smallest(query, level.leading.bank).reshape(h, w), added))
-        backward.append(missing.log_distances(level.views, query, added))
+            centred = neighbours.centred(linalg.matmul(query, level.leading.directions), ready.few.origin)
+            squared = neighbours.smallest(centred, ready.few)
+            alike.append(_at(positions, squared.reshape(h, w), noise**2 * ready.few_spread))
+        backward.append(missing.log_distances(ready.views, centred, len(level.views), noise**2 * ready.few_spread))
     # The geometric mean is the exponential of the mean logarithm.
     near = _without(jnp.stack(forward).mean(axis=0), left_out)
     if not backward:
@@ -453,7 +501,7 @@ def score(
     so that a good image which lies a little differently keeps the score that it has forward.
 
     Args:
-        state: what `fit` returned.
+        state: what `fit` or `prepare` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
         left_out: true for positions that count in neither direction and score 0, (h, w); None for none.
         margin: by how much the logarithm of a distance backward must exceed all forward to count, at least 0.
@@ -462,7 +510,11 @@ def score(
     Returns:
         Patch scores at the positions of the first stage, (h, w), without unit.
     """
-    forward, backward, _ = directions(state, features, left_out, noise=noise)
+    return _patch_scores(directions(state, features, left_out, noise=noise), margin)
+
+
+def _patch_scores(found: Directions, margin: float) -> Float[Array, "h w"]:
+    forward, backward = found.forward, found.backward
     if backward is not None:
         backward = resize_nearest(backward[..., None] - margin, *forward.shape)[..., 0]
         # A good image may lie a little differently, so small distances backward have no place in the map of the query.
@@ -480,7 +532,7 @@ def lacking(
     images, which find all their features in the query.
 
     Args:
-        state: what `fit` returned.
+        state: what `fit` or `prepare` returned.
         features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
         left_out: true for positions of the first stage at which nothing counts as missing, (h, w); None for none.
         noise: what is added to every distance, see `directions`.
@@ -492,16 +544,34 @@ def lacking(
     return directions(state, features, left_out, noise=noise).lacking
 
 
+def score_and_lacking(
+    state: State,
+    features: Levels,
+    left_out: Bool[Array, "h w"] | None = None,
+    *,
+    margin: float = Settings.backward_margin,
+    noise: float = NOISE,
+) -> tuple[Float[Array, "h w"], Float[Array, ""] | None]:
+    """What `score` and `lacking` say of one query image, from the same distances.
+
+    Args:
+        state: what `fit` or `prepare` returned.
+        features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
+        left_out: true for positions that count in neither direction, (h, w); None for none.
+        margin: see `score`.
+        noise: what is added to every distance, see `directions`.
+
+    Returns:
+        Patch scores, (h, w), and the logarithm of what the image lacks, None without `both_ways`.
+    """
+    # One after the other they would search twice: XLA does not find what two traces have in common inside of a loop.
+    found = directions(state, features, left_out, noise=noise)
+    return _patch_scores(found, margin), found.lacking
+
+
 def _at(positions: tuple[int, int], squared: Float[Array, "h w"], noise: Float[Array, ""]) -> Float[Array, "H W"]:
     """Logarithm of the distances of one stage, at the positions of the first."""
     return resize_nearest(neighbours.log_distance(squared, noise)[..., None], *positions)[..., 0]
-
-
-def _squared(query: Float[Array, "n c"], level: Level) -> Float[Array, " n"]:
-    """Squared distance of each feature to the nearest row of the bank."""
-    if level.short is None:
-        return neighbours.smallest(query, level.bank)
-    return neighbours.nearest(query, level.bank, short=level.short).squared[:, 0]
 
 
 def _coarser(positions: Sequence[int]) -> tuple[int, int]:
@@ -534,6 +604,7 @@ def method(settings: Settings, *, map_size: Size) -> Method:
         thin=functools.partial(thin, settings=settings),
         score=functools.partial(score, margin=settings.backward_margin, noise=settings.noise),
         score_rest=functools.partial(score, margin=settings.backward_margin, noise=settings.noise),
+        prepare=prepare,
         rows=functools.partial(rows, settings=settings),
         note=note(
             f"length {length:g}",
@@ -548,7 +619,11 @@ def method(settings: Settings, *, map_size: Size) -> Method:
         strides=STRIDES,
         copies=settings.copies,
         more_copies=True,
-        missing=functools.partial(lacking, noise=settings.noise) if settings.both_ways else None,
+        score_and_missing=(
+            functools.partial(score_and_lacking, margin=settings.backward_margin, noise=settings.noise)
+            if settings.both_ways
+            else None
+        ),
         # Without noise, which parts of older formats lack, rounding decides how far known features are from themselves.
         export_tolerance=1e-4 if settings.noise >= NOISE else 1e-2,
     )

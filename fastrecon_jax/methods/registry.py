@@ -104,11 +104,15 @@ class Method(NamedTuple):
         choose: function (features, features of defective copies) -> arrays that say what was chosen for settings that
             are `auto`; None where no setting is.
         settle: function (what `choose` returned) -> settings with numbers in place of `auto`.
-        missing: function (state, features of one image, positions to be left out, (h, w), or None) -> logarithm of how
-            far the image is from having all that good images have, a scalar; None if the method cannot tell. A frame
-            without the part is near to good ones where these show the same, and this alone tells it from them.
+        score_and_missing: function (state, features of one image, positions to be left out, (h, w), or None) -> patch
+            scores as from `score` or `score_rest`, and the logarithm of how far the image is from having all that good
+            images have, a scalar; None if the method cannot tell. A frame without the part is near to good ones where
+            these show the same, and this alone tells it from them.
         score_rest: function (state, features of one image, positions to be left out, (h, w)) -> patch scores of the
             others; None where each patch score depends on its own position alone, so that those can be set to 0.
+        prepare: function (state) -> the state with what `score` derives from it alone, computed once for a batch of
+            images; None where there is nothing of the kind. It says, too, that the distances of one image fill the
+            caches of a CPU, which then scores one image after the other.
         whole_image: whether the image score sees more than the patch scores, so that no position can be left out.
         order_matters: whether scores depend on the order of the support images: a greedy coreset starts with the first.
         export_tolerance: largest relative difference between an exported file and the program that counts as rounding.
@@ -130,8 +134,11 @@ class Method(NamedTuple):
     more_copies: bool = False
     choose: Callable[[Features, Features], Any] | None = None
     settle: Callable[[Any], Any] | None = None
-    missing: Callable[[Any, Features, Bool[Array, "h w"] | None], Float[Array, ""] | None] | None = None
+    score_and_missing: (
+        Callable[[Any, Features, Bool[Array, "h w"] | None], tuple[Float[Array, "h w"], Float[Array, ""]]] | None
+    ) = None
     score_rest: Callable[[Any, Features, Bool[Array, "h w"]], Float[Array, "h w"]] | None = None
+    prepare: Callable[[Any], Any] | None = None
     whole_image: bool = False
     order_matters: bool = False
     export_tolerance: float = 1e-4

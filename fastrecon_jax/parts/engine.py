@@ -17,7 +17,7 @@ from fastrecon_jax.detector import Detector, Inspection, Stages
 from fastrecon_jax.encoders import checkpoints
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods.settings import check_copies_are_used
-from fastrecon_jax.runtime import compiler, devices
+from fastrecon_jax.runtime import compiler, cpu, devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +174,7 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarr
             f"--ignore is not possible with --method={method.name}, whose image score sees the whole image: take "
             "another method, or --image_score=max"
         )
-    detector = _detector(recipe, method, ignore)
+    detector = dataclasses.replace(_detector(recipe, method, ignore), at_once=_at_once(method))
     return Engine(
         recipe=dataclasses.replace(
             recipe,
@@ -212,6 +212,13 @@ def detector_of(engine: Engine) -> Detector:
 
 def _detector(recipe: Recipe, method: methods.Method, ignore: Bool[np.ndarray, "H W"] | None) -> Detector:
     return Detector(method, recipe.preprocessing.kept, recipe.image_score, ignore=ignore)
+
+
+def _at_once(method: methods.Method) -> int:
+    """How many images are scored at the same time: on a CPU one for two cores, so that they work on the same caches."""
+    if method.prepare is None or jax.default_backend() != "cpu":
+        return 0
+    return max(1, cpu.cores() // (2 * jax.local_device_count()))
 
 
 def _choose(method: methods.Method, support: Stages, defective: Stages) -> Any:

@@ -78,27 +78,32 @@ def masks(
 
 def _around_peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float, floor: float, outline: float) -> Iterator[Mask]:
     """One peak after the other, the highest first; lower ones inside of a region, or on its slope, belong to it."""
-    taken = np.zeros(anomaly_map.shape, bool)
+    taken, several = np.zeros(anomaly_map.shape, bool), False
     for peak in _peaks(anomaly_map, seed):
         value = anomaly_map[peak]
         below = np.nextafter(value, np.float32(-np.inf))
         lowest, highest = (min(floor + share * (value - floor), below) for share in (outline, 1 - DISTINCT))
         # It must be a hill of its own: at this level it is not yet joined to what was found before.
-        if taken[peak] or (taken & _around(peak, anomaly_map > highest)).any():
+        if several and (taken[peak] or (taken & _around(peak, anomaly_map > highest)).any()):
             continue
         # Down its slopes until there, or until it would be joined: defects that lie side by side stay apart.
         for level in np.linspace(lowest, highest, _LEVELS):
             mask = _around(peak, anomaly_map > level)
             if not (taken & mask).any():
                 break
-        taken |= mask
+        taken, several = taken | mask, True
         yield mask
 
 
 def _peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float) -> list[tuple[int, int]]:
     """Local maxima above `seed`, the highest first."""
-    highest = (ndimage.maximum_filter(anomaly_map, footprint=_NEIGHBOURS) == anomaly_map) & (anomaly_map > seed)
-    rows, columns = np.nonzero(highest)
+    above = anomaly_map > seed
+    if not above.any():  # most good images have none
+        return []
+    # The filter sees no more than what is above and the pixels around it.
+    near = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in _box(above))
+    highest = above[near] & (ndimage.maximum_filter(anomaly_map[near], footprint=_NEIGHBOURS) == anomaly_map[near])
+    rows, columns = (found + side.start for found, side in zip(np.nonzero(highest), near, strict=True))
     order = np.argsort(-anomaly_map[rows, columns], kind="stable")
     return [(int(rows[i]), int(columns[i])) for i in order]
 
@@ -110,13 +115,13 @@ def _connected(inside: Mask) -> Iterator[Mask]:
 
 def _around(pixel: tuple[int, int], inside: Mask) -> Mask:
     """The pixels that are connected to one of them."""
-    labels, _ = ndimage.label(inside, structure=_NEIGHBOURS)
-    return labels == labels[pixel]
+    labels, count = ndimage.label(inside, structure=_NEIGHBOURS)
+    return inside if count == 1 else labels == labels[pixel]
 
 
 def _box(mask: Mask) -> tuple[slice, slice]:
-    ((rows, columns),) = ndimage.find_objects(mask.astype(np.uint8))
-    return rows, columns
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _region(box: tuple[slice, slice], area: float, peak: float, frame: Frame) -> Region:

@@ -29,10 +29,17 @@ def test_all_positions_are_the_image_itself():
     np.testing.assert_array_equal(missing.spread(image, 5, 7), image.reshape(35, 2))
 
 
+def log_distances(views, query):
+    """Of the features of good images, (k, n, c), to those of a query, (q, c)."""
+    query = neighbours.centred(query)
+    flat = neighbours.centred(views.reshape(-1, views.shape[-1]), query.origin)
+    return missing.log_distances(flat, query, len(views))
+
+
 def test_distances_to_the_query_against_numpy():
     rng = np.random.default_rng(2)
     views, query = correlated_features(rng, 3, 10, 8), correlated_features(rng, 25, 8)
-    actual = missing.log_distances(jnp.asarray(views), jnp.asarray(query))
+    actual = log_distances(jnp.asarray(views), jnp.asarray(query))
     expected = [np.log(reference.distances(view, query).min(1)) for view in views]
     assert_close(actual, expected)
 
@@ -40,7 +47,7 @@ def test_distances_to_the_query_against_numpy():
 def test_what_the_query_has_is_at_the_floor():
     query = jnp.asarray([[1.0, 0.0], [0.0, 2.0]])
     views = jnp.asarray([[[1.0, 0.0], [4.0, 0.0]]])
-    assert_close(missing.log_distances(views, query), [[np.log(neighbours.FLOOR) / 2, np.log(3.0)]])
+    assert_close(log_distances(views, query), [[np.log(neighbours.FLOOR) / 2, np.log(3.0)]])
 
 
 def test_the_likest_image_is_that_with_the_smallest_maximum():
@@ -53,7 +60,7 @@ def test_the_likest_image_is_that_with_the_smallest_maximum():
 def test_the_maximum_is_the_directed_hausdorff_distance_of_the_nearest_image(k):
     rng = np.random.default_rng(k)
     views, query = correlated_features(rng, k, 12, 6), correlated_features(rng, 20, 6)
-    own = missing.of_likest(missing.log_distances(jnp.asarray(views), jnp.asarray(query)))
+    own = missing.of_likest(log_distances(jnp.asarray(views), jnp.asarray(query)))
     lacking = np.stack([reference.distances(view, query).min(1) for view in views])
     assert_close(own, np.log(lacking[lacking.max(1).argmin()]))
     assert_close(jnp.exp(own.max()), min(row.max() for row in lacking))
@@ -65,7 +72,7 @@ def test_gradients_are_finite_and_flow_to_the_likest_image_alone():
     views = views.at[1, 0].set(query[4])  # a distance of 0
 
     def total(views, query):
-        return missing.of_likest(missing.log_distances(views, query)).sum()
+        return missing.of_likest(log_distances(views, query)).sum()
 
     to_views, to_query = jax.grad(total, (0, 1))(views, query)
     assert np.isfinite(to_views).all() and np.isfinite(to_query).all()

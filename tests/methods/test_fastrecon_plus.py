@@ -192,7 +192,7 @@ def test_what_is_lacking_is_measured_whatever_the_distances_forward_are():
     assert lacking > np.log(1e-2)
     one_way = plus.fit(embed(support), settings=ONE_WAY)
     assert plus.lacking(one_way, plus.embed(half)) is None
-    assert methods.create("fastrecon+", {"both_ways": False}).missing is None
+    assert methods.create("fastrecon+", {"both_ways": False}).score_and_missing is None
 
 
 def alike(state, query):
