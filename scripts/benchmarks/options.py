@@ -26,5 +26,5 @@ FIGURES = flags.DEFINE_string(
     "figures", "", "file that suite `scale` writes its figures into, such as docs/figures/scale.json"
 )
 DTYPE = flags.DEFINE_string("dtype", "float32", "of the encoders of suite `pipeline`")
-GOOD = flags.DEFINE_list("good", ["8"], "of suite `predict`: numbers of good images that parts are fitted on")
+GOOD = flags.DEFINE_list("good", ["8"], "of suites `pipeline` and `predict`: numbers of good images")
 DIVIDED = flags.DEFINE_list("divided", ["1", "auto"], "of suite `predict`: values of --cpu_devices")
