@@ -174,7 +174,7 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarr
             f"--ignore is not possible with --method={method.name}, whose image score sees the whole image: take "
             "another method, or --image_score=max"
         )
-    detector = dataclasses.replace(_detector(recipe, method, ignore), at_once=_at_once(method))
+    detector = dataclasses.replace(_detector(recipe, method, ignore), at_once=at_once(method))
     return Engine(
         recipe=dataclasses.replace(
             recipe,
@@ -214,7 +214,7 @@ def _detector(recipe: Recipe, method: methods.Method, ignore: Bool[np.ndarray, "
     return Detector(method, recipe.preprocessing.kept, recipe.image_score, ignore=ignore)
 
 
-def _at_once(method: methods.Method) -> int:
+def at_once(method: methods.Method) -> int:
     """How many images are scored at the same time: on a CPU one for two cores, so that they work on the same caches."""
     if method.prepare is None or jax.default_backend() != "cpu":
         return 0

@@ -29,7 +29,7 @@ FIGURES = flags.DEFINE_string(
 )
 DTYPE = flags.DEFINE_string("dtype", "float32", "of the encoders of suite `pipeline`")
 GOOD = flags.DEFINE_list(
-    "good", ["8"], "of suites `fit`, `peers` (the first) and `predict`: numbers of good images that parts are fitted on"
+    "good", ["8"], "of suites `fit`, `peers` (the first), `pipeline` and `predict`: numbers of good images"
 )
 DIVIDED = flags.DEFINE_list("divided", ["1", "auto"], "of suite `predict`: values of --cpu_devices")
 PEER_PYTHON = flags.DEFINE_string(
