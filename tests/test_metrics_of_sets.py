@@ -72,7 +72,7 @@ def test_saturated_overlap_by_hand():
     assert curve.area(limit=0.1) == pytest.approx(0.5)
     assert curve.area(limit=0.2) == pytest.approx((0.05 + 0.075) / 0.2)
     # Then one line from (0.2, 1) to (1, 1), since everything is found.
-    assert curve.area(limit=1) == pytest.approx(0.05 + 0.075 + 0.8)
+    assert curve.area(limit=1.0) == pytest.approx(0.05 + 0.075 + 0.8)
 
 
 @pytest.mark.parametrize("limit", [0.05, 0.3])

@@ -27,7 +27,7 @@ _COUNTS = {
 
 def _expected(root: Path, category: str) -> Sequence[str]:
     """The good images; they are numbered from 000."""
-    train, good, _ = _COUNTS[category]
+    train, good, *_ = _COUNTS[category]
     return [f"{category}/train/good/{i:03d}.png" for i in range(train)] + [
         f"{category}/test/good/{i:03d}.png" for i in range(good)
     ]
