@@ -104,8 +104,8 @@ def paired(rows: Sequence[Row], *, baseline: str) -> list[Row]:
     """Differences between each method and a baseline on the same categories and draws.
 
     Each row has, for each metric of `summary_of`, the mean difference and as `METRIC_interval` its 95 % bootstrap
-    interval over the pairs (category, draw), with a fixed seed; None where the metric is undefined. There are no rows if
-    the baseline is not among the methods.
+    interval over the pairs (category, draw), with a fixed seed; None where the metric is undefined. There are no rows
+    if the baseline is not among the methods.
     """
     by_key = {(row["method"], row["shots"], row["category"], row["seed"]): row for row in rows}
     differences: dict[tuple[str, int], list[tuple[Row, Row]]] = {}

@@ -298,7 +298,7 @@ def test_the_newest_version_is_taken(tmp_path):
     assert prepared.find(tmp_path, "visa") == {"candle": tmp_path / "visa/candle/1.10.0"}
 
 
-@pytest.mark.parametrize("name", ["mvtec_ad", "elpv"])
+@pytest.mark.parametrize("name", ["mvtec_ad", "mvtec_ad_2", "mvtec_loco", "real_iad", "elpv"])
 def test_the_evaluation_gives_the_same_figures(name, tmp_path):
     category, _ = dummies.SETS[name]
     make(name, dummies.folder(name), tmp_path / "data")
@@ -320,6 +320,7 @@ def test_the_evaluation_gives_the_same_figures(name, tmp_path):
         rows = [{k: v for k, v in row.items() if not k.endswith(("_seconds", "_per_second"))} for row in rows]
         results.append((rows, (directory / "scores.csv").read_text()))
     assert results[0] == results[1]
+    assert set(publishers.open_category(PUBLISHERS[name], dummies.folder(name), category).figures) <= rows[0].keys()
     assert (results[0][0][0]["pixel_auroc"] is None) == (name == "elpv")
 
 
