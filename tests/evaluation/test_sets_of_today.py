@@ -284,3 +284,15 @@ def test_categories_that_were_finished_without_maps(tmp_path):
     run("mvtec_ad_2", tmp_path / "out", category=("vial",))
     with pytest.raises(InputError, match=r"vial was finished before without the maps of .*another --output"):
         submit(tmp_path, category=("vial",))
+
+
+@pytest.mark.parametrize("name", ["drawn.txt", "drawn"])
+def test_a_written_support_gives_the_same_results(tmp_path, name):
+    settings = {"shots": (1, 2), "category": ("tubes",)}
+    drawn = {"support": "random", "seeds": (0, 3), "write_support": str(tmp_path / name)}
+    first = run("mpdd", tmp_path / "first", **settings, **drawn)
+    again = run("mpdd", tmp_path / "again", **settings, support=str(tmp_path / name))
+    unlike = ("support", "fit_seconds", "score_images_per_second")
+    for one, other in zip(first["rows"], again["rows"], strict=True):
+        assert {k: v for k, v in one.items() if k not in unlike} == {k: v for k, v in other.items() if k not in unlike}
+    assert (tmp_path / "first/scores.csv").read_bytes() == (tmp_path / "again/scores.csv").read_bytes()
