@@ -43,10 +43,10 @@ class PooledF1:
         Args:
             scores: finite anomaly map, (H, W).
         """
-        scores = scores.astype(np.float64)
-        self._count += scores.size
-        self._sum += float(scores.sum())
-        self._squares += float(np.square(scores).sum())
+        flat = scores.astype(np.float64).ravel()
+        self._count += flat.size
+        self._sum += float(flat.sum())
+        self._squares += float(flat @ flat)
 
     @property
     def threshold(self) -> float | None:
