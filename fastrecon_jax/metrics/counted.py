@@ -130,8 +130,8 @@ def _codes(scores: Float[np.ndarray, "*s"]) -> Int[np.ndarray, "*s"]:
     """Numbers from 0 in the order of the scores, the same for scores that are nearly the same."""
     if not np.isfinite(scores).all():
         raise InputError(f"{np.count_nonzero(~np.isfinite(scores))} of {scores.size} scores are NaN or infinite")
-    # Read as integers, the bits of positive floats are in the order of the floats, those of negative ones in the reverse:
-    # of the former the sign is flipped, of the latter every bit (>> 31 repeats the sign).
+    # Read as integers, the bits of positive floats are in the order of the floats, those of negative ones in the
+    # reverse: of the former the sign is flipped, of the latter every bit (>> 31 repeats the sign).
     bits = (np.asarray(scores, np.float32) + np.float32(0)).view(np.int32)  # -0 becomes 0
     ordered = (bits ^ ((bits >> 31) | np.int32(-(2**31)))).view(np.uint32)
     return (ordered >> np.uint32(32 - _BITS)).astype(np.int64)  # as `bincount` counts

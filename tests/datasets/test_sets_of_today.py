@@ -15,6 +15,7 @@ from fastrecon_jax.data.saturation import Saturation
 from fastrecon_jax.errors import InputError
 from tests.datasets import dummies
 from tests.datasets.test_builders import make
+from tests.datasets.test_publishers import contents
 
 
 def opened(name, place=None):
@@ -195,3 +196,43 @@ def test_a_view_without_its_mask(tmp_path):
         mask.unlink()
     with pytest.raises(InputError, match=r"C1_\d+.jpg has no mask: expected .*S0006.*png"):
         opened("real_iad", place)
+
+
+@pytest.mark.parametrize("lists", ["packed beside", "packed above", "unpacked"])
+def test_archives_of_real_iad_are_read_with_their_lists(tmp_path, lists):
+    place = copied("real_iad", tmp_path)
+    images = place / "realiad_256"
+    shutil.make_archive(str(images / "audiojack"), "zip", images, "audiojack")
+    shutil.rmtree(images / "audiojack")
+    if lists != "unpacked":
+        where = images if lists == "packed beside" else place
+        shutil.make_archive(str(where / "realiad_jsons"), "zip", place / "realiad_jsons")
+        shutil.rmtree(place / "realiad_jsons")
+    for data_dir in (images, images / "audiojack.zip"):
+        dataset = datasets.open_dataset("real_iad", str(data_dir))
+        assert dataset.categories == ("audiojack",)
+        assert contents(dataset.open_category("audiojack")) == contents(opened("real_iad"))
+    made = make("real_iad", images, tmp_path / "data", allow_partial=False)
+    assert {split: info.num_examples for split, info in made.info.splits.items()} == {"train": 6, "test": 8}
+
+
+def test_an_archive_of_real_iad_without_its_lists(tmp_path):
+    place = copied("real_iad", tmp_path)
+    images = place / "realiad_256"
+    shutil.make_archive(str(images / "audiojack"), "zip", images, "audiojack")
+    shutil.rmtree(images / "audiojack")
+    shutil.rmtree(place / "realiad_jsons")
+    with pytest.raises(InputError, match=r"audiojack.zip needs realiad_jsons.zip beside it or one folder above"):
+        datasets.open_dataset("real_iad", str(images)).open_category("audiojack")
+    (place / "realiad_jsons.zip").write_text("no archive")
+    with pytest.raises(InputError, match=r"the lists beside .*audiojack.zip cannot be read: File is not a zip file"):
+        datasets.open_dataset("real_iad", str(images)).open_category("audiojack")
+
+
+def test_archives_of_three_sets_by_one_publisher_lie_side_by_side(tmp_path):
+    names = ("mvtec_ad", "mvtec_ad_2", "mvtec_loco")
+    for name in names:
+        dummies.archive(name, tmp_path)
+    for name in names:
+        category = datasets.open_dataset(name, str(tmp_path)).open_category(dummies.SETS[name][0])
+        assert contents(category) == contents(opened(name))

@@ -52,6 +52,7 @@ class Publisher(NamedTuple):
         masks: whether defective images come with masks.
         separate_masks: whether each of their defects has a mask of its own.
         grey: the categories whose images have one channel.
+        beside: files that an archive of one category needs besides its own, by their paths in the unpacked folder.
         one_of: chooses among folders that lie side by side and each hold a category; by default the last by name.
     """
 
@@ -69,6 +70,7 @@ class Publisher(NamedTuple):
     masks: bool = True
     separate_masks: bool = False
     grey: frozenset[str] = frozenset()
+    beside: Callable[[Path, str], dict[str, bytes]] = lambda archive, category: {}
     one_of: Callable[[Sequence[Path]], Path] = lambda folders: folders[-1]
 
 
@@ -100,7 +102,7 @@ def root(publisher: Publisher, place: Path, category: str) -> Path:
     folder = find(publisher, place).get(category)
     if folder is not None and files.is_file(folder):
         place = folder  # an archive
-        folder = _roots(publisher, archives.unpacked(place)).get(category)
+        folder = _roots(publisher, archives.unpacked(place, publisher.beside(place, category))).get(category)
     if folder is None:
         raise InputError(f"{place} does not hold {category} of {publisher.title}: expected {publisher.layout}")
     return folder

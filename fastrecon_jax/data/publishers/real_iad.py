@@ -8,12 +8,13 @@ folders of unpacked downloads also from anomalib's `realiad.py`. How many images
 import functools
 import json
 import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastrecon_jax import files
-from fastrecon_jax.data.publishers.publisher import Publisher, by_name
+from fastrecon_jax.data.publishers.publisher import Publisher, by_name, matching
 from fastrecon_jax.data.samples import GOOD, Category, Sample, from_file
 from fastrecon_jax.errors import InputError
 
@@ -25,6 +26,7 @@ _CATEGORIES = (
     *("usb", "usb_adaptor", "vcpill", "wooden_beads", "woodstick", "zipper"),
 )
 _OBJECT = re.compile(r"(?P<object>.+_\d{4}_[A-Z_]*[A-Z])_C\d_")  # audiojack_0001_OK_C1_20230922141159.jpg
+_LISTS = "realiad_jsons*.zip"
 _SPLITS = ("train", "test")
 _KEYS = {"anomaly_class", "image_path", "mask_path"}
 
@@ -37,6 +39,28 @@ def _list_file(root: Path, category: str, protocol: str) -> Path | None:
 
 def _holds(root: Path, category: str, *, protocol: str) -> bool:
     return files.is_dir(root / category) and _list_file(root, category, protocol) is not None
+
+
+def _lists_beside(archive: Path, category: str) -> dict[str, bytes]:
+    """The lists of a category whose images are in an archive: they are in another one beside it, unpacked or not."""
+    found: dict[str, bytes] = {}
+    for protocol in (ALL_VIEWS, ONE_VIEW):
+        name = f"{protocol}/{category}.json"
+        file = _list_file(archive.parent, category, protocol)
+        try:
+            if file is not None:
+                found[f"{ALL_VIEWS}/{name}"] = file.read_bytes()
+                continue
+            for packed in (*matching(archive.parent, _LISTS), *matching(archive.parent.parent, _LISTS)):
+                with zipfile.ZipFile(packed) as opened:
+                    for member in opened.namelist():
+                        if member == name or member.endswith(f"/{name}"):
+                            found[f"{ALL_VIEWS}/{name}"] = opened.read(member)
+        except (OSError, zipfile.BadZipFile, RuntimeError) as error:
+            raise InputError(f"the lists beside {archive} cannot be read: {error}") from None
+    if not found:
+        raise InputError(f"{archive} needs realiad_jsons.zip beside it or one folder above, which lists its images")
+    return found
 
 
 def _read(root: Path, category: str, protocol: str) -> tuple[Path, str, dict[str, Any]]:
@@ -57,7 +81,11 @@ def _read(root: Path, category: str, protocol: str) -> tuple[Path, str, dict[str
         for i, entry in enumerate(listed[split]):
             if not isinstance(entry, dict) or not entry.keys() >= _KEYS or not isinstance(entry["image_path"], str):
                 raise InputError(f"{file}: entry {i} of {split} does not have {', '.join(sorted(_KEYS))}")
-    return root / str(meta.get("prefix", category)), str(meta.get("normal_class", "OK")), listed
+    # As the publisher's loader joins them, and as others do: the prefix is the name of the category's folder.
+    folders = (root / str(meta.get("prefix", category)), root / category)
+    images = [entry["image_path"] for split in _SPLITS for entry in listed[split]]
+    folder = next((folder for folder in folders if any(files.is_file(folder / image) for image in images)), folders[1])
+    return folder, str(meta.get("normal_class", "OK")), listed
 
 
 def _sample(folder: Path, entry: dict[str, Any], good: str, *, trained: bool) -> Sample:
@@ -113,15 +141,16 @@ def _publisher(name: str, title: str, protocol: str) -> Publisher:
     return Publisher(
         name=name,
         title=title,
-        layout="a folder realiad_256, realiad_512 or realiad_1024 with the unpacked CATEGORY folders, and beside it "
-        f"the unpacked realiad_jsons.zip with {protocol}/CATEGORY.json",
+        layout="a folder realiad_256, realiad_512 or realiad_1024 with CATEGORY.zip or the unpacked CATEGORY folders, "
+        f"and beside it realiad_jsons.zip or what is in it, {protocol}/CATEGORY.json",
         homepage="https://realiad4ad.github.io/Real-IAD/",
         licence="CC BY-NC-SA 4.0",
         counts=dict.fromkeys(_CATEGORIES),
-        archives=(),
+        archives=("{category}.zip",),
         holds=functools.partial(_holds, protocol=protocol),
         open=functools.partial(_open, protocol=protocol),
         expected=functools.partial(_expected, protocol=protocol),
+        beside=_lists_beside,
         one_of=_one_size,
     )
 
