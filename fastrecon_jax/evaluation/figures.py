@@ -44,7 +44,8 @@ def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
 
     InputError where an image for the contact sheets cannot be read again.
     """
-    queries = scoring.parts(category, setup.config).tested
+    parts = scoring.parts(category, setup.config)
+    queries, good = parts.tested, slice(len(parts.tested), len(parts.tested) + len(parts.validation))
     config, _ = of_category(setup, category)
     masks = share.masks[: len(queries)]
     doubts = mask_checks.doubts(category.name, queries, masks, config.max_pixels)
@@ -53,13 +54,14 @@ def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
     for key in scoring.keys(setup.programs, setup.draws[category.name]):
         scored = share.scored[key]
         for i, draw in enumerate(setup.draws[category.name][key.shots]):
-            tested, good, _ = scored_parts(setup, category, share, key, i)
+            tested = scored_images(setup, category, share, key, i, slice(len(queries)))
             _, maps, scores = tested
             common = {"dataset": setup.dataset.name, "category": category.name, "seed": draw.seed, "shots": key.shots}
             figures = metrics.image_metrics(labels, scores)
             figures |= metrics.pixel_metrics(masks, maps) if category.has_masks else _no_pixel_metrics()
             if category.figures:
-                figures |= prescribed.measure(category, tested, good, config.preprocessing)
+                validation = scored_images(setup, category, share, key, i, good)
+                figures |= prescribed.measure(category, tested, validation, config.preprocessing)
             measured.rows.append(common | _facts(setup, key, scored) | {"query_images": len(queries)} | figures)
             measured.scores.extend(
                 common
@@ -73,20 +75,16 @@ def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
     return measured
 
 
-def scored_parts(setup: Setup, category: samples.Category, share: Share, key: Key, draw: int) -> list[Scored]:
-    """The test, validation and private images with the maps and scores of one draw of a method and number of shots."""
-    maps = _maps(setup, key, share.scored[key].patches[draw])
-    scores, start, scored = share.scored[key].images[draw], 0, []
-    for part in scoring.parts(category, setup.config):
-        own = slice(start, start + len(part))
-        scored.append(Scored(part, maps[own], scores[own]))
-        start = own.stop
-    return scored
+def scored_images(setup: Setup, category: samples.Category, share: Share, key: Key, draw: int, images: slice) -> Scored:
+    """Some of the scored images, with their maps and scores by one draw of a method and number of shots."""
+    scored = share.scored[key]
+    maps = _maps(setup, key, scored.patches[draw, images])
+    return Scored(scoring.queries(category, setup.config)[images], maps, scored.images[draw, images])
 
 
 def _maps(setup: Setup, key: Key, patches: Float[np.ndarray, "n h w"]) -> Maps:
-    if _method(setup, key).images is not None:
-        return patches  # maps already
+    if _method(setup, key).images is not None or not len(patches):
+        return patches  # maps already, or none
     programs = setup.programs
     return devices.in_batches(programs.maps, patches, over=programs.mesh, batch_size=setup.config.batch_size)
 

@@ -7,6 +7,7 @@
 The form is that of MVTec's utilities for MVTec AD 2 (`check_and_prepare_data_for_upload.py`), which check a directory.
 """
 
+import functools
 import io
 import math
 import tarfile
@@ -28,6 +29,7 @@ from fastrecon_jax.evaluation.setup import Setup, of_category
 from fastrecon_jax.evaluation.shares import Share
 
 MAPS, THRESHOLDED = "anomaly_images", "anomaly_images_thresholded"
+_AT_ONCE = 64  # maps in memory
 _LEAST, _MOST = 2.0**-3, 2.0**15  # largest scores that float16 holds well: it ends at 65504
 
 
@@ -69,17 +71,22 @@ def write(setup: Setup, category: samples.Category, share: Share, tell: Callable
     directory = Path(setup.config.submission)
     config, _ = of_category(setup, category)
     (key,) = scoring.keys(setup.programs, setup.draws[category.name])
-    _, good, private = figures.scored_parts(setup, category, share, key, 0)
-    threshold = prescribed.threshold(good, config.preprocessing)
-    scale = _scale(private.maps)
-    for sample, scores in full_size.maps(private.samples, private.maps, config.preprocessing, 0.0):
-        files_of = _files(directory, category, sample)
-        _write(files_of[0], tiff.encode((scores * np.float32(scale)).astype(np.float16)))
-        if threshold is not None:
-            _write(files_of[1], _png(scores > threshold))
+    parts = scoring.parts(category, setup.config)
+    first, last = len(parts.tested), len(parts.tested) + len(parts.validation)
+    scored = functools.partial(figures.scored_images, setup, category, share, key, 0)
+    threshold = prescribed.threshold(scored(slice(first, last)), config.preprocessing) if parts.validation else None
+    # A map is an average of patch scores: none of its values is larger.
+    scale = _scale(share.scored[key].patches[0, last:])
+    for start in range(last, last + len(parts.private), _AT_ONCE):
+        private = scored(slice(start, start + _AT_ONCE))
+        for sample, scores in full_size.maps(private.samples, private.maps, config.preprocessing, 0.0):
+            maps, thresholded = _files(directory, category, sample)
+            _write(maps, tiff.encode((scores * np.float32(scale)).astype(np.float16)))
+            if threshold is not None:
+                _write(thresholded, _png(scores > threshold))
     said = f", multiplied by {scale:g} to fit float16" if scale != 1 else ""
     without = "" if threshold is not None else "; none is thresholded, since there are no validation images"
-    tell(f"{shown(category.name)}: {len(private.samples)} maps are in {shown(directory)}{said}{without}\n")
+    tell(f"{shown(category.name)}: {len(parts.private)} maps are in {shown(directory)}{said}{without}\n")
 
 
 def conclude(setup: Setup, tell: Callable[[str], object]) -> None:
@@ -103,9 +110,9 @@ def conclude(setup: Setup, tell: Callable[[str], object]) -> None:
     tell(f"{len(paths)} files are packed for the evaluation server: {shown(archive)}\n")
 
 
-def _scale(maps: Float[np.ndarray, "n h w"]) -> float:
+def _scale(scores: Float[np.ndarray, "n h w"]) -> float:
     """1, or the power of two that brings the largest score to where float16 tells scores apart; ranks stay."""
-    largest = float(np.abs(maps).max())
+    largest = float(np.abs(scores).max())
     if largest == 0 or _LEAST <= largest <= _MOST:
         return 1.0
     return 2.0 ** -math.floor(math.log2(largest))

@@ -71,12 +71,16 @@ def _mean(group: Row, rows: Sequence[Row]) -> Row:
 
 def by_category(rows: Sequence[Row]) -> list[list[str]]:
     """Cells of a table: categories with their means (± deviation over the draws), then the mean of all, in percent."""
-    lines = [["category", "method", "shots", *(metric.replace("_", " ") for metric in metrics_of(rows))]]
+    lines = [["category", "method", "shots", *map(_title, metrics_of(rows))]]
     for chosen in grouped(rows, "method", "shots").values():
         for (category,), of_category in grouped(chosen, "category").items():
             lines += [_line(category, mean) for mean in means(of_category)]
         lines += [_line(f"mean of {mean['categories']}", mean) for mean in means(chosen)]
     return lines
+
+
+def _title(metric: str) -> str:
+    return metric.replace("_05", "_0.05").replace("_", " ")
 
 
 def _line(name: str, mean: Row) -> list[str]:
