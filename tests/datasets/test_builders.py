@@ -136,6 +136,15 @@ config = PrepareConfig(dataset="mvtec_ad", manual_dir=sys.argv[1], data_dir=sys.
 assert len(prepare.run(config, builders=pathlib.Path(sys.argv[3]), tell=print)) == 2
 category = datasets.open_dataset("mvtec_ad", sys.argv[2]).open_category("bottle")
 assert all(sample.read() for sample in category.train + category.test)
+for name in ("mvtec_ad_2", "mvtec_loco", "real_iad"):
+    place = str(pathlib.Path(sys.argv[3]) / name / "dummy_data")
+    config = PrepareConfig(dataset=name, manual_dir=place, data_dir=sys.argv[2], allow_partial=True)
+    prepare.run(config, builders=pathlib.Path(sys.argv[3]), tell=print)
+    opened = datasets.open_dataset(name, sys.argv[2])
+    for category in map(opened.open_category, opened.categories):
+        every = category.train + category.test + category.validation + category.private
+        assert all(sample.read() for sample in every)
+        assert all(sample.read_defects() for sample in every if sample.read_defects)
 import tensorflow_datasets as tfds
 example = tfds.builder_from_directory(sys.argv[2] + "/mvtec_ad/bottle/1.0.0").as_data_source("test")[0]
 assert example["image"].shape == (10, 12, 3)

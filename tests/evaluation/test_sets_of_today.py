@@ -268,6 +268,10 @@ def test_scores_that_float16_does_not_hold_are_scaled(tmp_path, monkeypatch):
         ({"method": ("nearest", "subspace")}, "needs one --method, one number of --shots and one draw"),
         ({"shots": (1, 2)}, "needs one --method"),
         ({"support": "random", "seeds": (0, 1)}, "needs one --method"),
+        (
+            {"coordinator_address": "localhost:1", "num_processes": 2, "process_id": 0},
+            "is written by one process: pass --distributed=off",
+        ),
         ({"image_size": 40}, "needs maps of whole photographs: pass --crop_size=40 like --image_size"),
     ],
 )
