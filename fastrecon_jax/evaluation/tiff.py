@@ -17,7 +17,8 @@ def encode(scores: Float[np.ndarray, "H W"]) -> bytes:
         TIFF, Revision 6.0, Adobe 1992; Adobe Photoshop TIFF Technical Notes 2002 (Compression 8).
     """
     height, width = scores.shape
-    data = zlib.compress(np.ascontiguousarray(scores, "<f2").tobytes(), 6)
+    # Higher levels take twice the time and save 5 %.
+    data = zlib.compress(np.ascontiguousarray(scores, "<f2").tobytes(), 1)
     fields = [
         (256, _LONG, width),
         (257, _LONG, height),
