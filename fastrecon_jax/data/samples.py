@@ -6,14 +6,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+from PIL import Image
 
 from fastrecon_jax import files
 from fastrecon_jax.data import geometry, images, masks
 from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.picture_files import Skipped
+from fastrecon_jax.data.saturation import Saturation
 from fastrecon_jax.errors import InputError
 
 GOOD = "good"
+UNKNOWN = "unknown"  # in place of the kind of defect, where only the publisher knows the label
 
 
 class Sample(NamedTuple):
@@ -23,11 +26,13 @@ class Sample(NamedTuple):
         name: the file relative to its category, such as `test/broken_large/000.png`.
         path: where it is, for people.
         defective: the label.
-        defect: the kind of defect; `good` for none.
+        defect: the kind of defect; `good` for none, `unknown` where the label is not published.
         read: gives the encoded file.
         read_mask: gives the encoded mask; None for good images and where the data set has no masks.
         files: those that hold the image and its mask.
         is_file: whether the image is the first of these files, and not in a record of it.
+        group: the object that it shows, where several photographs show one; otherwise empty.
+        read_defects: gives the encoded masks of its defects one by one, where they were published so.
     """
 
     name: str
@@ -38,6 +43,8 @@ class Sample(NamedTuple):
     read_mask: Callable[[], bytes] | None = None
     files: tuple[Path, ...] = ()
     is_file: bool = False
+    group: str = ""
+    read_defects: Callable[[], Sequence[bytes]] | None = None
 
 
 class Category(NamedTuple):
@@ -50,6 +57,10 @@ class Category(NamedTuple):
         has_masks: whether every defective test image has a mask.
         partial: whether it is known to lack something of what was published.
         skipped: what lies beside its images and is not looked at.
+        validation: good images that are neither trained nor tested on, sorted by name.
+        private: test images whose labels are not published, sorted by name.
+        figures: names of the figures that its publisher prescribes besides the usual ones.
+        saturation: how much of a defect must be found, by kinds of defects.
     """
 
     name: str
@@ -58,6 +69,10 @@ class Category(NamedTuple):
     has_masks: bool
     partial: bool = False
     skipped: Skipped = Skipped()
+    validation: tuple[Sample, ...] = ()
+    private: tuple[Sample, ...] = ()
+    figures: tuple[str, ...] = ()
+    saturation: tuple[Saturation, ...] = ()
 
 
 class Picture(NamedTuple):
@@ -72,19 +87,20 @@ class Picture(NamedTuple):
     size: tuple[int, int]
 
 
-def from_file(root: Path, path: Path, *, defect: str = GOOD, mask: Path | None = None) -> Sample:
+def from_file(root: Path, path: Path, *, defect: str = GOOD, mask: Path | None = None, group: str = "") -> Sample:
     """A photograph in the folder of its category, not read yet; InputError where it lies elsewhere or is not UTF-8."""
     if not path.is_relative_to(root):
         raise InputError(f"image {path} does not lie in {root}")
     return Sample(
         name=path.relative_to(root).as_posix(),
         path=files.text(path),
-        defective=defect != GOOD,
+        defective=defect not in (GOOD, UNKNOWN),
         defect=defect,
         read=path.read_bytes,
         read_mask=mask.read_bytes if mask else None,
         files=(path, mask) if mask else (path,),
         is_file=True,
+        group=group,
     )
 
 
@@ -93,7 +109,7 @@ def fingerprints(category: Category) -> list[Any]:
 
     For each image its name and, of each of its files, the size in bytes and the time of its last change in nanoseconds.
     """
-    all_samples = (*category.train, *category.test)
+    all_samples = (*category.train, *category.test, *category.validation)
     facts = {file: _facts(file) for file in {file for sample in all_samples for file in sample.files}}
     return [[sample.name, *(facts[file] for file in sample.files)] for sample in all_samples]
 
@@ -124,11 +140,22 @@ def load_mask(sample: Sample, size: tuple[int, int], preprocessing: Preprocessin
     """
     if sample.read_mask is None:
         return np.zeros(preprocessing.kept, bool)
+    return geometry.preprocess_mask(_mask(sample, size, preprocessing.max_pixels), preprocessing)
+
+
+def whole_mask(sample: Sample, size: tuple[int, int], max_pixels: int) -> Bool[np.ndarray, "H W"]:
+    """The mask of a photograph of (width, height) as published, neither resized nor cut; see `load_mask`."""
+    if sample.read_mask is None:
+        return np.zeros(size[::-1], bool)
+    return np.asarray(_mask(sample, size, max_pixels)) > 0
+
+
+def _mask(sample: Sample, size: tuple[int, int], max_pixels: int) -> Image.Image:
     name = f"the mask of {sample.path}"
-    mask = masks.decode(_bytes(sample.read_mask, name), name, max_pixels=preprocessing.max_pixels)
+    mask = masks.decode(_bytes(sample.read_mask or bytes, name), name, max_pixels=max_pixels)
     if mask.size != size:
         raise InputError(f"{name} is {mask.width}x{mask.height}, it must be of the image's size, {size[0]}x{size[1]}")
-    return geometry.preprocess_mask(mask, preprocessing)
+    return mask
 
 
 def marked_share(sample: Sample, max_pixels: int) -> float:

@@ -5,7 +5,8 @@ Our own, a file with one image a line, of two kinds that do not mix:
     CATEGORY/train/good/NAME.png                        the first k of a category are its k shots
     DATASET CATEGORY SHOTS ROUND train/good/NAME.png    the images of one round, in order
 
-The published ones, a directory with CATEGORY/selected_samples_per_run.txt, or one such file for a single category:
+The published ones, a directory with CATEGORY/selected_samples_per_run.txt, or one such file for a single category; in
+place of one file there may be several, selected_samples_per_run_SEED.txt, each of them a round:
 
     #SHOTS: 013 048 053                                 one list a shot count
     ROUND-SHOTS: 013 048 053                            one list a round and shot count
@@ -28,7 +29,8 @@ from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.errors import InputError
 
 PUBLISHED = "selected_samples_per_run.txt"
-_NUMBER = r"\d{1,9}"
+_NUMBERED = re.compile(r"selected_samples_per_run_(\d{1,10})\.txt")
+_NUMBER = r"\d{1,10}"
 _PUBLISHED_LINE = re.compile(rf"(#|(?P<round>{_NUMBER})-)(?P<shots>{_NUMBER}):\s*(?P<words>.*)")
 _ROUND_LINE = re.compile(rf"\S.*\s{_NUMBER}\s+{_NUMBER}\s+\S.*")  # of any data set and category
 _FORMS = (
@@ -67,7 +69,24 @@ def read(path: Path, dataset: str, category: str, names: Sequence[str], shots: i
     one twice, or a round has not k images.
     """
     path = files.expanded(str(path), "support")
-    file = path / category / PUBLISHED if files.is_dir(path) else path
+    if not files.is_dir(path):
+        return _read(path, dataset, category, names, shots)
+    file = path / category / PUBLISHED
+    rounds = [] if files.is_file(file) else _numbered(path / category)
+    return tuple(
+        listed._replace(number=number)
+        for number, own in rounds
+        for listed in _read(own, dataset, category, names, shots)
+    ) or _read(file, dataset, category, names, shots)
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    """The files of single seeds, by seed."""
+    found = ((path, _NUMBERED.fullmatch(path.name)) for path in files.children(folder)) if files.is_dir(folder) else ()
+    return sorted((int(match[1]), path) for path, match in found if match)
+
+
+def _read(file: Path, dataset: str, category: str, names: Sequence[str], shots: int) -> tuple[Round, ...]:
     every = _lines(file)
     lines = [line for line in every if not line.name.startswith("#")]
     if not lines or _PUBLISHED_LINE.fullmatch(lines[0].name):

@@ -46,9 +46,32 @@ def keys(programs: Programs, chosen: Draws) -> list[Key]:
     return [Key(compiled.method.name, shots) for compiled, shots in itertools.product(programs.methods, chosen)]
 
 
+class Parts(NamedTuple):
+    """The images of a category that are scored, in this order.
+
+    Attributes:
+        tested: the test images, which are measured.
+        validation: good images, on which a threshold is found.
+        private: test images whose labels are not published, and whose maps are written.
+    """
+
+    tested: tuple[samples.Sample, ...]
+    validation: tuple[samples.Sample, ...] = ()
+    private: tuple[samples.Sample, ...] = ()
+
+
+def parts(category: samples.Category, config: EvalConfig) -> Parts:
+    """What the settings ask for: validation images where a threshold is needed, private ones for a submission."""
+    return Parts(
+        samples.subset(category.test, config.max_queries),
+        category.validation if "seg_f1" in category.figures or config.submission else (),
+        category.private if config.submission else (),
+    )
+
+
 def queries(category: samples.Category, config: EvalConfig) -> tuple[samples.Sample, ...]:
-    """The test images that are scored."""
-    return samples.subset(category.test, config.max_queries)
+    """The images that are scored."""
+    return tuple(itertools.chain(*parts(category, config)))
 
 
 def score(

@@ -31,8 +31,8 @@ class EvalConfig:
 
     dataset: str = setting(
         "",
-        "demo (built in), folder (MVTec layout), or a published set: mvtec_ad, mpdd, visa, btad, kolektor_sdd, "
-        "magnetic_tile, elpv; by default folder with --data_dir, else demo",
+        "demo (built in), folder (MVTec layout), or a published set: mvtec_ad, mvtec_ad_2, mvtec_loco, mpdd, visa, "
+        "real_iad, real_iad_sv, btad, kolektor_sdd, magnetic_tile, elpv; by default folder with --data_dir, else demo",
     )
     data_dir: str = setting(
         "",
@@ -47,6 +47,11 @@ class EvalConfig:
         "first, or random where --seeds are given",
     )
     seeds: tuple[int, ...] = setting((), "seeds of the random draws; by default 0 with --support=random")
+    write_support: str = setting(
+        "",
+        "file that gets the support that was drawn, which --support=FILE reads; without an ending, a directory in the "
+        "form published with several methods",
+    )
     method: tuple[str, ...] = setting(("fastrecon",), lambda: f"methods, of {', '.join(methods.names())}, or all")
     support_copies: tuple[str, ...] = setting((), COPIES_HELP)
     encoder: str = setting(
@@ -83,6 +88,11 @@ class EvalConfig:
     )
     output_dir: str = setting("", "where results go; by default results/DATASET_ENCODER_ID, the ID from the settings")
     save_maps: bool = setting(False, "write a contact sheet for each category and number of shots")
+    submission: str = setting(
+        "",
+        "directory that gets the anomaly maps of the private test images, and their archive, as the publisher's "
+        "evaluation server takes them (mvtec_ad_2)",
+    )
     max_queries: int = setting(
         0, "at most this many test images a category, spread evenly; 0 for all, otherwise from 2"
     )
@@ -130,7 +140,7 @@ class EvalConfig:
         support = self.support or (RANDOM if self.seeds else FIRST)
         object.__setattr__(self, "support", support)
         object.__setattr__(self, "seeds", self.seeds or ((0,) if support == RANDOM else ()))
-        for name in ("data_dir", "feature_cache", "checkpoint_dir", "output_dir"):
+        for name in ("data_dir", "feature_cache", "checkpoint_dir", "output_dir", "write_support", "submission"):
             if path := getattr(self, name):
                 object.__setattr__(self, name, str(files.expanded(path, name)))
 

@@ -12,10 +12,11 @@ from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.data import samples
 from fastrecon_jax.encoders.encoder import NONE
 from fastrecon_jax.evaluation import category as scoring
-from fastrecon_jax.evaluation import mask_checks, tables
+from fastrecon_jax.evaluation import mask_checks, objects, prescribed, shares, tables
 from fastrecon_jax.evaluation.config import EvalConfig
+from fastrecon_jax.evaluation.prescribed import Scored
 from fastrecon_jax.evaluation.setup import Setup, of_category, weights
-from fastrecon_jax.evaluation.shares import Key, Scored, Share
+from fastrecon_jax.evaluation.shares import Key, Share
 from fastrecon_jax.evaluation.tables import Row
 from fastrecon_jax.runtime import devices
 
@@ -43,35 +44,47 @@ def measure(setup: Setup, category: samples.Category, share: Share) -> Measured:
 
     InputError where an image for the contact sheets cannot be read again.
     """
-    queries = scoring.queries(category, setup.config)
+    parts = scoring.parts(category, setup.config)
+    queries, good = parts.tested, slice(len(parts.tested), len(parts.tested) + len(parts.validation))
     config, _ = of_category(setup, category)
-    doubts = mask_checks.doubts(category.name, queries, share.masks, config.max_pixels)
-    measured = Measured(
-        [], [], {}, doubts + mask_checks.outside(category.name, queries, share.masks, config.preprocessing)
-    )
+    masks = share.masks[: len(queries)]
+    doubts = mask_checks.doubts(category.name, queries, masks, config.max_pixels)
+    measured = Measured([], [], {}, doubts + mask_checks.outside(category.name, queries, masks, config.preprocessing))
     labels = np.array([sample.defective for sample in queries])
     for key in scoring.keys(setup.programs, setup.draws[category.name]):
         scored = share.scored[key]
         for i, draw in enumerate(setup.draws[category.name][key.shots]):
-            maps = _maps(setup, key, scored.patches[i])
+            tested = scored_images(setup, category, share, key, i, slice(len(queries)))
+            _, maps, scores = tested
             common = {"dataset": setup.dataset.name, "category": category.name, "seed": draw.seed, "shots": key.shots}
-            figures = metrics.image_metrics(labels, scored.images[i])
-            figures |= metrics.pixel_metrics(share.masks, maps) if category.has_masks else _no_pixel_metrics()
-            measured.rows.append(common | _facts(setup, key, scored) | figures)
+            figures = metrics.image_metrics(labels, scores)
+            figures |= metrics.pixel_metrics(masks, maps) if category.has_masks else _no_pixel_metrics()
+            if category.figures:
+                validation = scored_images(setup, category, share, key, i, good)
+                figures |= prescribed.measure(category, tested, validation, config.preprocessing)
+            measured.rows.append(common | _facts(setup, key, scored) | {"query_images": len(queries)} | figures)
             measured.scores.extend(
                 common
                 | {"path": sample.name, "label": int(sample.defective), "score": float(score), "method": key.method}
-                for sample, score in zip(queries, scored.images[i], strict=True)
+                | ({objects.SAMPLE: sample.group} if sample.group else {})
+                for sample, score in zip(queries, scores, strict=True)
             )
             if setup.config.save_maps and i == 0:  # the sheets show the first draw
                 name = f"{category.name}_{key.shots}shot_{key.method}.png"
-                measured.sheets[name] = _sheet(config, queries, share.masks, maps, scored.images[i])
+                measured.sheets[name] = _sheet(config, queries, masks, maps, scores)
     return measured
 
 
+def scored_images(setup: Setup, category: samples.Category, share: Share, key: Key, draw: int, images: slice) -> Scored:
+    """Some of the scored images, with their maps and scores by one draw of a method and number of shots."""
+    scored = share.scored[key]
+    maps = _maps(setup, key, scored.patches[draw, images])
+    return Scored(scoring.queries(category, setup.config)[images], maps, scored.images[draw, images])
+
+
 def _maps(setup: Setup, key: Key, patches: Float[np.ndarray, "n h w"]) -> Maps:
-    if _method(setup, key).images is not None:
-        return patches  # maps already
+    if _method(setup, key).images is not None or not len(patches):
+        return patches  # maps already, or none
     programs = setup.programs
     return devices.in_batches(programs.maps, patches, over=programs.mesh, batch_size=setup.config.batch_size)
 
@@ -80,7 +93,7 @@ def _no_pixel_metrics() -> dict[str, None]:
     return dict.fromkeys(metric for metric in tables.METRICS if not metric.startswith("image_"))
 
 
-def _facts(setup: Setup, key: Key, scored: Scored) -> Row:
+def _facts(setup: Setup, key: Key, scored: shares.Scored) -> Row:
     """What a row says besides the metrics."""
     _, count, height, width = scored.patches.shape
     method = _method(setup, key)
@@ -131,11 +144,18 @@ def lines(rows: Sequence[Row]) -> str:
     return "".join(f"{' '.join(map(shown, key))} shots: {_summary(group)}\n" for key, group in groups.items())
 
 
+def _named(mean: Row) -> dict[str, str]:
+    """The metrics of a line for people by their names."""
+    usual = {"image AUROC": "image_auroc", "pixel AUROC": "pixel_auroc", "AUPRO": "aupro"}
+    every = tables.summary_of([mean])
+    return usual | {name: metric for name, metric in every.items() if name not in tables.SUMMARY}
+
+
 def _summary(rows: Sequence[Row]) -> str:
     (mean,) = tables.means(rows)
     figures = ", ".join(
         f"{name} {tables.percent(mean[metric], mean[f'{metric}_std'])}"
-        for name, metric in (("image AUROC", "image_auroc"), ("pixel AUROC", "pixel_auroc"), ("AUPRO", "aupro"))
+        for name, metric in _named(mean).items()
         if mean[metric] is not None
     )
     if any(row["fit_seconds"] is None or row["score_images_per_second"] is None for row in rows):

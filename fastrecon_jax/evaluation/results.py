@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.evaluation import tables
+from fastrecon_jax.evaluation import objects, tables
 from fastrecon_jax.evaluation.tables import Row
 
 BASELINE = "fastrecon"
 SHARES = "shares"  # the folder of what several processes have finished and process 0 has not gathered yet
-COLUMNS = (
-    *("dataset", "category", "shots", "support", "seed", "method", "encoder", "weights"),
-    *tables.METRICS,
-    *("coreset_rows", "support_images", "query_images", "fit_seconds", "score_images_per_second"),
-)
+_BEFORE = ("dataset", "category", "shots", "support", "seed", "method", "encoder", "weights")
+_BEHIND = ("coreset_rows", "support_images", "query_images", "fit_seconds", "score_images_per_second")
+COLUMNS = (*_BEFORE, *tables.METRICS, *_BEHIND)  # and `tables.PRESCRIBED` of some data sets
 SCORE_COLUMNS = ("dataset", "category", "seed", "shots", "path", "label", "score", "method")
 _TEXTS = ("dataset", "category", "support", "method", "encoder", "weights")
 _COUNTS = ("shots", "support_images", "query_images")  # the other columns hold a number or nothing
@@ -44,12 +42,16 @@ class Results(NamedTuple):
 def write(directory: Path, results: Results) -> None:
     """Write results.json, results.csv, results.md and scores.csv, each whole or not at all.
 
-    results.json comes last: what it lists is in the other files too. InputError where a file cannot be written.
+    Where several photographs show one object, samples.csv has its score, that of the worst photograph. results.json
+    comes last: what it lists is in the other files too. InputError where a file cannot be written.
     """
     pairs = tables.paired(results.rows, baseline=BASELINE)
     summary = {"config": results.config, "rows": results.rows, "mean": tables.means(results.rows), "paired": pairs}
-    files.write_text(directory / "scores.csv", _csv(SCORE_COLUMNS, results.scores))
-    files.write_text(directory / "results.csv", _csv(COLUMNS, results.rows))
+    files.write_text(directory / "scores.csv", _csv(_score_columns(results.scores), results.scores))
+    if shown := objects.rows(results.scores):
+        files.write_text(directory / "samples.csv", _csv(objects.COLUMNS, shown))
+    columns = (*_BEFORE, *tables.metrics_of(results.rows), *_BEHIND)
+    files.write_text(directory / "results.csv", _csv(columns, results.rows))
     files.write_text(directory / "results.md", _markdown(results, pairs))
     files.write_text(directory / "results.json", json.dumps(summary, indent=1, allow_nan=False))
 
@@ -171,7 +173,7 @@ def _rows(text: str) -> list[Row]:
     if not isinstance(rows, list):
         raise ValueError("it has no list of rows")
     for i, row in enumerate(rows):
-        if not isinstance(row, dict) or row.keys() != set(COLUMNS):
+        if not isinstance(row, dict) or row.keys() - set(tables.PRESCRIBED) != set(COLUMNS):
             raise ValueError(f"row {i} does not have the columns {', '.join(COLUMNS)}")
         wrong = [column for column, value in row.items() if not _fits(column, value)]
         if wrong:
@@ -209,7 +211,7 @@ def _scores(directory: Path, categories: set[str]) -> list[Row]:
 
 def _score_rows(text: str) -> list[Row]:
     reader = csv.DictReader(io.StringIO(text))
-    if tuple(reader.fieldnames or ()) != SCORE_COLUMNS:
+    if tuple(reader.fieldnames or ()) not in (SCORE_COLUMNS, (*SCORE_COLUMNS, objects.SAMPLE)):
         raise ValueError(f"it does not have the columns {', '.join(SCORE_COLUMNS)}")
     rows = list(reader)
     for i, row in enumerate(rows, 2):
@@ -217,6 +219,10 @@ def _score_rows(text: str) -> list[Row]:
             raise ValueError(f"line {i} does not hold the columns {', '.join(SCORE_COLUMNS)}")
         float(row["score"])  # its ValueError quotes what is no number
     return rows
+
+
+def _score_columns(scores: Sequence[Row]) -> tuple[str, ...]:
+    return (*SCORE_COLUMNS, objects.SAMPLE) if scores and objects.SAMPLE in scores[0] else SCORE_COLUMNS
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Row]) -> str:

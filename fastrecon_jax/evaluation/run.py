@@ -6,9 +6,10 @@ from pathlib import Path
 
 from fastrecon_jax import files, locks
 from fastrecon_jax.command_line.console import shown
-from fastrecon_jax.data import samples
+from fastrecon_jax.data import samples, support_writing
+from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import category as scoring
-from fastrecon_jax.evaluation import cluster, figures, plots, results, setup, tables
+from fastrecon_jax.evaluation import cluster, figures, plots, results, setup, submission, tables
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.figures import Measured
 from fastrecon_jax.evaluation.results import Results
@@ -32,16 +33,24 @@ def run(config: EvalConfig, *, tell: Tell) -> Path | None:
         InputError: something that the user gave cannot be used; what was computed before is in the directory.
     """
     if cluster.several(config):
+        if config.submission:
+            raise InputError(f"--submission={config.submission} is written by one process: pass --distributed=off")
         from fastrecon_jax.evaluation import hosts  # one process alone needs none of it
 
         return hosts.run(config, tell=tell)
     opened = setup.open_setup(config)
     with ExitStack() as end:
         directory, finished = begin(opened, end)
+        submission.check(opened, results.finished(finished))
         introduce(opened, directory, finished, tell)
         for category in unfinished(opened, finished):
-            measured = figures.measure(opened, category, score(opened, category))
+            share = score(opened, category)
+            measured = figures.measure(opened, category, share)
+            if config.submission:
+                submission.write(opened, category, share, tell)
             finished = record(directory, finished, measured, tell)
+        if config.submission:
+            submission.conclude(opened, tell)
         return conclude(directory, finished, tell)
 
 
@@ -55,7 +64,15 @@ def begin(opened: Setup, end: ExitStack) -> tuple[Path, Results]:
 
 
 def introduce(opened: Setup, directory: Path, finished: Results, tell: Tell, *, processes: int = 1) -> None:
-    """Tell what the run works on, and what of it is finished."""
+    """Tell what the run works on, and what of it is finished; write the support, if that is asked for."""
+    if opened.config.write_support:
+        drawn = [
+            support_writing.Drawn(
+                category.name, [sample.name for sample in category.train], opened.draws[category.name]
+            )
+            for category in opened.categories
+        ]
+        support_writing.write(Path(opened.config.write_support), opened.dataset.name, drawn)
     tell(setup.introduction(opened, directory, processes=processes))
     for category in opened.categories:
         if category.name in results.finished(finished):

@@ -32,6 +32,7 @@ from fastrecon_jax.version import __version__
 # Fields of EvalConfig that do not decide a figure.
 _PLACES = (
     *("output_dir", "feature_cache", "checkpoint_dir", "mesh", "cpu_devices", "distributed"),
+    *("write_support", "submission"),
     *("coordinator_address", "num_processes", "process_id"),
 )
 _AHEAD = 16  # training images whose bit depth is looked at in advance
@@ -340,7 +341,7 @@ def default_directory(settings: Row) -> Path:
 def introduction(setup: Setup, directory: Path, *, processes: int = 1) -> str:
     """What the run works on and where its results go, and a warning if its settings cannot work."""
     among = f" in each of {processes} processes" if processes > 1 else ""
-    queries = [scoring.queries(category, setup.config) for category in setup.categories]
+    queries = [scoring.parts(category, setup.config).tested for category in setup.categories]
     return (
         f"fastrecon_jax {__version__}, jax {jax.__version__}, {devices.count(setup.programs.mesh)} x "
         f"{jax.local_devices()[0].device_kind}{among}\n"

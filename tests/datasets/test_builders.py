@@ -47,14 +47,14 @@ def run(config, **settings):
 @pytest.mark.parametrize("name", dummies.SETS)
 def test_what_was_published_comes_out(name, packed, tmp_path):
     if packed and name not in dummies.ARCHIVES:
-        pytest.skip("the built-in set has no archive")
+        pytest.skip("the set has no archive")
     category, (train, good, defective) = dummies.SETS[name]
     place = dummies.archive(name, tmp_path / "downloads") if packed else dummies.folder(name)
     made = make(name, place, tmp_path / "data")
     assert {split: info.num_examples for split, info in made.info.splits.items()} == {
         "train": train,
         "test": good + defective,
-    }
+    } | dummies.OTHERS.get(name, {})
     assert made.info.file_format.value == "array_record"
     published = publishers.open_category(PUBLISHERS[name], dummies.folder(name), category)
     for data_dir in (tmp_path / "data", place):
@@ -70,7 +70,7 @@ def test_what_was_published_comes_out(name, packed, tmp_path):
 @pytest.mark.parametrize("name", dummies.SETS)
 def test_features(name, tmp_path):
     made = make(name, dummies.folder(name), tmp_path)
-    assert set(made.info.features) == FEATURES
+    assert set(made.info.features) == FEATURES | ({"masks"} if name == "mvtec_loco" else set())
     channels = 1 if dummies.SETS[name][0] in PUBLISHERS[name].grey else 3
     for split in ("train", "test"):
         for example in made.as_data_source(split):
@@ -136,6 +136,15 @@ config = PrepareConfig(dataset="mvtec_ad", manual_dir=sys.argv[1], data_dir=sys.
 assert len(prepare.run(config, builders=pathlib.Path(sys.argv[3]), tell=print)) == 2
 category = datasets.open_dataset("mvtec_ad", sys.argv[2]).open_category("bottle")
 assert all(sample.read() for sample in category.train + category.test)
+for name in ("mvtec_ad_2", "mvtec_loco", "real_iad"):
+    place = str(pathlib.Path(sys.argv[3]) / name / "dummy_data")
+    config = PrepareConfig(dataset=name, manual_dir=place, data_dir=sys.argv[2], allow_partial=True)
+    prepare.run(config, builders=pathlib.Path(sys.argv[3]), tell=print)
+    opened = datasets.open_dataset(name, sys.argv[2])
+    for category in map(opened.open_category, opened.categories):
+        every = category.train + category.test + category.validation + category.private
+        assert all(sample.read() for sample in every)
+        assert all(sample.read_defects() for sample in every if sample.read_defects)
 import tensorflow_datasets as tfds
 example = tfds.builder_from_directory(sys.argv[2] + "/mvtec_ad/bottle/1.0.0").as_data_source("test")[0]
 assert example["image"].shape == (10, 12, 3)
@@ -298,7 +307,7 @@ def test_the_newest_version_is_taken(tmp_path):
     assert prepared.find(tmp_path, "visa") == {"candle": tmp_path / "visa/candle/1.10.0"}
 
 
-@pytest.mark.parametrize("name", ["mvtec_ad", "elpv"])
+@pytest.mark.parametrize("name", ["mvtec_ad", "mvtec_ad_2", "mvtec_loco", "real_iad", "elpv"])
 def test_the_evaluation_gives_the_same_figures(name, tmp_path):
     category, _ = dummies.SETS[name]
     make(name, dummies.folder(name), tmp_path / "data")
@@ -320,6 +329,7 @@ def test_the_evaluation_gives_the_same_figures(name, tmp_path):
         rows = [{k: v for k, v in row.items() if not k.endswith(("_seconds", "_per_second"))} for row in rows]
         results.append((rows, (directory / "scores.csv").read_text()))
     assert results[0] == results[1]
+    assert set(publishers.open_category(PUBLISHERS[name], dummies.folder(name), category).figures) <= rows[0].keys()
     assert (results[0][0][0]["pixel_auroc"] is None) == (name == "elpv")
 
 

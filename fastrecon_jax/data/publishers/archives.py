@@ -10,7 +10,7 @@ import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,17 +27,19 @@ _DAMAGED = (
 )
 
 
-def unpacked(archive: Path) -> Path:
+def unpacked(archive: Path, beside: Mapping[str, bytes] | None = None) -> Path:
     """The folder with a zip or tar archive's files, made on first use in the user's cache.
 
-    An archive of the same path, size and time counts as the same. Two processes may unpack it at the same time; both
+    `beside` are small files that belong to it, by their paths in the folder. An archive of the same path, size and time
+    with the same files beside it counts as the same. Two processes may unpack it at the same time; both
     then use what the faster one made. InputError where it cannot be read or is damaged, or the cache cannot be written.
     """
-    directory = _directory(archive)
+    beside = beside or {}
+    directory = _directory(archive, beside)
     if files.is_dir(directory):
         return directory
     try:
-        files.build_directory(directory, lambda draft: _extract_all(archive, draft))
+        files.build_directory(directory, lambda draft: _extract_all(archive, draft, beside))
     except _DAMAGED as error:
         raise InputError(f"archive {archive} is damaged or not of a kind that can be read: {error}") from None
     except OSError as error:
@@ -45,18 +47,23 @@ def unpacked(archive: Path) -> Path:
     return directory
 
 
-def _directory(archive: Path) -> Path:
+def _directory(archive: Path, beside: Mapping[str, bytes]) -> Path:
     try:
         facts = archive.stat()
     except OSError as error:
         raise InputError(f"archive {archive} cannot be read: {files.reason(error)}") from None
     identity = f"{files.text(archive.resolve())}:{facts.st_size}:{facts.st_mtime_ns}"
+    for name, data in sorted(beside.items()):
+        identity += f":{name}:{hashlib.sha256(data).hexdigest()}"
     return cache.directory() / "unpacked" / f"{archive.name[:48]}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
-def _extract_all(archive: Path, into: Path) -> None:
+def _extract_all(archive: Path, into: Path, beside: Mapping[str, bytes]) -> None:
     for _ in tqdm(_extract(archive, into), desc=f"unpacking {archive.name}", unit="file", disable=None):
         pass
+    for name, data in beside.items():
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        (into / name).write_bytes(data)
 
 
 def _extract(archive: Path, into: Path) -> Iterator[str]:

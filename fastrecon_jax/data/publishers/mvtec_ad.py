@@ -27,7 +27,7 @@ _COUNTS = {
 
 def _expected(root: Path, category: str) -> Sequence[str]:
     """The good images; they are numbered from 000."""
-    train, good, _ = _COUNTS[category]
+    train, good, *_ = _COUNTS[category]
     return [f"{category}/train/good/{i:03d}.png" for i in range(train)] + [
         f"{category}/test/good/{i:03d}.png" for i in range(good)
     ]
@@ -41,7 +41,8 @@ PUBLISHER = Publisher(
     homepage="https://www.mvtec.com/company/research/datasets/mvtec-ad",
     licence="CC BY-NC-SA 4.0",
     counts=_COUNTS,
-    archives=("mvtec*.tar*", "{category}.tar*"),
+    # Not mvtec*: MVTec AD 2 and LOCO lie beside it.
+    archives=("mvtec_anomaly*.tar*", "mvtec.tar*", "mvtec_ad.tar*", "mvtec-ad.tar*", "{category}.tar*"),
     holds=folder.holds,
     open=folder.open_category,
     expected=_expected,

@@ -23,11 +23,15 @@ class Counts(NamedTuple):
         train: good training images.
         good: good test images.
         defective: defective test images.
+        validation: good images that are neither trained nor tested on.
+        private: test images whose labels are not published.
     """
 
     train: int
     good: int
     defective: int
+    validation: int = 0
+    private: int = 0
 
 
 class Publisher(NamedTuple):
@@ -39,14 +43,17 @@ class Publisher(NamedTuple):
         layout: what is expected in the folder, for messages.
         homepage: where it can be had.
         licence: as its publisher states it.
-        counts: numbers of images; its keys are all the categories.
+        counts: numbers of images; its keys are all the categories. None where only `expected` knows.
         archives: patterns of the archives' names; `{category}` stands for an archive of one category.
         holds: whether a folder holds a category as published.
         open: lists a category of such a folder.
         expected: names of files, relative to the folder, that a category is known to have.
         default: a place that needs no `--data_dir`; None where there is none.
         masks: whether defective images come with masks.
+        separate_masks: whether each of their defects has a mask of its own.
         grey: the categories whose images have one channel.
+        beside: files that an archive of one category needs besides its own, by their paths in the unpacked folder.
+        one_of: chooses among folders that lie side by side and each hold a category; by default the last by name.
     """
 
     name: str
@@ -54,14 +61,17 @@ class Publisher(NamedTuple):
     layout: str
     homepage: str
     licence: str
-    counts: dict[str, Counts]
+    counts: dict[str, Counts | None]
     archives: tuple[str, ...]
     holds: Callable[[Path, str], bool]
     open: Callable[[Path, str], Category]
     expected: Callable[[Path, str], Sequence[str]] = lambda root, category: ()
     default: Callable[[], Path] | None = None
     masks: bool = True
+    separate_masks: bool = False
     grey: frozenset[str] = frozenset()
+    beside: Callable[[Path, str], dict[str, bytes]] = lambda archive, category: {}
+    one_of: Callable[[Sequence[Path]], Path] = lambda folders: folders[-1]
 
 
 def find(publisher: Publisher, place: Path) -> dict[str, Path]:
@@ -92,7 +102,7 @@ def root(publisher: Publisher, place: Path, category: str) -> Path:
     folder = find(publisher, place).get(category)
     if folder is not None and files.is_file(folder):
         place = folder  # an archive
-        folder = _roots(publisher, archives.unpacked(place)).get(category)
+        folder = _roots(publisher, archives.unpacked(place, publisher.beside(place, category))).get(category)
     if folder is None:
         raise InputError(f"{place} does not hold {category} of {publisher.title}: expected {publisher.layout}")
     return folder
@@ -103,9 +113,14 @@ def open_category(publisher: Publisher, place: Path, category: str) -> Category:
 
     InputError where the category is not there, its archive cannot be used, or a defective image has no mask.
     """
-    opened = publisher.open(root(publisher, place, category), category)
-    whole = counts(opened) == publisher.counts[category] and opened.has_masks >= publisher.masks
-    return opened._replace(partial=not whole)
+    folder = root(publisher, place, category)
+    opened = publisher.open(folder, category)
+    published = publisher.counts[category]
+    # Private images have no part in the figures.
+    whole = published is None or counts(opened)[:-1] == published[:-1]
+    if published is None:
+        whole = not _missing(publisher.expected(folder, category), folder)
+    return opened._replace(partial=not (whole and opened.has_masks >= publisher.masks))
 
 
 def check_complete(publisher: Publisher, place: Path, category: Category) -> None:
@@ -114,10 +129,12 @@ def check_complete(publisher: Publisher, place: Path, category: Category) -> Non
     InputError says which numbers of images differ and which files are missing.
     """
     folder = root(publisher, place, category.name)
-    names = ("training images", "good test images", "defective test images")
+    names = ("training images", "good test images", "defective test images", "validation images", "private images")
     wrong = [
         f"{have} of {published} {name}"
-        for have, published, name in zip(counts(category), publisher.counts[category.name], names, strict=True)
+        for have, published, name in zip(
+            counts(category), publisher.counts[category.name] or counts(category), names, strict=True
+        )
         if have != published
     ]
     if publisher.masks and not category.has_masks:
@@ -133,7 +150,8 @@ def check_complete(publisher: Publisher, place: Path, category: Category) -> Non
 def counts(category: Category) -> Counts:
     """The numbers of images of a category."""
     defective = sum(sample.defective for sample in category.test)
-    return Counts(len(category.train), len(category.test) - defective, defective)
+    good = len(category.test) - defective
+    return Counts(len(category.train), good, defective, len(category.validation), len(category.private))
 
 
 def hold_out(good: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
@@ -179,13 +197,11 @@ def _roots(publisher: Publisher, place: Path) -> dict[str, Path]:
     """The categories of the topmost level that holds any."""
     for level in _levels(place):
         categories = {
-            name: folder
+            name: [folder for folder in level if files.false_if_unreadable(publisher.holds, folder, name)]
             for name in publisher.counts
-            for folder in level
-            if files.false_if_unreadable(publisher.holds, folder, name)
         }
-        if categories:
-            return categories
+        if any(categories.values()):
+            return {name: publisher.one_of(folders) for name, folders in categories.items() if folders}
     return {}
 
 

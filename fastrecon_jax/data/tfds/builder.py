@@ -14,7 +14,7 @@ from tqdm import tqdm
 from fastrecon_jax import files
 from fastrecon_jax.data import images, publishers
 from fastrecon_jax.data.publishers import Publisher
-from fastrecon_jax.data.samples import Category, Sample
+from fastrecon_jax.data.samples import UNKNOWN, Category, Sample
 from fastrecon_jax.errors import InputError
 
 _SHARD = 256  # images in a file
@@ -55,7 +55,9 @@ class AnomalyBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             builder=self,
             description=metadata.description,
             citation=metadata.citation,
-            features=_features(1 if self.builder_config.name in self.PUBLISHER.grey else 3),
+            features=_features(
+                1 if self.builder_config.name in self.PUBLISHER.grey else 3, separate=self.PUBLISHER.separate_masks
+            ),
             homepage=self.PUBLISHER.homepage or None,
             license=self.PUBLISHER.licence,
             disable_shuffling=True,
@@ -72,7 +74,7 @@ class AnomalyBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if not category.train or not category.test:
             raise InputError(f"{category.name} of {self.PUBLISHER.title} in {place} has no training or no test images")
         self.info.metadata.update(_index(category))
-        return {"train": _shards(category, "train"), "test": _shards(category, "test")}
+        return {split: _shards(category, split) for split in _splits(category)}
 
     def _place(self, dl_manager: tfds.download.DownloadManager) -> Path:
         if self._source is not None:
@@ -90,15 +92,17 @@ def instructions(publisher: Publisher) -> str:
     return f"Get {publisher.title} from {publisher.homepage}; manual_dir holds {publisher.layout}."
 
 
-def _features(channels: int) -> tfds.features.FeaturesDict:
+def _features(channels: int, *, separate: bool) -> tfds.features.FeaturesDict:
+    masks = tfds.features.Sequence(tfds.features.Text(), doc="the published masks of its defects one by one, encoded")
     return tfds.features.FeaturesDict(
-        {
+        ({"masks": masks} if separate else {})
+        | {
             "image": tfds.features.Image(shape=(None, None, channels), doc="the published file"),
             "mask": tfds.features.Image(
                 shape=(None, None, 1), doc="above 0 where defective; all zero where has_mask is not"
             ),
             "has_mask": tfds.features.Scalar(np.bool_, doc="whether the mask was published"),
-            "label": tfds.features.ClassLabel(names=["good", "defective"]),
+            "label": tfds.features.ClassLabel(names=["good", "defective"], doc="-1 where it is not published"),
             "defect": tfds.features.Text(doc="kind of defect; good for none"),
             "name": tfds.features.Text(doc="of the file, relative to its category"),
             "size": tfds.features.Tensor(shape=(2,), dtype=np.int32, doc="height and width in pixels"),
@@ -108,14 +112,26 @@ def _features(channels: int) -> tfds.features.FeaturesDict:
 
 def _index(category: Category) -> dict[str, Any]:
     """What a reader wants to know before it reads an image."""
-    return {
+    index = {
         "category": category.name,
         "has_masks": category.has_masks,
         "partial": category.partial,
         "splits": {
-            split: [[sample.name, sample.defect] for sample in getattr(category, split)] for split in ("train", "test")
+            split: [[sample.name, sample.defect] for sample in getattr(category, split)] for split in _splits(category)
         },
     }
+    groups = {split: [sample.group for sample in getattr(category, split)] for split in _splits(category)}
+    more = {
+        "groups": groups if any(map(any, groups.values())) else None,
+        "figures": category.figures,
+        "saturation": category.saturation,
+    }
+    return index | {name: value for name, value in more.items() if value}
+
+
+def _splits(category: Category) -> list[str]:
+    """Training and test images, and of the others those that there are."""
+    return ["train", "test", *(split for split in ("validation", "private") if getattr(category, split))]
 
 
 def _shards(category: Category, split: str) -> list[Callable[[], Iterator[tuple[int, dict[str, Any]]]]]:
@@ -140,18 +156,19 @@ def _example(sample: Sample) -> dict[str, Any]:
         mask = _read(sample.read_mask, title)
         if images.size(mask, title) != (width, height):
             raise InputError(f"{title} has another size than the image, {width}x{height}")
-    return {
+    separate = {} if sample.read_defects is None else {"masks": _read(sample.read_defects, f"a mask of {sample.path}")}
+    return separate | {
         "image": image,
         "mask": mask,
         "has_mask": sample.read_mask is not None,
-        "label": "defective" if sample.defective else "good",
+        "label": -1 if sample.defect == UNKNOWN else "defective" if sample.defective else "good",
         "defect": sample.defect,
         "name": sample.name,
         "size": np.array((height, width), np.int32),
     }
 
 
-def _read(read: Callable[[], bytes], name: str) -> bytes:
+def _read(read: Callable[[], Any], name: str) -> Any:
     try:
         return read()
     except OSError as error:

@@ -11,7 +11,9 @@ class PrepareConfig:
     """Settings of `scripts/prepare_data.py`."""
 
     dataset: str = setting(
-        "", "mvtec_ad, mpdd, visa, btad, kolektor_sdd, magnetic_tile, elpv, demo, or all that are there"
+        "",
+        "mvtec_ad, mvtec_ad_2, mvtec_loco, mpdd, visa, real_iad, real_iad_sv, btad, kolektor_sdd, magnetic_tile, elpv, "
+        "demo, or all that are there",
     )
     manual_dir: str = setting(
         "", "the publisher's folder or archive, or a folder that holds it; not needed for demo and the package of elpv"

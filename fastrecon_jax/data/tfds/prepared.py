@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fastrecon_jax import files
-from fastrecon_jax.data.samples import GOOD, Category, Sample
+from fastrecon_jax.data.samples import GOOD, UNKNOWN, Category, Sample
+from fastrecon_jax.data.saturation import Saturation
 from fastrecon_jax.errors import InputError
 
 
@@ -31,17 +32,36 @@ def open_category(directory: Path) -> Category:
     """
     index, sources = _index(directory), _sources(directory)
     records = tuple(path for path in files.children(directory) if "array_record" in path.name)
-    splits = {}
-    for split in ("train", "test"):
-        names = index["splits"][split]
-        if split not in sources or len(sources[split]) != len(names):
-            raise InputError(f"{directory} is damaged: its {split} split does not hold {len(names)} images; remove it")
-        masked = index["has_masks"] and split == "test"
-        splits[split] = tuple(
-            _sample(directory, records, functools.partial(_field, sources[split], i, directory), name, defect, masked)
-            for i, (name, defect) in enumerate(names)
-        )
-    return Category(index["category"], splits["train"], splits["test"], index["has_masks"], index["partial"])
+    splits = {split: _split(directory, index, split, sources.get(split, ()), records) for split in index["splits"]}
+    return Category(
+        index["category"],
+        splits["train"],
+        splits["test"],
+        index["has_masks"],
+        index["partial"],
+        validation=splits.get("validation", ()),
+        private=splits.get("private", ()),
+        figures=tuple(index.get("figures", ())),
+        saturation=tuple(Saturation(*kind) for kind in index.get("saturation", ())),
+    )
+
+
+def _split(
+    directory: Path, index: dict[str, Any], split: str, source: Any, records: tuple[Path, ...]
+) -> tuple[Sample, ...]:
+    names = index["splits"][split]
+    if len(source) != len(names):
+        raise InputError(f"{directory} is damaged: its {split} split does not hold {len(names)} images; remove it")
+    masked, separate = index["has_masks"] and split == "test", bool(index.get("saturation"))
+    groups = index.get("groups", {}).get(split) or [""] * len(names)
+    listed = []
+    for i, (name, defect) in enumerate(names):
+        field = functools.partial(_field, source, i, directory)
+        sample = _sample(directory, records, field, name, defect, masked)._replace(group=groups[i])
+        if separate and sample.read_mask:
+            sample = sample._replace(read_defects=functools.partial(field, "masks"))
+        listed.append(sample)
+    return tuple(listed)
 
 
 def is_partial(directory: Path) -> bool:
@@ -72,9 +92,9 @@ def _sources(directory: Path) -> dict[str, Any]:
 
 
 def _sample(
-    directory: Path, records: tuple[Path, ...], field: Callable[[str], bytes], name: str, defect: str, masked: bool
+    directory: Path, records: tuple[Path, ...], field: Callable[[str], Any], name: str, defect: str, masked: bool
 ) -> Sample:
-    defective = defect != GOOD
+    defective = defect not in (GOOD, UNKNOWN)
     return Sample(
         name=name,
         path=f"{directory}/{name}",
@@ -86,7 +106,7 @@ def _sample(
     )
 
 
-def _field(source: Any, i: int, directory: Path, name: str) -> bytes:
+def _field(source: Any, i: int, directory: Path, name: str) -> Any:
     try:
         return source[i][name]
     except (OSError, ValueError, RuntimeError, IndexError) as error:

@@ -153,12 +153,26 @@ def region_weights(masks: Bool[np.ndarray, "..."]) -> Float[np.ndarray, " p"]:
         raise ValueError(f"masks have shape {masks.shape}, expected (n, H, W)")
     num_regions, weights = 0, [np.zeros(0)]
     for mask in masks[masks.any(axis=(1, 2))]:
-        mask = mask[np.ix_(_span(mask.any(axis=1)), _span(mask.any(axis=0)))]  # labelling costs more than cropping
-        regions, count = ndimage.label(mask, _EIGHT_CONNECTED)
-        regions = regions[mask]
-        weights.append(1 / np.bincount(regions)[regions])
+        shares, count = pixel_shares(mask)
+        weights.append(shares)
         num_regions += count
     return np.concatenate(weights) / max(num_regions, 1)
+
+
+def pixel_shares(mask: Bool[np.ndarray, "H W"]) -> tuple[Float[np.ndarray, " p"], int]:
+    """What each anomalous pixel of one mask is of its region: 1 / (pixels in its 8-connected region).
+
+    Args:
+        mask: (H, W) bool, true where anomalous, at least one pixel.
+
+    Returns:
+        The shares, (p,), float64, in the order of `mask[mask]`, and the number of regions.
+    """
+    rows, columns = (_span(np.asarray(mask.any(axis=axis))) for axis in (1, 0))
+    mask = mask[np.ix_(rows, columns)]  # labelling costs more than cropping
+    regions, count = ndimage.label(mask, _EIGHT_CONNECTED)
+    regions = regions[mask]
+    return 1 / np.bincount(regions)[regions], count
 
 
 def aupro(ranking: Ranking, weights: Float[np.ndarray, " p"], *, limit: float = 0.3) -> float | None:
@@ -192,11 +206,24 @@ def aupro(ranking: Ranking, weights: Float[np.ndarray, " p"], *, limit: float = 
     if not ranking.defined:
         return None
     a, b = ranking.above / ranking.num_negatives, ranking.at_or_above / ranking.num_negatives
+    return float(np.sum(np.bincount(ranking.places, weights) * ramp_areas(a, b, limit)) / limit)
+
+
+def ramp_areas(a: Float[np.ndarray, " d"], b: Float[np.ndarray, " d"], limit: float) -> Float[np.ndarray, " d"]:
+    """Area up to a limit under ramps that rise from 0 at a to 1 at b.
+
+    Args:
+        a: where each ramp begins, a false positive rate, (d,).
+        b: where each ramp ends, at least `a`, (d,).
+        limit: where the areas end, in (0, 1].
+
+    Returns:
+        The areas, (d,), 0 to `limit`.
+    """
     rise = np.clip(limit, a, b) - a
     # The slope of a ramp, up to the limit, has the area rise² / (2 (b - a)), and the rest limit - b. Without a tie
     # there is no slope: a = b and rise = 0.
-    areas = rise**2 / np.where(b > a, 2 * (b - a), 1) + np.maximum(limit - b, 0)
-    return float(np.sum(np.bincount(ranking.places, weights) * areas) / limit)
+    return rise**2 / np.where(b > a, 2 * (b - a), 1) + np.maximum(limit - b, 0)
 
 
 def image_metrics(labels: Bool[np.ndarray, "..."], scores: Float[np.ndarray, "..."]) -> dict[str, float | None]:

@@ -1,0 +1,18 @@
+"""MVTec LOCO AD for TFDS; everything but the text beside this file is in `fastrecon_jax.data`."""
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from fastrecon_jax.data import publishers
+from fastrecon_jax.data.tfds import builder
+
+
+class Builder(builder.AnomalyBuilder):
+    """MVTec LOCO AD: five arrangements of parts with structural and logical anomalies."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Initial release."}  # noqa: RUF012 - TFDS's convention
+    PUBLISHER = publishers.PUBLISHERS["mvtec_loco"]
+    BUILDER_CONFIGS = builder.configs(PUBLISHER)
+    MANUAL_DOWNLOAD_INSTRUCTIONS = builder.instructions(PUBLISHER)
+    pkg_dir_path = epath.Path(__file__).parent
