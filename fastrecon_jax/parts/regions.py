@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
 from fastrecon_jax.data.geometry import Frame
 
@@ -79,7 +78,7 @@ def masks(
 def _around_peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float, floor: float, outline: float) -> Iterator[Mask]:
     """One peak after the other, the highest first; lower ones inside of a region, or on its slope, belong to it."""
     taken = np.zeros(anomaly_map.shape, bool)
-    for peak in _peaks(anomaly_map, seed):
+    for peak in _peaks(anomaly_map, seed) if anomaly_map.max() > seed else ():
         value = anomaly_map[peak]
         below = np.nextafter(value, np.float32(-np.inf))
         lowest, highest = (min(floor + share * (value - floor), below) for share in (outline, 1 - DISTINCT))
@@ -97,6 +96,8 @@ def _around_peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float, floor: flo
 
 def _peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float) -> list[tuple[int, int]]:
     """Local maxima above `seed`, the highest first."""
+    from scipy import ndimage  # not above: it takes a while to import
+
     highest = (ndimage.maximum_filter(anomaly_map, footprint=_NEIGHBOURS) == anomaly_map) & (anomaly_map > seed)
     rows, columns = np.nonzero(highest)
     order = np.argsort(-anomaly_map[rows, columns], kind="stable")
@@ -104,17 +105,23 @@ def _peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float) -> list[tuple[int
 
 
 def _connected(inside: Mask) -> Iterator[Mask]:
+    from scipy import ndimage  # not above: it takes a while to import
+
     labels, count = ndimage.label(inside, structure=_NEIGHBOURS)
     return (labels == number for number in range(1, count + 1))
 
 
 def _around(pixel: tuple[int, int], inside: Mask) -> Mask:
     """The pixels that are connected to one of them."""
+    from scipy import ndimage  # not above: it takes a while to import
+
     labels, _ = ndimage.label(inside, structure=_NEIGHBOURS)
     return labels == labels[pixel]
 
 
 def _box(mask: Mask) -> tuple[slice, slice]:
+    from scipy import ndimage  # not above: it takes a while to import
+
     ((rows, columns),) = ndimage.find_objects(mask.astype(np.uint8))
     return rows, columns
 
