@@ -63,9 +63,20 @@ class Program:
         """Lower the program for these arguments, as `jax.jit(function).lower` does."""
         return self._chosen(arguments).lower(*arguments)
 
+    def of_leaves(self, arguments: tuple[Any, ...], structure: Any) -> Any:
+        """The same program as a jitted function of the list of leaves into which such arguments are flattened."""
+        options = None if self._of_products(arguments) else compiler_options() or None
+
+        def kept(leaves: list[Any]) -> Any:
+            return self.__wrapped__(*structure.unflatten(leaves))
+
+        return jax.jit(kept, compiler_options=options)
+
     def _chosen(self, arguments: tuple[Any, ...]) -> Any:
-        products = any(getattr(argument, "products", False) for argument in arguments)
-        return self._inside if products else self._outside
+        return self._inside if self._of_products(arguments) else self._outside
+
+    def _of_products(self, arguments: tuple[Any, ...]) -> bool:
+        return any(getattr(argument, "products", False) for argument in arguments)
 
 
 def keep_blas_to_one_thread() -> None:
