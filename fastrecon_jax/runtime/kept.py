@@ -30,6 +30,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _VERSIONS = ("jax", "jaxlib", "numpy", "flax", "ml_dtypes", "pillow", "safetensors")
 # Variables that begin so, or are these, decide what XLA compiles or which packages are found.
 _PREFIXES, _VARIABLES = ("XLA_", "JAX_", "LIBTPU_", "CUDA_", "TF_"), ("NPROC", "OMP_NUM_THREADS", "PYTHONPATH")
+_IDLE = ("jax_log_", "jax_logging_", "jax_compilation_cache_", "jax_persistent_cache_")  # settings that decide nothing
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH  # may write
 _place: list[Path] = []  # the directory in use; none until a command asks for it
 _written: list[Path] = []  # by this process
@@ -37,11 +38,16 @@ _written: list[Path] = []  # by this process
 
 def use(directory: Path) -> None:
     """Keep values in a directory of the user's own from now on; where others may write it nothing is kept."""
-    _place.clear()
+    stop()
     with contextlib.suppress(OSError):
         directory.mkdir(mode=0o700, exist_ok=True)
         if _is_private(directory.lstat()):
             _place.append(directory)
+
+
+def stop() -> None:
+    """Keep and read nothing from now on."""
+    _place.clear()
 
 
 def is_used() -> bool:
@@ -105,7 +111,7 @@ def _is_private(found: os.stat_result) -> bool:
 
 def surroundings() -> tuple[Any, ...]:
     """All that decides values beside their facts: versions, this program's files, devices, settings of JAX and XLA."""
-    settings = sorted((name, repr(value)) for name, value in jax.config.values.items())
+    settings = sorted((key, repr(value)) for key, value in jax.config.values.items() if not key.startswith(_IDLE))
     chosen = {name: value for name, value in os.environ.items() if name.startswith(_PREFIXES) or name in _VARIABLES}
     return *_fixed(), settings, sorted(chosen.items())
 

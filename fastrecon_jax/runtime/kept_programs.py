@@ -20,7 +20,8 @@ Leaves = list[Any]
 class KeptProgram:
     """A program that is compiled for each set of shapes, or loaded as an earlier start compiled it.
 
-    `facts` name, by their `repr`, all that the program depends on beside the shapes of its arguments.
+    On accelerators JAX's own cache has to do, which spares the compilation alone. `facts` name, by their `repr`, all
+    that the program depends on beside the shapes of its arguments.
     """
 
     def __init__(self, program: Program, facts: object):
@@ -31,7 +32,7 @@ class KeptProgram:
         """Run the program; while JAX traces it, for arguments that are no arrays, or if nothing is kept, as it is."""
         leaves, structure = jax.tree.flatten(arguments)
         arrays = all(isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-        if not arrays or not kept.is_used():
+        if not arrays or not kept.is_used() or jax.default_backend() != "cpu":
             return self.program(*arguments)
         shapes = tuple((leaf.shape, leaf.dtype, leaf.weak_type, leaf.sharding) for leaf in leaves)
         if shapes not in self._loaded:
