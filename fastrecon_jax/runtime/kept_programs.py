@@ -32,7 +32,7 @@ class KeptProgram:
         """Run the program; while JAX traces it, for arguments that are no arrays, or if nothing is kept, as it is."""
         leaves, structure = jax.tree.flatten(arguments)
         arrays = all(isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-        if not arrays or not kept.is_used() or jax.default_backend() != "cpu":
+        if not arrays or not kept.is_used() or jax.default_backend() != "cpu" or _is_looked_into():
             return self.program(*arguments)
         shapes = tuple((leaf.shape, leaf.dtype, leaf.weak_type, leaf.sharding) for leaf in leaves)
         if shapes not in self._loaded:
@@ -44,6 +44,12 @@ class KeptProgram:
     def lower(self, *arguments: Any) -> jax.stages.Lowered:
         """Lower the program for these arguments, as `jax.jit(function).lower` does."""
         return self.program.lower(*arguments)
+
+
+def _is_looked_into() -> bool:
+    """Whether JAX is to check results or to run without compilation, which it does for its own programs alone."""
+    config = jax.config
+    return config.jax_disable_jit or config.jax_debug_nans or config.jax_debug_infs
 
 
 def _load(stored: Any, leaves: Leaves) -> Callable[[Leaves], Any] | None:
