@@ -2,7 +2,7 @@
 
 import sys
 
-from fastrecon_jax.command_line import commands, console
+from fastrecon_jax.command_line import collector, commands, console
 from fastrecon_jax.errors import InputError
 
 
@@ -14,7 +14,8 @@ def main() -> None:
         commands.tell(commands.usage())
         return
     try:
-        module = commands.load(name)
+        with collector.paused():
+            module = commands.load(name)
     except InputError as error:
         sys.stderr.write(f"error: {console.shown(error)}\n")
         sys.exit(2)

@@ -1,9 +1,11 @@
 """A page for trying it out: `python -m fastrecon_jax.demo`, then http://127.0.0.1:7860."""
 
-from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.runtime import compilation_cache
-from fastrecon_jax.serving import server
-from fastrecon_jax.serving.config import DemoConfig
+from fastrecon_jax.command_line import collector, commands, flags
+
+with collector.paused():
+    from fastrecon_jax.runtime import compilation_cache
+    from fastrecon_jax.serving import server
+    from fastrecon_jax.serving.config import DemoConfig
 
 CONFIG = DemoConfig
 

@@ -1,10 +1,12 @@
 """`python -m fastrecon_jax.eval --shots=8`: evaluate methods on a data set."""
 
-from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.evaluation import run, setup
-from fastrecon_jax.evaluation.config import EvalConfig
-from fastrecon_jax.methods import presets
-from fastrecon_jax.runtime import compilation_cache
+from fastrecon_jax.command_line import collector, commands, flags
+
+with collector.paused():
+    from fastrecon_jax.evaluation import run, setup
+    from fastrecon_jax.evaluation.config import EvalConfig
+    from fastrecon_jax.methods import presets
+    from fastrecon_jax.runtime import compilation_cache
 
 CONFIG = EvalConfig
 PRESETS = presets.EVAL

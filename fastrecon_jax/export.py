@@ -1,8 +1,10 @@
 """Export a part: `python -m fastrecon_jax.export --model=part.safetensors --format=onnx --output=part.onnx`."""
 
-from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.exporting import command
-from fastrecon_jax.exporting.config import ExportConfig
+from fastrecon_jax.command_line import collector, commands, flags
+
+with collector.paused():
+    from fastrecon_jax.exporting import command
+    from fastrecon_jax.exporting.config import ExportConfig
 
 CONFIG = ExportConfig
 

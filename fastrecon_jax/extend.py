@@ -1,9 +1,11 @@
 """Add good photographs: `python -m fastrecon_jax.extend --model=part.safetensors --images='parts/more/*.png'`."""
 
-from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.inspection import extend
-from fastrecon_jax.inspection.config import ExtendConfig
-from fastrecon_jax.runtime import compilation_cache
+from fastrecon_jax.command_line import collector, commands, flags
+
+with collector.paused():
+    from fastrecon_jax.inspection import extend
+    from fastrecon_jax.inspection.config import ExtendConfig
+    from fastrecon_jax.runtime import compilation_cache
 
 CONFIG = ExtendConfig
 

@@ -1,10 +1,12 @@
 """Fit a part: `python -m fastrecon_jax.fit --images='parts/good/*.png' --model=part.safetensors`."""
 
-from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.inspection import fit
-from fastrecon_jax.inspection.config import FitConfig
-from fastrecon_jax.methods import presets
-from fastrecon_jax.runtime import compilation_cache
+from fastrecon_jax.command_line import collector, commands, flags
+
+with collector.paused():
+    from fastrecon_jax.inspection import fit
+    from fastrecon_jax.inspection.config import FitConfig
+    from fastrecon_jax.methods import presets
+    from fastrecon_jax.runtime import compilation_cache
 
 CONFIG = FitConfig
 PRESETS = presets.FIT

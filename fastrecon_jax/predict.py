@@ -2,10 +2,8 @@
 
 import signal
 
-from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.inspection import predict
-from fastrecon_jax.inspection.config import PredictConfig
-from fastrecon_jax.runtime import compilation_cache, cpu
+from fastrecon_jax.command_line import collector, commands, flags
+from fastrecon_jax.inspection.predict_config import PredictConfig
 
 CONFIG = PredictConfig
 
@@ -13,6 +11,10 @@ CONFIG = PredictConfig
 def main() -> int:
     """Build the settings from the flags and inspect; the exit code is 3 if some images could not be read."""
     config = flags.read(CONFIG)
+    with collector.paused():
+        from fastrecon_jax.inspection import predict  # not above: --help and refused flags need none of it
+        from fastrecon_jax.runtime import compilation_cache, cpu
+
     compilation_cache.enable()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a service manager is as by Ctrl-C
     if config.engine_cluster:

@@ -1,9 +1,11 @@
 """Meta-train an encoder on other categories: `python -m fastrecon_jax.pretrain --method=regad --leave_out=gear`."""
 
-from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.pretraining import run
-from fastrecon_jax.pretraining.config import PretrainConfig
-from fastrecon_jax.runtime import compilation_cache
+from fastrecon_jax.command_line import collector, commands, flags
+
+with collector.paused():
+    from fastrecon_jax.pretraining import run
+    from fastrecon_jax.pretraining.config import PretrainConfig
+    from fastrecon_jax.runtime import compilation_cache
 
 CONFIG = PretrainConfig
 

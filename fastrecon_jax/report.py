@@ -1,9 +1,11 @@
 """Report what a part finds, from good images alone: `python -m fastrecon_jax.report --model=part.safetensors`."""
 
-from fastrecon_jax.command_line import commands, flags
-from fastrecon_jax.reporting import command
-from fastrecon_jax.reporting.config import ReportConfig
-from fastrecon_jax.runtime import compilation_cache
+from fastrecon_jax.command_line import collector, commands, flags
+
+with collector.paused():
+    from fastrecon_jax.reporting import command
+    from fastrecon_jax.reporting.config import ReportConfig
+    from fastrecon_jax.runtime import compilation_cache
 
 CONFIG = ReportConfig
 

@@ -24,7 +24,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jaxtyping.install_import_hook("fastrecon_jax", "beartype.beartype")
 
-from fastrecon_jax.runtime import compilation_cache  # noqa: E402
+from fastrecon_jax.runtime import compilation_cache, kept  # noqa: E402
 
 SHARED = pathlib.Path(os.environ.get("FASTRECON_SHARED") or pathlib.Path(__file__).resolve().parents[2] / "shared")
 _PROGRAMS_KEPT = 30 * 24 * 3600  # seconds
@@ -32,9 +32,11 @@ _MEMORY = 1_400_000_000  # bytes that a process may hold between two tests
 # Found once, since tests replace what ctypes loads.
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
 
+# Values that are kept, see `runtime.kept`, are of no use here: each change of a file of the program makes them anew.
 # The first process clears the directory up; the others, and commands, find it in the environment.
 if (_directory := compilation_cache.enable()) is not None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_directory)
+    kept.stop()
     for _entry in _directory.iterdir():
         with contextlib.suppress(OSError):
             if time.time() - _entry.stat().st_mtime > _PROGRAMS_KEPT:

@@ -13,8 +13,8 @@ from fastrecon_jax.command_line import console
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import ledger, models, reading
-from fastrecon_jax.inspection.config import PredictConfig
 from fastrecon_jax.inspection.predict import SOME_UNREADABLE
+from fastrecon_jax.inspection.predict_config import PredictConfig
 from fastrecon_jax.parts import part_file
 from fastrecon_jax.parts.verdicts import VERDICTS
 

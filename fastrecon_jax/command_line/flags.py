@@ -11,10 +11,9 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from absl import app, flags
 
-from fastrecon_jax.command_line import console, plugins
+from fastrecon_jax.command_line import collector, console, plugins
 from fastrecon_jax.command_line.fields import shortened
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.runtime import compiler
 
 Config = TypeVar("Config")
 flags.disclaim_key_flags()  # they belong to the entry point, which --help describes
@@ -138,6 +137,7 @@ def run(main: Callable[[], int | None]) -> None:
                 raise InputError(
                     f"unexpected argument {arguments[1]!r}: settings are given as --name=value, see --help"
                 )
+            _set_up()
             return main()
         except InputError as error:
             return _complain(str(error))
@@ -149,12 +149,17 @@ def run(main: Callable[[], int | None]) -> None:
             return 1
 
     console.show_everything()
-    compiler.keep_memory()
-    compiler.keep_blas_to_one_thread()
     logging.getLogger("absl").setLevel(logging.WARNING)  # libraries tell their progress there
     logging.getLogger("jax").setLevel(logging.WARNING)  # no notes about backends that it does not find
     logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself
     app.run(guarded, flags_parser=_parse)
+
+
+def _set_up() -> None:
+    with collector.paused():
+        from fastrecon_jax.runtime import compiler  # jax, of which --help and refused flags have no need
+    compiler.keep_memory()
+    compiler.keep_blas_to_one_thread()
 
 
 def _parse(arguments: Sequence[str]) -> Sequence[str]:

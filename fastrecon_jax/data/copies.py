@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
-from scipy import ndimage
 
 from fastrecon_jax.data import synthetic
 
@@ -73,6 +72,8 @@ def _rotation(angle: float) -> Float[np.ndarray, "2 2"]:
 
 def _affine(pixels: Pixels, matrix: Float[np.ndarray, "2 2"], shift: tuple[float, float]) -> Pixels:
     """The picture read, bilinearly, at matrix (p - centre) + centre + shift, the shift in shares of the sides."""
+    from scipy import ndimage  # not above: it takes a while to import
+
     sides = np.array(pixels.shape[:2])
     centre = (sides - 1) / 2
     offset = centre - matrix @ centre + np.multiply(shift, sides)

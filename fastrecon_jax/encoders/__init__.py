@@ -3,11 +3,8 @@
 An encoder is one file, of the folder `families` or of a user's, that registers itself.
 """
 
-import importlib
-import pkgutil
-
-from fastrecon_jax.encoders import families
-from fastrecon_jax.encoders.encoder import Encoder, create, none, portable, single_operations, tiled
+from fastrecon_jax.encoders.encoder import Encoder, none, portable, single_operations, tiled
+from fastrecon_jax.encoders.kept import create, is_own
 from fastrecon_jax.encoders.registry import OPTIONS_HELP, Registration, names, register, registration, stages_of
 from fastrecon_jax.encoders.tiles import HELP as TILE_HELP
 
@@ -17,6 +14,7 @@ __all__ = [
     "Encoder",
     "Registration",
     "create",
+    "is_own",
     "names",
     "none",
     "portable",
@@ -26,6 +24,3 @@ __all__ = [
     "stages_of",
     "tiled",
 ]
-
-for _module in pkgutil.iter_modules(families.__path__):
-    importlib.import_module(f"{families.__name__}.{_module.name}")  # the file registers its variants

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, UInt8
 
 from fastrecon_jax.encoders import encoder as encoding
 from fastrecon_jax.encoders.encoder import Encoder, Outputs
+from fastrecon_jax.encoders.kept import create
 from fastrecon_jax.encoders.registry import names, registration
 from fastrecon_jax.encoders.weights import RANDOM, Tensors
 from fastrecon_jax.errors import InputError
@@ -54,9 +55,9 @@ class Case:
         return self.encoder if own else self.create()
 
     def create(self, **changes: Any) -> Encoder:
-        """Another encoder of the same name with random weights; arguments as `encoder.create` has them."""
+        """Another encoder of the same name with random weights; arguments as `kept.create` has them."""
         settings = {"stages": self.encoder.stages, "weights": RANDOM} | changes
-        return encoding.create(self.encoder.name, **settings)
+        return create(self.encoder.name, **settings)
 
     @functools.cached_property
     def outputs(self) -> Outputs:
@@ -90,7 +91,7 @@ def check_encoder(encoder: str | Encoder, *, image_size: int = 64) -> None:
 
 def case(encoder: str | Encoder, *, image_size: int = 64) -> Case:
     """What the checks take; arguments as `check_encoder` has them."""
-    built = encoding.create(encoder, weights=RANDOM) if isinstance(encoder, str) else encoder
+    built = create(encoder, weights=RANDOM) if isinstance(encoder, str) else encoder
     return Case(built, image_size)
 
 

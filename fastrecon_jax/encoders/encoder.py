@@ -2,20 +2,23 @@
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float, Real
 
-from fastrecon_jax.encoders import checkpoints, layers, tiles
+from fastrecon_jax.encoders import checkpoints, tiles
 from fastrecon_jax.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, Build, Registration, registration, stages_of
 from fastrecon_jax.encoders.tiles import Tiling
 from fastrecon_jax.encoders.weights import RANDOM, Random, Tensors
 from fastrecon_jax.errors import InputError
+
+if TYPE_CHECKING:
+    import flax.nnx
 
 NONE = "none"  # name and weights of what stands for an encoder
 DTYPES = ("float32", "tfloat32", "bfloat16")
@@ -23,11 +26,22 @@ Outputs = tuple[Float[Array, "b _ _ _"], ...]
 
 
 class Structure:
-    """A module without its weights. Hashed once, since `jit` asks for the hash at every call."""
+    """A module without its weights, made when it is asked for.
 
-    def __init__(self, treedef: Any):
-        self.treedef = treedef
-        self._hash = hash(treedef)
+    Hashed once, since `jit` asks for the hash at every call.
+    """
+
+    def __init__(self, make: Callable[[], Any]):
+        self._make = make
+
+    @functools.cached_property
+    def treedef(self) -> Any:
+        """What `jax.tree.flatten` gives of the module beside its weights."""
+        return self._make()
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash(self.treedef)
 
     def __hash__(self) -> int:
         return self._hash
@@ -104,57 +118,50 @@ class Encoder:
         """Whether products of large matrices are most of its work, see `compiler.Program`."""
         return self.registration.products
 
-    def module(self) -> nnx.Module:
+    def module(self) -> "flax.nnx.Module":
         """The module with its weights, for who wants to look inside; changes to it do not reach the encoder."""
         return jax.tree.unflatten(self.structure.treedef, self.params)
 
 
-def create(
+def build(
     name: str,
     *,
     stages: Sequence[str] = (),
     weights: str = "",
     dtype: str = "float32",
-    platform: str = "",
+    form: str = "fast",
     options: Sequence[str] = (),
-) -> Encoder:
-    """An encoder with its weights, BatchNorm folded into the convolutions, built to the last stage asked for.
-
-    Weights are taken if the names and shapes of their tensors fit. Those of `resnet50` (stride on the 3x3 convolution,
-    torchvision) and `resnet50_v1` (on the first 1x1, keras-applications) are the same, so that a file of one loads as
-    the other without complaint and gives poor figures: only its origin tells which it is.
+) -> tuple[Encoder, pathlib.Path | None]:
+    """An encoder from its checkpoint, see `create`, which remembers it.
 
     Args:
         name: one of `names()`.
         stages: names of the outputs; those nearest to strides of 8 and 16 by default.
-        weights: path of a `.safetensors` or `.pth` file, `package://NAME`, `hf://OWNER/REPOSITORY`, or `random` (for
-            tests only); the registered pretrained ones by default.
-        dtype: what activations and weights are: `float32`; `tfloat32`, the same with the platform's own precision of
-            products, which is TF32 on GPUs, bfloat16 on TPUs and float32 on CPUs; or `bfloat16`, where biases and
-            depthwise kernels stay float32.
-        platform: where it will run, `cpu`, `gpu` or `tpu`, which decides the form of its layers; by default that of
-            the process.
+        weights: where they come from; the registered pretrained ones by default.
+        dtype: what activations and weights are.
+        form: how its layers compute, see `layers.Layer`.
         options: `NAME=VALUE` for each option of the encoder that the checkpoint is not to decide.
 
     Returns:
-        The encoder.
+        The encoder, and the file that its weights were read from; None for random ones.
 
     Raises:
         InputError: unknown name, stage, dtype or option; weights that cannot be read or belong to another network.
     """
+    from fastrecon_jax.encoders import layers
+
     entry = registration(name)
     _check(entry, stages, dtype)
     ordered = entry.ordered(stages) if stages else stages_of(name)
-    build = functools.partial(entry.build, **_options(entry, options))
-    module, loaded = _load(entry, build, ordered, weights or entry.weights)
+    make = functools.partial(entry.build, **_options(entry, options))
+    module, loaded = _load(entry, make, ordered, weights or entry.weights)
     chosen = getattr(module, "options", ()) if entry.options else ()
-    form = "fast" if (platform or jax.default_backend()) == "cpu" else "single"
     layers.choose(module, form, _precision(dtype))
     if form == "fast" and dtype != "bfloat16":
         for layer in layers.layers(module):
             layer.prepare()
     params, treedef = jax.tree.flatten(_cast(module, dtype))
-    return Encoder(
+    encoder = Encoder(
         tuple(params),
         name,
         ordered,
@@ -164,9 +171,10 @@ def create(
         form,
         entry,
         chosen,
-        Structure(treedef),
+        Structure(lambda: treedef),
         metadata=tuple(sorted(loaded.metadata.items())),
     )
+    return encoder, loaded.path
 
 
 def none() -> Encoder:
@@ -196,10 +204,10 @@ def none() -> Encoder:
         parameters=0,
         products=False,
     )
-    return Encoder((), NONE, (), NONE, "", "float32", "single", entry, (), Structure(jax.tree.structure(())))
+    return Encoder((), NONE, (), NONE, "", "float32", "single", entry, (), Structure(lambda: jax.tree.structure(())))
 
 
-def _not_built(*_: Any, **__: Any) -> nnx.Module:
+def _not_built(*_: Any, **__: Any) -> "flax.nnx.Module":
     raise ValueError("no encoder is there to be built")
 
 
@@ -229,7 +237,7 @@ def _options(entry: Registration, given: Sequence[str]) -> dict[str, str]:
 
 def _load(
     entry: Registration, build: Build, stages: tuple[str, ...], origin: str
-) -> tuple[nnx.Module, checkpoints.Checkpoint]:
+) -> tuple["flax.nnx.Module", checkpoints.Checkpoint]:
     """The module, and the checkpoint that its weights came from."""
     if not origin:
         note = f"; {entry.note}" if entry.note else ""
@@ -248,7 +256,9 @@ def _load(
     return _fitting(entry, build, stages, loaded), loaded
 
 
-def _fitting(entry: Registration, build: Build, stages: tuple[str, ...], loaded: checkpoints.Checkpoint) -> nnx.Module:
+def _fitting(
+    entry: Registration, build: Build, stages: tuple[str, ...], loaded: checkpoints.Checkpoint
+) -> "flax.nnx.Module":
     """The module with the weights of a checkpoint, without the prefix that training may have put before names."""
     refusals = []
     for prefix, named in checkpoints.readings(loaded.tensors):
@@ -279,7 +289,11 @@ def _storage(dtype: str) -> str:
     return "float32" if dtype == "tfloat32" else dtype
 
 
-def _cast(module: nnx.Module, dtype: str) -> nnx.Module:
+def _cast(module: "flax.nnx.Module", dtype: str) -> "flax.nnx.Module":
+    from flax import nnx  # not above: a kept encoder does without, see `kept`
+
+    from fastrecon_jax.encoders import layers
+
     def cast(leaf: Any) -> Any:
         if isinstance(leaf, nnx.Param) and not isinstance(leaf, layers.Precise):
             return leaf.replace(leaf[...].astype(_storage(dtype)))
@@ -304,6 +318,8 @@ def tiled(encoder: Encoder, tile: Sequence[int], *, height: int, width: int) -> 
     Raises:
         InputError: the tiles do not fit the encoder or the images, or a single one holds an image.
     """
+    if not tile and encoder.tiling is None:
+        return encoder
     tiling = tiles.read(tile, encoder.registration, encoder.stages)
     if tiling == encoder.tiling:
         return encoder
@@ -338,10 +354,12 @@ def single_operations(encoder: Encoder) -> Encoder:
 
 
 def _in_form(encoder: Encoder, form: str) -> Encoder:
+    from fastrecon_jax.encoders import layers
+
     module = encoder.module()
     layers.choose(module, form, _precision(encoder.dtype))
     params, treedef = jax.tree.flatten(module)
-    return dataclasses.replace(encoder, params=tuple(params), form=form, structure=Structure(treedef))
+    return dataclasses.replace(encoder, params=tuple(params), form=form, structure=Structure(lambda: treedef))
 
 
 def in_parts(run: Callable[[Array], Outputs], images: Float[Array, "b H W 3"], at_once: int) -> Outputs:

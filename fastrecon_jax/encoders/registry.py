@@ -2,13 +2,15 @@
 
 import dataclasses
 import functools
+import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
-
-from flax import nnx
+from typing import TYPE_CHECKING, TypeVar
 
 from fastrecon_jax.errors import InputError
+
+if TYPE_CHECKING:
+    import flax.nnx
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -18,7 +20,9 @@ OPTIONS_HELP = (
 )
 STRIDES = (8, 16)  # of the stages that are taken unless others are asked for
 
-Build = Callable[..., nnx.Module]
+_OWN = "fastrecon_jax.encoders.families"
+
+Build = Callable[..., "flax.nnx.Module"]
 Builder = TypeVar("Builder", bound=Build)
 
 
@@ -126,6 +130,7 @@ class Registration:
 
 
 _REGISTRY: dict[str, Registration] = {}
+_own_names: set[str] = set()
 
 
 def register(
@@ -204,6 +209,8 @@ def register(
         raise ValueError(f"of_stride of {name} names {', '.join(unknown)}, which are not among its stages")
 
     def decorate(build: Builder) -> Builder:
+        if not _module(build).startswith(_OWN):
+            _import_own()  # they come first, and their names are taken
         other = _REGISTRY.get(name)
         if other is not None and _module(other.build) != _module(build):
             raise ValueError(f"encoder {name!r} is registered by {_module(other.build)} already")
@@ -234,6 +241,26 @@ def register(
     return decorate
 
 
+def is_own(name: str) -> bool:
+    """Whether an encoder is the project's own, and not a user's.
+
+    Args:
+        name: one of `names()`.
+
+    Returns:
+        True if the project's own folder registered it.
+    """
+    _import_own()
+    return name in _own_names
+
+
+def _import_own() -> None:
+    """Import the project's own encoders at the first look at a name: they need Flax, whose import takes a while."""
+    if not _own_names:
+        importlib.import_module(_OWN)
+        _own_names.update(_REGISTRY)
+
+
 def _module(build: Build) -> str:
     while isinstance(build, functools.partial):
         build = build.func
@@ -254,6 +281,7 @@ def module_of(name: str) -> str:
 
 def names() -> tuple[str, ...]:
     """The registered encoders, the project's own first."""
+    _import_own()
     return tuple(_REGISTRY)
 
 
@@ -269,6 +297,7 @@ def registration(name: str) -> Registration:
     Raises:
         InputError: unknown name.
     """
+    _import_own()
     if name not in _REGISTRY:
         raise InputError(f"unknown encoder {name!r}: allowed are {', '.join(_REGISTRY)}")
     return _REGISTRY[name]

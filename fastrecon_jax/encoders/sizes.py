@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from fastrecon_jax.encoders import encoder as encoding
+from fastrecon_jax.encoders.kept import create
 from fastrecon_jax.encoders.registry import Registration
 from fastrecon_jax.encoders.weights import RANDOM
 from fastrecon_jax.runtime import compiler
@@ -83,7 +83,7 @@ def images_per_second(entry: Registration) -> float:
     Returns:
         By the fastest of the runs of about a second.
     """
-    encoder, side = encoding.create(entry.name, weights=RANDOM), measured_side(entry)
+    encoder, side = create(entry.name, weights=RANDOM), measured_side(entry)
     images = jax.device_put(np.random.default_rng(0).integers(0, 256, (BATCH, side, side, 3), np.uint8))
     run = compiler.jit(lambda encoder, images: encoder(images))
     jax.block_until_ready(run(encoder, images))

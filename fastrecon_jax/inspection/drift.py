@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from scipy import special
 
 from fastrecon_jax.parts import appearance
 from fastrecon_jax.parts.part import Part
@@ -133,6 +132,8 @@ def p_value(reference: Reference, count: int, mean: float, squares: float, *, on
     Both samples are taken as normal with the same spread, `squares` being the sum of squared deviations in the window.
     The spread is that of both together, or that of the good photographs where it is larger, which is cautious.
     """
+    from scipy import special  # not above: it takes a while to import
+
     degrees = reference.degrees + count - 1
     pooled = (reference.degrees * reference.spread**2 + squares) / degrees
     spread = max(math.sqrt(pooled), reference.spread, _SPREAD)

@@ -13,7 +13,7 @@ from fastrecon_jax.command_line.fields import setting
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import ledger, rows, shards
-from fastrecon_jax.inspection.config import check_path
+from fastrecon_jax.inspection.predict_config import check_path
 from fastrecon_jax.inspection.rows import Counts, Row
 from fastrecon_jax.inspection.shards import Shard
 

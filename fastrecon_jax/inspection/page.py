@@ -14,6 +14,7 @@ from fastrecon_jax.inspection import routing
 from fastrecon_jax.inspection.rows import UNREADABLE, Counts, Row, kind
 from fastrecon_jax.parts import pictures
 from fastrecon_jax.parts.inspector import VERDICTS
+from fastrecon_jax.parts.palette import palette
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.parts.regions import Region
 
@@ -117,7 +118,7 @@ def _scale(part: Part) -> str:
     share = 100 * (mark - low) / max(high - low, 1e-12)
     stops = []
     for i in range(_STOPS):
-        red, green, blue = pictures.palette()[round(255 * i / (_STOPS - 1))]
+        red, green, blue = palette()[round(255 * i / (_STOPS - 1))]
         stops.append(f"rgb({red} {green} {blue} / {pictures.OPACITY * i / (_STOPS - 1):.2f})")
     words = f"colours of the anomaly map from {low:.3g}, as in good images, to {high:.3g}; regions from {mark:.4g}"
     return (

@@ -18,9 +18,9 @@ from jaxtyping import UInt8
 from fastrecon_jax.data import geometry
 from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import drift, reading, routing
-from fastrecon_jax.inspection.config import ALL, NONE
 from fastrecon_jax.inspection.ledger import Ledger
 from fastrecon_jax.inspection.models import Model
+from fastrecon_jax.inspection.predict_config import ALL, NONE
 from fastrecon_jax.inspection.reading import ReadImage
 from fastrecon_jax.inspection.routing import Choice, Router
 from fastrecon_jax.inspection.rows import Row

@@ -15,10 +15,10 @@ from fastrecon_jax.data.picture_files import Skipped
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.files import Place
 from fastrecon_jax.inspection import drift, ledger, mirror, models, page, reading, routing, shards, summary, watching
-from fastrecon_jax.inspection.config import NONE, PredictConfig
 from fastrecon_jax.inspection.ledger import Ledger
 from fastrecon_jax.inspection.models import Model
 from fastrecon_jax.inspection.pipeline import OVERLAYS, Outputs, Pipeline
+from fastrecon_jax.inspection.predict_config import NONE, PredictConfig
 from fastrecon_jax.inspection.reading import Job
 from fastrecon_jax.inspection.routing import Router
 from fastrecon_jax.inspection.rows import UNREADABLE, Counts, Row, kind

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.files import Place
-from fastrecon_jax.inspection.config import AUTO
+from fastrecon_jax.inspection.predict_config import AUTO
 from fastrecon_jax.parts.engine import Engine, split
 from fastrecon_jax.parts.inspector import PartInspector
 from fastrecon_jax.runtime import devices

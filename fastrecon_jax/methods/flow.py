@@ -1,15 +1,17 @@
 """DifferNet's normalising flow: fixed permutations and two-sided affine couplings, and how it is trained on vectors."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from fastrecon_jax.training import loop
+
+if TYPE_CHECKING:
+    import optax
 
 ALPHA = 3.0  # bound of the logarithms of the scales
 LIMIT = 1e6  # bound of the values after a coupling
@@ -149,8 +151,10 @@ def loss(blocks: tuple[Block, ...], orders: Int[Array, "blocks d"], batch: Float
     return (0.5 * jnp.square(z).sum(axis=-1) - determinants).mean() / batch.shape[-1]
 
 
-def optimiser() -> optax.GradientTransformation:
+def optimiser() -> "optax.GradientTransformation":
     """Adam at a constant rate, with weight decay added to the gradient, as the authors set them."""
+    import optax  # not above: it takes a while to import
+
     return optax.chain(optax.add_decayed_weights(1e-5), optax.scale_by_adam(0.8, 0.8, 1e-4), optax.scale(-2e-4))
 
 

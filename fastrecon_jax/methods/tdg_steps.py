@@ -1,16 +1,18 @@
 """One iteration of TDG at a scale: steps of the discriminator, then of the generator that it is trained against."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from fastrecon_jax.methods import tdg_networks as networks
 from fastrecon_jax.methods.tdg_networks import Moments, Network, Plain
 from fastrecon_jax.methods.tdg_transformations import LISTS, transformed
+
+if TYPE_CHECKING:
+    import optax
 
 RATE = 5e-4
 RECONSTRUCTION = 100.0  # weight of the reconstruction beside the adversarial loss
@@ -170,8 +172,10 @@ class Iteration:
         (value, seen), gradients = jax.value_and_grad(loss, has_aux=True)(player.network)
         return _updated(player, gradients, seen, RATE), value
 
-    def discriminator_rate(self) -> optax.Schedule:
+    def discriminator_rate(self) -> "optax.Schedule":
         """A tenth in the second half of the iterations."""
+        import optax  # not above: it takes a while to import
+
         half = self.sizes.steps * self.sizes.updates // 2
         return optax.piecewise_constant_schedule(RATE, {half: 0.1})
 
@@ -242,13 +246,15 @@ def resized(images: Float[Array, "b _ _ 3"], side: int) -> Float[Array, "b _ _ 3
 
 
 def _updated(player: Player, gradients: Network, seen: tuple[Moments, ...], rate: Any) -> Player:
+    import optax  # not above: it takes a while to import
+
     with jax.numpy_dtype_promotion("standard"):  # optax raises floats to the number of the step
         updates, state = optimiser(rate).update(gradients, player.optimiser)
     network = optax.apply_updates(player.network, updates)
     return Player(network, networks.followed(player.running, seen), state)
 
 
-def optimiser(rate: Any) -> optax.GradientTransformation:
+def optimiser(rate: Any) -> "optax.GradientTransformation":
     """Adam as the authors set it.
 
     Args:
@@ -257,4 +263,6 @@ def optimiser(rate: Any) -> optax.GradientTransformation:
     Returns:
         The optimiser.
     """
+    import optax  # not above: it takes a while to import
+
     return optax.adam(rate, b1=0.5, b2=0.999)

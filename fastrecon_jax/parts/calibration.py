@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import special
 
 TYPICAL_SPREAD, TYPICAL_DEGREES = 0.1, 4
 MEASURABLE = 4  # scores whose spread is taken as it is
@@ -93,6 +92,8 @@ def lower_threshold(calibration: Calibration, rate: float) -> float:
 
     It is lower than `threshold`; between them more good images may decide either way.
     """
+    from scipy import special  # not above: it takes a while to import
+
     return _score(calibration, -float(special.ndtri(rate)))
 
 
@@ -103,6 +104,8 @@ def low_threshold(calibration: Calibration, rate: float) -> float:
 
 def p_value(calibration: Calibration, score: float) -> float:
     """Probability that a good image scores at least as high; below a rate exactly above that rate's `threshold`."""
+    from scipy import special  # not above: it takes a while to import
+
     distance = math.log(max(score, _MINIMUM)) - calibration.centre
     scale = calibration.spread * _widening(calibration)
     if scale == 0:  # all held-out scores are equal
@@ -116,6 +119,8 @@ def rate_interval(calibration: Calibration, rate: float) -> tuple[float, float]:
     These are the 5 % and 95 % quantiles of the true rate over repeated samples of as many images, by simulation with a
     fixed seed.
     """
+    from scipy import special  # not above: it takes a while to import
+
     # In units of the true spread, with the true mean at 0: the mean of n scores is N(0, 1/n), their spread
     # sqrt(chi^2_d / d), and a good image exceeds the threshold t_(1 - rate) spread sqrt(1 + 1/n) + mean at the rate of
     # the normal tail beyond it.
@@ -129,6 +134,8 @@ def rate_interval(calibration: Calibration, rate: float) -> tuple[float, float]:
 
 def _deviations(rate: float, degrees: int) -> float:
     """What Student's t exceeds with a probability of `rate`; scipy.stats says the same, and takes 0.6 s to import."""
+    from scipy import special  # not above: it takes a while to import
+
     return -float(special.stdtrit(degrees, rate))
 
 

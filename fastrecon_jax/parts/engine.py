@@ -17,7 +17,9 @@ from fastrecon_jax.detector import Detector, Inspection, Stages
 from fastrecon_jax.encoders import checkpoints
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.methods.settings import check_copies_are_used
+from fastrecon_jax.parts import remembered
 from fastrecon_jax.runtime import compiler, cpu, devices
+from fastrecon_jax.runtime.kept_programs import KeptProgram
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,11 +141,13 @@ def load_encoder(recipe: Recipe, *, weights: str = "") -> encoders.Encoder:
     methods.check_makes_parts(recipe.method)
     strides = methods.create(recipe.method, recipe.settings).strides
     stages = recipe.stages or encoders.stages_of(recipe.encoder, strides)
-    registered = recipe.weights or encoders.registration(recipe.encoder).weights
+    origin = recipe.weights
+    if not origin and recipe.weights_revision:
+        origin = encoders.registration(recipe.encoder).weights  # else `create` finds it, if it has to
     encoder = encoders.create(
         recipe.encoder,
         stages=stages,
-        weights=weights or checkpoints.pinned(registered, recipe.weights_revision),
+        weights=weights or checkpoints.pinned(origin, recipe.weights_revision),
         dtype=recipe.dtype,
         options=recipe.encoder_options,
     )
@@ -175,19 +179,20 @@ def make_engine(recipe: Recipe, encoder: encoders.Encoder, ignore: Bool[np.ndarr
             "another method, or --image_score=max"
         )
     detector = dataclasses.replace(_detector(recipe, method, ignore), at_once=at_once(method))
+    recipe = dataclasses.replace(
+        recipe,
+        stages=encoder.stages,
+        weights_sha256=encoder.sha256,
+        encoder_options=encoder.options,
+        weights_revision=checkpoints.revision(encoder.weights) or recipe.weights_revision,
+    )
     return Engine(
-        recipe=dataclasses.replace(
-            recipe,
-            stages=encoder.stages,
-            weights_sha256=encoder.sha256,
-            encoder_options=encoder.options,
-            weights_revision=checkpoints.revision(encoder.weights) or recipe.weights_revision,
-        ),
+        recipe=recipe,
         encoder=encoder,
         method=method,
         encode=compiler.jit(lambda encoder, images: encoder(images)),
         fit=compiler.jit(lambda support, key, copies: detector.fit(support, key, copies)),
-        inspect=compiler.jit(detector.inspect_images),
+        inspect=remembered.program(compiler.jit(detector.inspect_images), recipe, encoder, ignore),
         inspect_stages=compiler.jit(detector.inspect),
         embed=compiler.jit(jax.vmap(method.embed)),
         thin=compiler.jit(method.thin) if method.thin else None,
@@ -202,7 +207,8 @@ def split(program: Callable[..., Any], mesh: Mesh | None, copied: int) -> Callab
     """A program of an engine over several devices: so many arguments are on each, the images behind them are split."""
     if mesh is None:
         return program
-    return compiler.jit(devices.split(mesh, program, (*[devices.COPIED] * copied, devices.SPLIT), devices.SPLIT))
+    made = compiler.jit(devices.split(mesh, program, (*[devices.COPIED] * copied, devices.SPLIT), devices.SPLIT))
+    return KeptProgram(made, (program.facts, mesh.size)) if isinstance(program, KeptProgram) else made
 
 
 def detector_of(engine: Engine) -> Detector:

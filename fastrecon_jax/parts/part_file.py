@@ -1,6 +1,7 @@
 """A part in one file: safetensors whose header holds the rest as JSON. Nothing in it is executed."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from fastrecon_jax.data import bit_depth
 from fastrecon_jax.data.geometry import CROP, RESIZES
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.files import Place
-from fastrecon_jax.parts import area, part_settings
+from fastrecon_jax.parts import area, part_settings, remembered
 from fastrecon_jax.parts.appearance import Appearance
 from fastrecon_jax.parts.engine import Engine, Recipe, make_engine
 from fastrecon_jax.parts.limits import Limits
@@ -234,6 +235,12 @@ def _expected(
     engine: Engine, count: int
 ) -> tuple[tuple[jax.ShapeDtypeStruct, ...], PyTree[jax.ShapeDtypeStruct], jax.ShapeDtypeStruct]:
     """Shapes of the stages, of the state and of the pixels of so many photographs."""
+    return remembered.shapes(engine.recipe, engine.encoder, count, functools.partial(_traced, engine, count))
+
+
+def _traced(
+    engine: Engine, count: int
+) -> tuple[tuple[jax.ShapeDtypeStruct, ...], PyTree[jax.ShapeDtypeStruct], jax.ShapeDtypeStruct]:
     pixels = jax.ShapeDtypeStruct((count, *engine.recipe.preprocessing.kept, 3), jnp.uint8)
     stages = jax.eval_shape(engine.encode, engine.encoder, pixels)
     number = methods.number_of_copies(engine.method.copies)

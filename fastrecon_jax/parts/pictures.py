@@ -1,13 +1,12 @@
 """Pictures of findings: the whole photograph, small, with the map and the regions, on one scale for a part."""
 
-import functools
 import io
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from PIL import Image, ImageChops, ImageDraw
 
 from fastrecon_jax import files
@@ -15,6 +14,7 @@ from fastrecon_jax.data import geometry
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts.engine import Recipe
 from fastrecon_jax.parts.inspector import Finding
+from fastrecon_jax.parts.palette import palette
 
 SIDE = 640
 OPACITY = 0.7
@@ -72,14 +72,6 @@ def draw(
         _frame(drawn, area)
     _outline(drawn, finding, (small.width / size[0], small.height / size[1]))
     return drawn
-
-
-@functools.cache
-def palette() -> UInt8[np.ndarray, "256 3"]:
-    """The colours of the scale, from its low to its high end."""
-    from fastrecon_jax import overlay  # matplotlib, which takes a while to import
-
-    return overlay.colour(np.linspace(0, 1, _LEVELS), low=0.0, high=1.0)
 
 
 def _levels(anomaly_map: Float[np.ndarray, "H W"], *, low: float, high: float) -> Image.Image:

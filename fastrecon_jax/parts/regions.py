@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
 from fastrecon_jax.data.geometry import Frame
 
@@ -100,6 +99,8 @@ def _peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float) -> list[tuple[int
     above = anomaly_map > seed
     if not above.any():  # most good images have none
         return []
+    from scipy import ndimage  # not above: it takes a while to import
+
     # The filter sees no more than what is above and the pixels around it.
     near = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in _box(above))
     highest = above[near] & (ndimage.maximum_filter(anomaly_map[near], footprint=_NEIGHBOURS) == anomaly_map[near])
@@ -109,12 +110,16 @@ def _peaks(anomaly_map: Float[np.ndarray, "H W"], seed: float) -> list[tuple[int
 
 
 def _connected(inside: Mask) -> Iterator[Mask]:
+    from scipy import ndimage  # not above: it takes a while to import
+
     labels, count = ndimage.label(inside, structure=_NEIGHBOURS)
     return (labels == number for number in range(1, count + 1))
 
 
 def _around(pixel: tuple[int, int], inside: Mask) -> Mask:
     """The pixels that are connected to one of them."""
+    from scipy import ndimage  # not above: it takes a while to import
+
     labels, count = ndimage.label(inside, structure=_NEIGHBOURS)
     return inside if count == 1 else labels == labels[pixel]
 

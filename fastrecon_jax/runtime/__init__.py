@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from fastrecon_jax.runtime import compilation_cache, compiler
-
 __all__ = ["configure"]
 
 
@@ -16,6 +14,8 @@ def configure() -> Path | None:
     Returns:
         The directory of the compiled programs, or None if they are not kept, see `compilation_cache.enable`.
     """
+    from fastrecon_jax.runtime import compilation_cache, compiler  # jax: `runtime.cpu` is read without it
+
     compiler.keep_memory()
     compiler.keep_blas_to_one_thread()
     return compilation_cache.enable()

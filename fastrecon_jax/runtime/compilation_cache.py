@@ -5,20 +5,18 @@ import hashlib
 import logging
 import os
 import platform
-import time
-import zlib
 from pathlib import Path
 
 import jax
 
 from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
+from fastrecon_jax.runtime import cache_limits, kept
 
 VARIABLE = "FASTRECON_COMPILATION_CACHE"
 OFF = "off"
+KEPT = "kept"  # folder for what this program keeps beside the programs that JAX does
 _SETTINGS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
-_LOOKED, _SLACK = ".looked", 60.0  # file whose time says when entries were last checked; seconds clocks may differ
-_ZLIB = b"\x78"  # first byte of an entry; with the zstandard package entries start otherwise and are not checked
 
 
 def enable() -> Path | None:
@@ -27,7 +25,8 @@ def enable() -> Path | None:
     The directory, one for each kind of processor, lies in the one that the environment variable
     FASTRECON_COMPILATION_CACHE names, by default fastrecon_jax/xla in the user's cache directory. The result is None if
     the variable is `off`, if jax already has a cache directory, or if the directory cannot be used, which is logged and
-    costs nothing but speed.
+    costs nothing but speed. Nothing that lies there is looked at before it is used; see `cache_limits` for how large
+    the directory grows and what becomes of damaged programs.
     """
     asked = os.environ.get(VARIABLE, "")
     if asked.lower() == OFF or jax.config.jax_compilation_cache_dir:
@@ -36,7 +35,6 @@ def enable() -> Path | None:
     try:
         directory = files.expanded(parent) / _processor()
         directory.mkdir(parents=True, exist_ok=True)
-        _remove_damaged(directory)
         _try_to_write(directory)
     except (InputError, OSError, ValueError) as error:
         reason = files.reason(error) if isinstance(error, OSError) else error
@@ -48,40 +46,18 @@ def enable() -> Path | None:
     for name, value in _SETTINGS.items():
         jax.config.update(name, value)
     jax.config.update("jax_compilation_cache_dir", str(directory))
+    kept.use(directory / KEPT)
+    cache_limits.watch(directory, directory / KEPT)
     return directory
 
 
 def _processor() -> str:
     """The processor's architecture and a hash of its features, because machines may share a home directory."""
     instructions = ""
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        instructions = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    # Up to the line of the first core: there may be hundreds.
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+        instructions = next((line.rstrip("\n") for line in lines if line.startswith(("flags", "Features"))), "")
     return f"{platform.machine() or 'any'}-{hashlib.sha256(instructions.encode()).hexdigest()[:8]}"
-
-
-def _remove_damaged(directory: Path) -> None:
-    """Remove entries cut short by a full disk or a killed process, which jax would warn of at each start.
-
-    Only entries written since the last check are read, because a cache may hold thousands.
-    """
-    looked, now = directory / _LOOKED, time.time()
-    since = looked.stat().st_mtime - _SLACK if looked.exists() else 0.0
-    for entry in directory.glob("*-cache"):
-        if entry.stat().st_mtime < since:
-            continue
-        data = entry.read_bytes()
-        if not data or (data.startswith(_ZLIB) and not _is_whole(data)):
-            entry.unlink(missing_ok=True)
-    looked.touch()
-    os.utime(looked, (now, now))  # entries written in the meantime are checked next time
-
-
-def _is_whole(data: bytes) -> bool:
-    stream = zlib.decompressobj()
-    with contextlib.suppress(zlib.error):
-        stream.decompress(data)
-    return stream.eof
 
 
 def _try_to_write(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import threadpoolctl
 # Fusing convolutions and products into YNNPACK makes convolutional encoders 10 to 25 % slower (jax 0.10.2), and
 # transformers faster: see `Program`.
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 # Parameters from glibc's malloc.h.
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 
@@ -61,9 +63,20 @@ class Program:
         """Lower the program for these arguments, as `jax.jit(function).lower` does."""
         return self._chosen(arguments).lower(*arguments)
 
+    def of_leaves(self, arguments: tuple[Any, ...], structure: Any) -> Any:
+        """The same program as a jitted function of the list of leaves into which such arguments are flattened."""
+        options = None if self._of_products(arguments) else compiler_options() or None
+
+        def kept(leaves: list[Any]) -> Any:
+            return self.__wrapped__(*structure.unflatten(leaves))
+
+        return jax.jit(kept, compiler_options=options)
+
     def _chosen(self, arguments: tuple[Any, ...]) -> Any:
-        products = any(getattr(argument, "products", False) for argument in arguments)
-        return self._inside if products else self._outside
+        return self._inside if self._of_products(arguments) else self._outside
+
+    def _of_products(self, arguments: tuple[Any, ...]) -> bool:
+        return any(getattr(argument, "products", False) for argument in arguments)
 
 
 def keep_blas_to_one_thread() -> None:
@@ -73,6 +86,7 @@ def keep_blas_to_one_thread() -> None:
     while they wait for each other: factoring two 1024x1024 matrices took 2.5 s instead of 0.07 s.
     """
     threadpoolctl.threadpool_limits(1, user_api="blas")
+    os.environ.setdefault(_BLAS_THREADS, "1")  # for libraries that are loaded later
 
 
 def keep_memory(*, arenas: int = 1) -> None:

@@ -6,10 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
-
-from fastrecon_jax.runtime import compiler
-
 ONE, AUTO = "1", "auto"
 HELP = (
     "devices into which a CPU is divided, each with its share of the threads, and over which batches are split: a "
@@ -49,6 +45,10 @@ def divide(wanted: str, *, most: int) -> None:
 
     Takes `auto` or a number, and the number of images in a batch, more devices than which would have nothing to do.
     """
+    import jax  # not above: the help of the flag is read without it
+
+    from fastrecon_jax.runtime import compiler
+
     available = cores()
     count = min(available, most) if wanted == AUTO else int(wanted)
     own = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from PIL import Image
 
 from fastrecon_jax.command_line.console import count, percent
-from fastrecon_jax.parts import calibration, pictures
+from fastrecon_jax.parts import calibration
 from fastrecon_jax.parts.inspector import BORDERLINE, DEFECTIVE, GOOD, Finding
 from fastrecon_jax.parts.limits import Limits
+from fastrecon_jax.parts.palette import palette
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.serving import workspaces
 from fastrecon_jax.serving.workspaces import InspectedImage, Workspace
@@ -189,8 +190,8 @@ def _scale(workspace: Workspace, image: InspectedImage, threshold: float) -> str
 
 
 def _colours(limits: Limits) -> str:
-    palette = pictures.palette()
-    steps = [palette[i * (len(palette) - 1) // (_COLOURS - 1)] for i in range(_COLOURS)]
+    colours = palette()
+    steps = [colours[i * (len(colours) - 1) // (_COLOURS - 1)] for i in range(_COLOURS)]
     gradient = ", ".join(f"rgb({r} {g} {b})" for r, g, b in steps)
     return (
         f'<div class="colours"><span>like good parts {limits.floor:.3g}</span>'

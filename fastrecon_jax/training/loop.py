@@ -3,12 +3,11 @@
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree, Scalar
 from tqdm import tqdm
 
@@ -16,6 +15,9 @@ from fastrecon_jax.errors import InputError
 from fastrecon_jax.runtime import compiler
 from fastrecon_jax.training import checkpoints
 from fastrecon_jax.training.checkpoints import Checkpoint
+
+if TYPE_CHECKING:
+    import optax
 
 SEGMENT = 16  # steps between two signs of life
 
@@ -47,14 +49,14 @@ class Fit(NamedTuple):
     extra: PyTree = ()
 
 
-def start(parameters: PyTree, optimiser: optax.GradientTransformation, extra: PyTree = ()) -> Fit:
+def start(parameters: PyTree, optimiser: "optax.GradientTransformation", extra: PyTree = ()) -> Fit:
     """The state before the first step."""
     return Fit(parameters, optimiser.init(parameters), extra)
 
 
 def gradient_step(
     loss: Callable[[PyTree, PyTree, Key[Array, ""], Any], tuple[Scalar, PyTree]],
-    optimiser: optax.GradientTransformation,
+    optimiser: "optax.GradientTransformation",
 ) -> Step:
     """The step along the gradient of `loss`: (parameters, extra, key, data) -> (loss, extra).
 
@@ -64,6 +66,8 @@ def gradient_step(
     def step(state: Fit, key: Key[Array, ""], number: Scalar, data: Any) -> tuple[Fit, Scalar]:
         del number  # learning rates that change count in the optimiser's state
         (value, extra), gradients = jax.value_and_grad(loss, has_aux=True)(state.parameters, state.extra, key, data)
+        import optax  # not above: it takes a while to import
+
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to the number of the step
             updates, optimiser_state = optimiser.update(gradients, state.optimiser, state.parameters)
         return Fit(optax.apply_updates(state.parameters, updates), optimiser_state, extra), value

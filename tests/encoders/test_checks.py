@@ -70,14 +70,14 @@ class Broken(nnx.Module):
     ],
 )
 def test_what_breaks_the_contract_is_found_out(monkeypatch, fault, message):
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    monkeypatch.setattr(registry, "_REGISTRY", {name: registry.registration(name) for name in registry.names()})
     encoders.register("broken", stages={"a": 8})(functools.partial(Broken, fault))
     with pytest.raises(AssertionError, match=message):
         checks.check_encoder("broken")
 
 
 def test_unread_tensors_and_wrong_statistics_are_found_out(monkeypatch):
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    monkeypatch.setattr(registry, "_REGISTRY", {name: registry.registration(name) for name in registry.names()})
     encoders.register("dark", stages={"a": 8}, std=(58.0, 57.0, 57.0))(functools.partial(Broken, ""))
     with pytest.raises(AssertionError, match=r"std \(58.0, 57.0, 57.0\) must lie above 0 and at most at 1"):
         checks.check_encoder("dark")

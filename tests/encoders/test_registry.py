@@ -14,7 +14,7 @@ from tests.encoders import tiny_transformer
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch):
     """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    monkeypatch.setattr(registry, "_REGISTRY", {name: registry.registration(name) for name in registry.names()})
 
 
 def build(source, stages):

@@ -23,7 +23,7 @@ def load_oracle(monkeypatch):
 
 def register(monkeypatch, oracle, blocks=None):
     """The networks of the references, `small_convnext` and `small_dinov3`, until the test ends."""
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    monkeypatch.setattr(registry, "_REGISTRY", {name: registry.registration(name) for name in registry.names()})
     for name, normed, licence in (("small_convnext", False, "Apache-2.0"), ("small_dinov3", True, licences.DINOV3)):
         variant = convnext.Variant(blocks or oracle.BLOCKS, oracle.CHANNELS, normed=normed)
         encoders.register(name, stages=convnext.STRIDES, may_be_unread=convnext.beyond, licence=licence)(

@@ -11,6 +11,7 @@ from fastrecon_jax.errors import InputError
 from fastrecon_jax.parts import pictures
 from fastrecon_jax.parts.engine import Recipe
 from fastrecon_jax.parts.inspector import Finding
+from fastrecon_jax.parts.palette import palette
 from fastrecon_jax.parts.regions import Region
 
 RECIPE = Recipe("", (), "", None, "float32", 256, 224, "", None, "")
@@ -108,3 +109,7 @@ def test_png_files_hold_the_pixels(tmp_path, shape):
 def test_a_picture_that_cannot_be_written_names_its_file(tmp_path):
     with pytest.raises(InputError, match=r"nothing/a\.png cannot be written: No such file or directory"):
         pictures.write(Image.new("RGB", (3, 3)), tmp_path / "nothing" / "a.png")
+
+
+def test_the_table_of_colours_is_that_of_matplotlib():
+    np.testing.assert_array_equal(palette(), overlay.colour(np.linspace(0, 1, 256), low=0.0, high=1.0))

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fastrecon_jax.runtime import compilation_cache
-
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import logging, jax, jax.numpy as jnp
@@ -64,22 +62,31 @@ def test_a_directory_that_cannot_be_used_is_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"\x78junk"])
-def test_damaged_programs_are_compiled_again(tmp_path, damage):
+def test_damaged_programs_are_compiled_again_and_removed(tmp_path, damage):
     run(FASTRECON_COMPILATION_CACHE=str(tmp_path))
+    whole = len(entries(tmp_path))
     for entry in entries(tmp_path):
         entry.write_bytes(damage(entry.read_bytes()))
-    _, errors = run(FASTRECON_COMPILATION_CACHE=str(tmp_path))
-    assert errors == ""
+        os.utime(entry, (0, time.time() - 3600))
+    for _ in range(2):  # the first finds them in its way, the second writes them
+        _, errors = run(FASTRECON_COMPILATION_CACHE=str(tmp_path))
+        assert errors == ""
+    assert len(entries(tmp_path)) == whole
     assert all(len(entry.read_bytes()) > 100 for entry in entries(tmp_path))
 
 
-def test_only_new_programs_are_read_again(tmp_path):
-    for name in ("old", "new"):
-        (tmp_path / f"{name}-cache").write_bytes(b"")
-    hour_ago = time.time() - 3600
-    os.utime(tmp_path / "old-cache", (hour_ago - 3600, hour_ago - 3600))
-    (tmp_path / compilation_cache._LOOKED).touch()
-    os.utime(tmp_path / compilation_cache._LOOKED, (hour_ago, hour_ago))
-    compilation_cache._remove_damaged(tmp_path)
-    assert [path.name for path in tmp_path.glob("*-cache")] == ["old-cache"]
-    assert time.time() - (tmp_path / compilation_cache._LOOKED).stat().st_mtime < 60
+def test_a_start_looks_at_no_entry(tmp_path, monkeypatch):
+    for variable in ("JAX_COMPILATION_CACHE_DIR", "FASTRECON_COMPILATION_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("FASTRECON_COMPILATION_CACHE", str(tmp_path))
+    directory, _ = run(FASTRECON_COMPILATION_CACHE=str(tmp_path))
+    program = (
+        "import os, pathlib, sys\n"
+        "from fastrecon_jax.runtime import compilation_cache\n"
+        "seen = []\n"
+        f"sys.addaudithook(lambda event, of: event in ('os.scandir', 'os.listdir') and {directory!r} == str(of[0])"
+        " and seen.append(event))\n"
+        "assert compilation_cache.enable()\n"
+        "assert not seen, seen\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -53,6 +53,7 @@ class Checkpoint(NamedTuple):
     source: str  # where they came from, for people
     sha256: str  # of the file's bytes, in hexadecimal
     metadata: Mapping[str, str] = types.MappingProxyType({})  # what a safetensors file says of itself
+    path: pathlib.Path | None = None  # of the file; None if there is none
 
 
 def load(source: str) -> Checkpoint:
@@ -123,7 +124,7 @@ def _read(path: pathlib.Path, shown: str, check: Check | None = None) -> Checkpo
         check(path, data, sha256)
     parse = torch_file.parse if path.name.lower().endswith(_TORCH_SUFFIXES) else _parse_safetensors
     tensors = {key: _single_precision(key, value, name) for key, value in parse(data, name).items()}
-    return Checkpoint(tensors, shown, sha256, metadata(data) if parse is _parse_safetensors else {})
+    return Checkpoint(tensors, shown, sha256, metadata(data) if parse is _parse_safetensors else {}, path)
 
 
 def _bytes(path: pathlib.Path, name: str) -> bytes:
