@@ -43,13 +43,13 @@ def run() -> None:
         )
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        tests = _written(category.test, Path(folder) / "test")
-        one = _written(category.test[:1], Path(folder) / "one")
+        tests = written(category.test, Path(folder) / "test")
+        one = written(category.test[:1], Path(folder) / "one")
         for number in numbers:
             model = Path(folder) / f"{number}.safetensors"
             encoder = (f"--encoder={options.ENCODER.value}", f"--weights={options.WEIGHTS.value}")
-            good = _written(category.train[:number], Path(folder) / f"good{number}")
-            _command("fit", f"--images={good}", f"--model={model}", *encoder)
+            good = written(category.train[:number], Path(folder) / f"good{number}")
+            command("fit", f"--images={good}", f"--model={model}", *encoder)
             rows += _measured(model, number, (tests, one))
     head = ["good images", "--cpu_devices", "images/s", "all, s", "one image, s", "peak, MiB"]
     sys.stdout.write(
@@ -80,14 +80,14 @@ def _measured(model: Path, number: int, images: Sequence[Path]) -> list[list[str
 
 def _predict(model: Path, images: Path, divided: str) -> _Run:
     with tempfile.TemporaryDirectory() as output:
-        return _command(
+        return command(
             "predict",
             *(f"--model={model}", f"--images={images}", f"--output_dir={output}/results", f"--cpu_devices={divided}"),
             *(f"--batch_size={options.BATCH_SIZE.value}", f"--weights={options.WEIGHTS.value}", "--overlays=none"),
         )
 
 
-def _command(*arguments: str) -> _Run:
+def command(*arguments: str) -> _Run:
     """Run a command; InputError with what it said where it fails."""
     with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
@@ -104,7 +104,7 @@ def _command(*arguments: str) -> _Run:
     return _Run(seconds, usage.ru_maxrss / 1024, text)
 
 
-def _written(chosen: Sequence[samples.Sample], folder: Path) -> Path:
+def written(chosen: Sequence[samples.Sample], folder: Path) -> Path:
     """A folder with images as they are encoded."""
     folder.mkdir()
     for i, sample in enumerate(chosen):
