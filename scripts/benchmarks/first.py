@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import options, predict, timing
+from benchmarks import options, processes, timing
 from fastrecon_jax.data import datasets
 from fastrecon_jax.errors import InputError
 
@@ -23,18 +23,19 @@ def run() -> None:
     category = dataset.open_category(options.CATEGORY.value or dataset.categories[0])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        good = predict.written(category.train[: int(options.GOOD.value[0])], folder / "good")
-        images = [predict.written(category.test[:count], folder / f"{count}") for count in (1, len(category.test))]
+        good = processes.written(category.train[: int(options.GOOD.value[0])], folder / "good")
+        images = [processes.written(category.test[:count], folder / f"{count}") for count in (1, len(category.test))]
         model, exported = folder / "part.safetensors", folder / "part.onnx"
-        encoder = (f"--encoder={options.ENCODER.value}", f"--weights={options.WEIGHTS.value}")
-        predict.command("fit", f"--images={good}", f"--model={model}", *encoder)
+        weights = f"--weights={options.WEIGHTS.value}"
+        encoder = f"--encoder={options.ENCODER.value}"
+        processes.command("fit", f"--images={good}", f"--model={model}", encoder, weights)
         ways: dict[str, Callable[[Path], list[str]]] = {
             "predict --overlays=none": lambda images: _predict(model, images, "--overlays=none"),
             "predict": lambda images: _predict(model, images),
             "predict, cache off": lambda images: _predict(model, images),
         }
         try:
-            predict.command("export", f"--model={model}", f"--output={exported}", f"--weights={options.WEIGHTS.value}")
+            processes.command("export", f"--model={model}", f"--output={exported}", weights)
             ways["ONNX Runtime, a script"] = lambda images: _script(exported, images)
         except InputError as error:
             sys.stdout.write(f"no ONNX Runtime: {str(error).splitlines()[-1]}\n")
