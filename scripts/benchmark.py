@@ -5,6 +5,7 @@
 Suites, in `scripts/benchmarks`:
     coreset: seconds of the greedy coreset, of the plain loop, and of numpy, scikit-learn and PyTorch loops.
     encoder: our encoders against PyTorch, ONNX Runtime and OpenVINO: images/s and peak memory, a process each.
+    first: seconds of the whole command predict for one image and for all, beside a script of ONNX Runtime.
     fit: seconds and peak memory of the whole commands fit and extend, for `--good` images.
     gpu: `pipeline` for wide_resnet50_2 on an accelerator, against PyTorch, and the coreset of a full-shot pool.
     loader: images/s of reading, decoding and resizing alone, of the encoder alone, and of both together.
@@ -22,7 +23,7 @@ from benchmarks import options  # noqa: F401  # defines the flags
 
 from fastrecon_jax.command_line import flags as command_line
 
-_SUITES = ("coreset", "encoder", "fit", "gpu", "loader", "peers", "pipeline", "predict", "scale", "start")
+_SUITES = ("coreset", "encoder", "first", "fit", "gpu", "loader", "peers", "pipeline", "predict", "scale", "start")
 _SUITE = flags.DEFINE_enum("suite", "loader", _SUITES, "what to measure")
 
 

@@ -1,0 +1,76 @@
+"""The whole command predict for one image and for all, each time in a new process, beside a script of ONNX Runtime."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import options, processes, timing
+from fastrecon_jax.data import datasets
+from fastrecon_jax.errors import InputError
+
+_SCRIPT = Path(__file__).with_name("onnx_script.py")
+_WITHOUT = {"FASTRECON_COMPILATION_CACHE": "off"}
+
+
+def run() -> None:
+    """Print seconds with and without the cache of compiled programs, and of the script; in turn, medians."""
+    dataset = datasets.open_dataset(options.DATASET.value, options.DATA_DIR.value)
+    category = dataset.open_category(options.CATEGORY.value or dataset.categories[0])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        good = processes.written(category.train[: int(options.GOOD.value[0])], folder / "good")
+        images = [processes.written(category.test[:count], folder / f"{count}") for count in (1, len(category.test))]
+        model, exported = folder / "part.safetensors", folder / "part.onnx"
+        weights = f"--weights={options.WEIGHTS.value}"
+        encoder = f"--encoder={options.ENCODER.value}"
+        processes.command("fit", f"--images={good}", f"--model={model}", encoder, weights)
+        ways: dict[str, Callable[[Path], list[str]]] = {
+            "predict --overlays=none": lambda images: _predict(model, images, "--overlays=none"),
+            "predict": lambda images: _predict(model, images),
+            "predict, cache off": lambda images: _predict(model, images),
+        }
+        try:
+            processes.command("export", f"--model={model}", f"--output={exported}", weights)
+            ways["ONNX Runtime, a script"] = lambda images: _script(exported, images)
+        except InputError as error:
+            sys.stdout.write(f"no ONNX Runtime: {str(error).splitlines()[-1]}\n")
+        rows = _measured(ways, images)
+    sys.stdout.write(
+        f"{timing.machine()}; {options.ENCODER.value}, {category.name}, {len(category.test)} images, seconds, medians "
+        f"of {options.REPEATS.value}\n\n{timing.table(['', 'one image', 'all images'], rows)}"
+    )
+
+
+def _measured(ways: dict[str, Callable[[Path], list[str]]], images: list[Path]) -> list[list[str]]:
+    """A line for each way; the first round, which fills the caches, does not count."""
+    found: dict[str, list[list[float]]] = {name: [[] for _ in images] for name in ways}
+    for i in range(options.REPEATS.value + 1):
+        for name, way in ways.items():
+            for seconds, folder in zip(found[name], images, strict=True):
+                taken = _seconds(way(folder), _WITHOUT if "cache off" in name else {})
+                if i:
+                    seconds.append(taken)
+    return [[name, *(f"{statistics.median(seconds):.2f}" for seconds in of_way)] for name, of_way in found.items()]
+
+
+def _seconds(arguments: list[str], environment: dict[str, str]) -> float:
+    with tempfile.TemporaryDirectory() as output:
+        places = [argument.replace("OUTPUT", output) for argument in arguments]
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *places], check=True, capture_output=True, env=os.environ | environment)
+        return time.perf_counter() - start
+
+
+def _predict(model: Path, images: Path, *flags: str) -> list[str]:
+    weights = f"--weights={options.WEIGHTS.value}"
+    own = (f"--model={model}", f"--images={images}", "--output_dir=OUTPUT/results", weights)
+    return ["-m", "fastrecon_jax.predict", *own, *flags]
+
+
+def _script(exported: Path, images: Path) -> list[str]:
+    return [str(_SCRIPT), str(exported), "OUTPUT/rows.csv", *map(str, sorted(images.iterdir()))]
