@@ -13,6 +13,7 @@ from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import tables
 from fastrecon_jax.evaluation.tables import Row
+from fastrecon_jax.runtime import memory
 
 BASELINE = "fastrecon"
 SHARES = "shares"  # the folder of what several processes have finished and process 0 has not gathered yet
@@ -48,6 +49,7 @@ def write(directory: Path, results: Results) -> None:
     """
     pairs = tables.paired(results.rows, baseline=BASELINE)
     summary = {"config": results.config, "rows": results.rows, "mean": tables.means(results.rows), "paired": pairs}
+    summary["memory"] = memory.peak()
     files.write_text(directory / "scores.csv", _csv(SCORE_COLUMNS, results.scores))
     files.write_text(directory / "results.csv", _csv(COLUMNS, results.rows))
     files.write_text(directory / "results.md", _markdown(results, pairs))
