@@ -9,11 +9,9 @@ RESAMPLES = 10_000
 _VALUES = 2_000_000  # counts that are held at once
 IMAGE_METRICS = ("image_auroc", "image_ap", "image_f1max")  # which follow from the image scores
 
-Counts = Float[np.ndarray, "r n"]  # how often each image is in each resample
-
 
 def hierarchical(
-    *values: Float[np.ndarray, "p m d"], resamples: int = RESAMPLES, same_parts: bool = False
+    *values: Float[np.ndarray, "p m _"], resamples: int = RESAMPLES, same_parts: bool = False
 ) -> list[Float[np.ndarray, " r"]]:
     """Means of hierarchical bootstrap resamples of values by part, resample of its images, and draw; fixed seed.
 
@@ -82,7 +80,7 @@ def _blocks(resamples: int, images: int) -> Iterator[slice]:
     yield from (slice(start, min(start + step, resamples)) for start in range(0, resamples, step))
 
 
-def _counts(rng: np.random.Generator, resamples: int, images: int) -> Counts:
+def _counts(rng: np.random.Generator, resamples: int, images: int) -> Float[np.ndarray, "r n"]:
     """How often each image is drawn in each of some resamples of as many images."""
     chosen = rng.integers(images, size=(resamples, images)) + images * np.arange(resamples)[:, None]
     return np.bincount(chosen.ravel(), minlength=resamples * images).reshape(resamples, images).astype(float)
@@ -102,7 +100,9 @@ class _Sorted:
         self.above = good.size - np.searchsorted(others, thresholds, side="right")
         self.at_or_above = good.size - np.searchsorted(others, thresholds, side="left")
 
-    def metrics(self, good: Counts, defective: Counts, names: Sequence[str]) -> dict[str, np.ndarray]:
+    def metrics(
+        self, good: Float[np.ndarray, "r n"], defective: Float[np.ndarray, "r p"], names: Sequence[str]
+    ) -> dict[str, Float[np.ndarray, " r"]]:
         """The metrics of `fastrecon_jax.metrics`, each image counted as often as it was drawn, (r,) each."""
         p, n = defective.shape[1], good.shape[1]
         positives = defective[:, self.defective].cumsum(axis=1)[:, self.last]  # (r, t), at or above each threshold

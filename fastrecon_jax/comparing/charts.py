@@ -33,7 +33,7 @@ class Bar(NamedTuple):
 def legend(names: Sequence[str]) -> str:
     """The marks of the systems, in the order in which charts take them."""
     entries = "".join(
-        f'<li><svg class="chart" viewBox="-8 -8 16 16" aria-hidden="true">{_mark(i, 0, 0)}</svg>{escape(name)}</li>'
+        f'<li><svg class="chart" viewBox="-8 -8 16 16" aria-hidden="true">{_mark(i, 0.0, 0.0)}</svg>{escape(name)}</li>'
         for i, name in enumerate(names)
     )
     return f'<ul class="legend">{entries}</ul>'
@@ -79,8 +79,8 @@ def rows(title: str, names: Sequence[str], values: Mapping[int, Sequence[float |
     x, parts = _axis(low, high, bottom, unit)
     for row, name in enumerate(names):
         height = _TOP + 2 * _ROW * row + _ROW
-        parts.append(text(8, height - 6, name, "start"))
-        parts.append(_line("grid", 8, height + 8, _WIDTH - _RIGHT, height + 8))
+        parts.append(text(8.0, height - 6, name, "start"))
+        parts.append(_line("grid", 8.0, height + 8, _WIDTH - _RIGHT, height + 8))
         parts += [_mark(i, x(own[row]), height + 8) for i, own in values.items() if own[row] is not None]
     return svg(title, bottom + _BOTTOM, parts, width=_WIDTH)
 
@@ -92,10 +92,10 @@ def bars(title: str, found: Sequence[Bar], *, unit: str) -> str:
     low, high = _range(values, values, most=math.inf)
     bottom = _TOP + 2 * _ROW * len(found)
     x, parts = _axis(low, high, bottom, unit)
-    parts.append(_line("zero", x(0), _TOP, x(0), bottom))
+    parts.append(_line("zero", x(0.0), _TOP, x(0.0), bottom))
     for row, bar in enumerate(found):
         height = _TOP + 2 * _ROW * row + _ROW
-        parts.append(text(8, height - 6, bar.words, "start"))
+        parts.append(text(8.0, height - 6, bar.words, "start"))
         for kind, interval in (("outer", bar.outer), ("inner", bar.inner)):
             if interval:
                 parts.append(_line(kind, x(interval[0]), height + 8, x(interval[1]), height + 8))
@@ -116,7 +116,7 @@ def _axis(low: float, high: float, bottom: float, unit: str):
     parts = []
     for value in _steps(low, high):
         parts.append(tick(x(value), bottom, f"{value:g}"))
-    parts.append(_line("", 8, bottom, _WIDTH - _RIGHT, bottom))
+    parts.append(_line("", 8.0, bottom, _WIDTH - _RIGHT, bottom))
     parts.append(text(_WIDTH / 2, bottom + _BOTTOM - 6, unit, "middle"))
     return x, parts
 

@@ -171,8 +171,8 @@ def _where(places: Sequence[Any]) -> str:
     place = places[0]
     part, *rest = (place,) if isinstance(place, str) else place
     text = f"in {part}" + (f" with {count(rest[0], 'shot')}" if rest else "")
-    text += f", draw {rest[1]}," if len(rest) > 1 and rest[1] is not None else ""
-    return text + (f" and in {len(places) - 1} more" if len(places) > 1 else "")
+    text += f", draw {rest[1]}" if len(rest) > 1 and rest[1] is not None else ""
+    return text + (f", and in {len(places) - 1} more" if len(places) > 1 else "")
 
 
 def _settings(systems: Sequence[System]) -> list[str]:

@@ -121,7 +121,7 @@ def _of_eval(label: str, path: Path) -> Run:
             raise InputError(f"{path / SCORES} has no scores of {described(group)}, which {RESULTS} lists")
         images = table.groups[group]
         labels, values = _arrays(images)
-        figures = {name: row[name] for name in row if name not in _FACTS and _is_metric(row[name])}
+        figures = {name: _float(row[name]) for name in row if name not in _FACTS and _is_metric(row[name])}
         _check_agree(path, group, figures, labels, values)
         speed = row.get("score_images_per_second")
         cells[group] = Cell(
@@ -130,7 +130,7 @@ def _of_eval(label: str, path: Path) -> Run:
             values,
             figures,
             _support_of(support, group),
-            row.get("fit_seconds"),
+            _float(row.get("fit_seconds")),
             1 / speed if speed else None,
         )
     memory = summary.get("memory")
@@ -172,6 +172,10 @@ def _fits(row: Row, name: str) -> bool:
 
 def _is_metric(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and math.isfinite(value))
+
+
+def _float(value: float | int | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _check_agree(path: Path, group: Group, figures: Row, labels: np.ndarray, values: np.ndarray) -> None:

@@ -107,13 +107,13 @@ def rows(
 
 def within(path: str, category: str | None) -> str:
     """A path as all programs may have it: with slashes, below the folder of the category, or from `test/` on."""
-    path = re.sub(r"[\\/]+", "/", path)
-    folders = (f"/{category}/", "/test/", "/train/")
-    for folder in folders:
-        before, found, below = f"/{path}".rpartition(folder)
-        if found and (folder == folders[0] or before):
-            path = below if folder == folders[0] else f"{folder[1:]}{below}"
-    return path.removeprefix("./")
+    path = re.sub(r"[\\/]+", "/", path).removeprefix("./")
+    if category and (found := f"/{path}".rpartition(f"/{category}/"))[1]:
+        path = found[2]
+    if path.startswith(("test/", "train/")):
+        return path
+    below = re.fullmatch(r".*/((?:test|train)/[^/]+/.+)", path)
+    return below[1] if below else path
 
 
 def _category_of(path: str) -> str | None:

@@ -76,7 +76,7 @@ def standard_error(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
-def known_mean(values: Sequence[float | None]) -> float | None:
+def known_mean(values: Sequence[float | int | None]) -> float | None:
     """The mean; None where a value is unknown."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known and len(known) == len(values) else None

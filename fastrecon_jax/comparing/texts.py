@@ -76,7 +76,7 @@ def shown_costs(comparison: Comparison) -> dict[str, str]:
     }
 
 
-def _cost(line: Line, name: str) -> float | None:
+def _cost(line: Line, name: str) -> float | int | None:
     if name in ("fit_seconds", "image_seconds"):
         return getattr(line, name)
     return line.memory.get(name)
