@@ -10,6 +10,7 @@ from fastrecon_jax.reporting.charts import svg, text, tick
 _COLOURS = 8
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 400.0, 250.0, 40.0, 14.0, 10.0, 40.0
 _ROW = 24.0
+_TICKS = 7  # at most so many without leaving some out
 
 
 class Point(NamedTuple):
@@ -104,9 +105,15 @@ def bars(title: str, found: Sequence[Bar], *, unit: str) -> str:
 
 
 def log_ticks(values: Sequence[float]) -> dict[float, str]:
-    """Places and words of powers of ten around some positive values, on a logarithmic axis."""
+    """Places and words of 1, 2, 5, 10 and so on around some positive values, on a logarithmic axis."""
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return {float(power): f"{10.0**power:g}" for power in range(low, max(high, low + 1) + 1)}
+    known = [digit * 10.0**power for power in range(low - 1, high + 1) for digit in (1, 2, 5)]
+    first = max(i for i, value in enumerate(known) if value <= min(values) * (1 + 1e-9))
+    last = min(i for i, value in enumerate(known) if value >= max(values) * (1 - 1e-9))
+    around = known[first : max(last, first + 1) + 1]
+    if len(around) > _TICKS:
+        around = [value for value in around if f"{value:e}".startswith("1.") or value in (around[0], around[-1])]
+    return {math.log10(value): f"{value:.1g}" if value < 1 else f"{value:g}" for value in around}
 
 
 def _axis(low: float, high: float, bottom: float, unit: str):

@@ -24,7 +24,7 @@ Sign = Hashable  # what must be equal
 def warnings(systems: Sequence[System], metrics: Sequence[str]) -> list[str]:
     """All that a reader must know before he believes a difference; empty where there is nothing."""
     return [
-        *(line for run in _runs(systems) for line in _of_run(run)),
+        *_of_runs(_runs(systems)),
         *_parts(systems),
         *_draws(systems),
         *_images(systems),
@@ -38,19 +38,27 @@ def _runs(systems: Sequence[System]) -> list[Run]:
     return list({str(run.path): run for system in systems for run in system.runs}.values())
 
 
+def _of_runs(runs: Sequence[Run]) -> list[str]:
+    """Runs that are not whole, or mean nothing: a line for each way."""
+    ways: dict[str, list[str]] = {}
+    for run in runs:
+        for line in _of_run(run):
+            ways.setdefault(line, []).append(run.name)
+    return [f"{_some(names)}: {line}" for line, names in ways.items()]
+
+
 def _of_run(run: Run) -> Iterable[str]:
-    """A run that is not whole, or means nothing."""
     config = run.config or {}
     done = {group.category for group in run.cells}
     left = [name for name in _list(config, "category") if name not in done]
     if left:
-        yield f"{run.name} is not finished: no results of {_some(left)} yet."
+        yield f"not finished, no results of {_some(left)} yet."
     if partial := _list(config, "partial"):
-        yield f"{run.name}: {_some(partial)} not complete; the figures are not those of the published set."
+        yield f"{_some(partial)} not complete; the figures are not those of the published set."
     if config.get("max_queries"):
-        yield f"{run.name}: at most {config['max_queries']} test images a category (--max_queries), not all."
+        yield f"at most {config['max_queries']} test images a category (--max_queries), not all."
     if config.get("weights") == RANDOM:
-        yield f"{run.name}: the encoder's weights are random, the figures mean nothing."
+        yield "the encoder's weights are random, the figures mean nothing."
 
 
 def _list(config: Row, name: str) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastrecon_jax import files
+from fastrecon_jax.command_line.console import count
 from fastrecon_jax.command_line.fields import shortened
 from fastrecon_jax.comparing import scores
 from fastrecon_jax.comparing.systems import System
@@ -55,9 +56,10 @@ def read(text: str, systems: Sequence[System], metrics: Sequence[str]) -> tuple[
         groups.setdefault(key, {})[row["metric"]] = row["percent"]
     measured = datasets(systems)
     shots = {k for system in systems for k in system.shots()}
+    order = list(dict.fromkeys(key[:-1] for key in groups))
     found = [
         Published(*key, percent)
-        for key, percent in groups.items()
+        for key, percent in sorted(groups.items(), key=lambda group: (order.index(group[0][:-1]), group[0][-1]))
         if key[0] in measured and key[-1] in shots and percent.keys() & set(metrics)
     ]
     if not found:
@@ -85,8 +87,8 @@ def _sayings(found: Sequence[Published], measured: dict[str, list[str]]) -> list
     for (dataset, categories), _ in tables.grouped([one._asdict() for one in found], "dataset", "categories").items():
         if categories != len(measured[dataset]):
             lines.append(
-                f"Published figures of {dataset} are means over {categories} categories, {len(measured[dataset])} were "
-                "measured here: they do not compare."
+                f"Published figures of {dataset} are means over {count(categories, 'category', 'categories')}, those "
+                f"here over {len(measured[dataset])}: they do not compare."
             )
     if len(measured) > 1:
         lines.append("Published figures are of one data set each; the means here are over parts of several.")

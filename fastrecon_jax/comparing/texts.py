@@ -43,9 +43,11 @@ def board(comparison: Comparison) -> Cells:
     worst = f"worst part, {heads[0]}"
     lines = [["method", "shots", "parts", "draws", *heads, worst, *known]]
     lines += [_measured(line, comparison.metrics, names, list(known.values())) for line in comparison.lines]
+    several = len({part.partition("/")[0] for part in names}) > 1
     for one in comparison.published:
         figures = [one.percent.get(metric, "-") for metric in comparison.metrics]
-        name = ", ".join(filter(None, (one.method, one.encoder, "published")))
+        where = one.dataset if several else ""
+        name = ", ".join(filter(None, (one.method, one.encoder, where, "published")))
         lines.append([name, str(one.shots), str(one.categories), "-", *figures, "-", *["-"] * len(known)])
     return lines
 

@@ -90,7 +90,7 @@ def test_runs_that_are_not_whole_or_mean_nothing(tmp_path):
     found = made.fits({"nearest": 1.0}, ("a",))
     run = made.ours(tmp_path / "run", found, category=["a", "b"], partial=["a"], weights="random")
     assert warned(run) == [
-        "run is not finished: no results of b yet.",
+        "run: not finished, no results of b yet.",
         "run: a not complete; the figures are not those of the published set.",
         "run: the encoder's weights are random, the figures mean nothing.",
     ]

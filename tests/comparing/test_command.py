@@ -195,7 +195,7 @@ def test_published_means_over_other_categories_are_said(folder, tmp_path):
     file = made.write(tmp_path / "published.csv", COLUMNS, [("mpdd", 6, "A", "e", "image_auroc", 2, "5", "s")])
     found = command.compare(config(folder, published=str(file), output=str(tmp_path / "x.html")), tell=len)
     assert found.warnings[-1] == (
-        "Published figures of mpdd are means over 6 categories, 2 were measured here: they do not compare."
+        "Published figures of mpdd are means over 6 categories, those here over 2: they do not compare."
     )
 
 
