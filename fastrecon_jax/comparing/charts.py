@@ -59,15 +59,16 @@ def lines(title: str, series: Mapping[int, Sequence[Point]], ticks: Mapping[floa
         parts.append(text(_LEFT - 4, y(value) + 4, f"{value:g}", "end"))
     parts += [tick(x(value), bottom, words) for value, words in ticks.items()]
     parts.append(text((_LEFT + _WIDTH) / 2, _HEIGHT - 6, unit, "middle"))
+    marks, words = [], []  # above all lines, and marks above the words
     for i, own in series.items():
         places = " ".join(f"{x(p.x):.1f},{y(p.y):.1f}" for p in own)
         parts.append(f'<polyline class="s{i % _COLOURS}" points="{places}"/>')
         for p in own:
             if p.error:
                 parts.append(_line(f"s{i % _COLOURS}", x(p.x), y(p.y - p.error), x(p.x), y(p.y + p.error)))
-            parts.append(_mark(i, x(p.x), y(p.y)))
-            if p.words:
-                parts.append(text(x(p.x) + 7, y(p.y) + 12, p.words, "start"))
+            marks.append(_mark(i, x(p.x), y(p.y)))
+            words += [text(x(p.x) + 7, y(p.y) + 12, p.words, "start")] if p.words else []
+    parts += [*words, *marks]
     parts.append(f'<path d="M{_LEFT:g} {_TOP:g}V{bottom:g}H{_WIDTH - _RIGHT:g}"/>')
     return svg(title, _HEIGHT, parts, width=_WIDTH)
 

@@ -49,10 +49,10 @@ def write(directory: Path, results: Results) -> None:
     """
     pairs = tables.paired(results.rows, baseline=BASELINE)
     summary = {"config": results.config, "rows": results.rows, "mean": tables.means(results.rows), "paired": pairs}
-    summary["memory"] = memory.peak()
     files.write_text(directory / "scores.csv", _csv(SCORE_COLUMNS, results.scores))
     files.write_text(directory / "results.csv", _csv(COLUMNS, results.rows))
     files.write_text(directory / "results.md", _markdown(results, pairs))
+    summary["memory"] = memory.peak()
     files.write_text(directory / "results.json", json.dumps(summary, indent=1, allow_nan=False))
 
 
