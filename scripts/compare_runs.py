@@ -86,7 +86,7 @@ def compare(first: Path, second: Path) -> list[Comparison]:
 
 
 def _reader(path: Path) -> Any:
-    if path.name in ("config.json", "run.json"):
+    if path.name in ("config.json", "run.json", "support.csv"):  # no figures
         return None
     return {
         ".json": _read_summary,

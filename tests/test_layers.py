@@ -10,8 +10,9 @@ PACKAGE = ROOT / "fastrecon_jax"
 
 # From top to bottom: a module may import those of its own line and of the lines below it.
 LAYERS = (
-    ("eval", "pretrain", "fit", "extend", "predict", "report", "export", "demo", "doctor", "__main__"),
+    ("eval", "compare", "pretrain", "fit", "extend", "predict", "report", "export", "demo", "doctor", "__main__"),
     ("api", "testing"),
+    ("comparing",),
     ("evaluation", "serving", "exporting", "reporting", "pretraining", "batch"),
     ("inspection",),
     ("parts",),

@@ -26,6 +26,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "eval": Command("fastrecon_jax.eval", "evaluate methods on a data set: tables, plots, scores"),
+    "compare": Command("fastrecon_jax.compare", "several runs as one table: what a difference is worth"),
     "fit": Command("fastrecon_jax.fit", "fit and calibrate a part on 1 to 8 good photographs"),
     "predict": Command("fastrecon_jax.predict", "inspect photographs with a fitted part, once or as they arrive"),
     "join": Command("fastrecon_jax.inspection.join", "join the results of predict --shard"),
@@ -75,8 +76,9 @@ def run(config: type, main: Callable[[], int | None], known: Mapping[str, preset
     `known` are the command's presets, with which it has a flag --preset.
     """
     flags.define(config)
+    names = [field.name for field in dataclasses.fields(config) if field.metadata.get(flags.POSITIONAL)]
     if known is None:
-        flags.run(main)
+        flags.run(main, *names)
         return
     presets.define(known)
 

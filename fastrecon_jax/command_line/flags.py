@@ -19,6 +19,7 @@ Config = TypeVar("Config")
 flags.disclaim_key_flags()  # they belong to the entry point, which --help describes
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 OPTIONS = "options"  # in a field's metadata: a function that gives the flags whose values the field collects
+POSITIONAL = "positional"  # in a list field's metadata: arguments without a flag are its values, too
 
 
 def define(config: type, **defaults: Any) -> None:
@@ -125,15 +126,19 @@ def integers(name: str, values: Sequence[str]) -> tuple[int, ...]:
         raise InputError(f"--{name}={','.join(values)} is not allowed: expected whole numbers") from None
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[[], int | None], positional: str = "") -> None:
     """Parse the command line, call `main`, and exit with its code (None is 0).
 
-    A user's mistake, an InputError, becomes one line and exit code 2; Ctrl-C 130.
+    A user's mistake, an InputError, becomes one line and exit code 2; Ctrl-C 130. `positional` names the flag, a list,
+    that arguments without a flag belong to; they may stand before and after flags.
     """
+    flags.FLAGS.set_gnu_getopt(bool(positional))
 
     def guarded(arguments: Sequence[str]) -> int | None:
         try:
-            if len(arguments) > 1:
+            if positional:
+                flags.FLAGS[positional].value = [*flags.FLAGS[positional].value, *arguments[1:]]
+            elif len(arguments) > 1:
                 raise InputError(
                     f"unexpected argument {arguments[1]!r}: settings are given as --name=value, see --help"
                 )

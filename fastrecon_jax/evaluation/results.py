@@ -13,6 +13,7 @@ from fastrecon_jax import files
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import objects, tables
 from fastrecon_jax.evaluation.tables import Row
+from fastrecon_jax.runtime import memory
 
 BASELINE = "fastrecon"
 SHARES = "shares"  # the folder of what several processes have finished and process 0 has not gathered yet
@@ -53,6 +54,7 @@ def write(directory: Path, results: Results) -> None:
     columns = (*_BEFORE, *tables.metrics_of(results.rows), *_BEHIND)
     files.write_text(directory / "results.csv", _csv(columns, results.rows))
     files.write_text(directory / "results.md", _markdown(results, pairs))
+    summary["memory"] = memory.peak()
     files.write_text(directory / "results.json", json.dumps(summary, indent=1, allow_nan=False))
 
 

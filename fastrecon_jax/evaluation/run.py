@@ -9,7 +9,7 @@ from fastrecon_jax.command_line.console import shown
 from fastrecon_jax.data import samples, support_writing
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import category as scoring
-from fastrecon_jax.evaluation import cluster, figures, plots, results, setup, submission, tables
+from fastrecon_jax.evaluation import cluster, figures, plots, results, setup, submission, support_file, tables
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.figures import Measured
 from fastrecon_jax.evaluation.results import Results
@@ -60,7 +60,9 @@ def begin(opened: Setup, end: ExitStack) -> tuple[Path, Results]:
     directory = Path(opened.config.output_dir or setup.default_directory(settings))
     files.make_directory(directory, f"output directory {directory}")
     end.enter_context(locks.directory(directory))
-    return directory, results.start(directory, settings)
+    finished = results.start(directory, settings)
+    support_file.write(directory, opened.dataset.name, opened.categories, opened.draws)
+    return directory, finished
 
 
 def introduce(opened: Setup, directory: Path, finished: Results, tell: Tell, *, processes: int = 1) -> None:

@@ -25,17 +25,17 @@ def strips(title: str, rows: Mapping[str, Sequence[float]], rules: Mapping[str, 
     def x(value: float) -> float:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * value / top
 
-    parts = [_tick(x(value), bottom, f"{value:.3g}") for value in _round_steps(top)]
+    parts = [tick(x(value), bottom, f"{value:.3g}") for value in _round_steps(top)]
     for i, (name, value) in enumerate(rules.items()):
         parts.append(f'<line class="rule" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{_TOP - 6}" y2="{bottom}"/>')
         anchor = "end" if x(value) > _WIDTH / 2 else "start"
-        parts.append(_text(x(value), 12.0 + 13 * (i % 2), f"{name} {value:.3g}", anchor))
+        parts.append(text(x(value), 12.0 + 13 * (i % 2), f"{name} {value:.3g}", anchor))
     for i, (name, values) in enumerate(rows.items()):
         height = _TOP + 2 * _ROW * i + _ROW
-        parts.append(_text(_LEFT, height - 8, name, "start"))
+        parts.append(text(_LEFT, height - 8, name, "start"))
         parts += [f'<circle cx="{x(value):.1f}" cy="{height + 8}" r="4"/>' for value in values]
     parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{bottom}" y2="{bottom}"/>')
-    return _svg(title, bottom + _BOTTOM, parts)
+    return svg(title, bottom + _BOTTOM, parts)
 
 
 def lines(
@@ -61,33 +61,36 @@ def lines(
     parts = [
         f'<line class="rule" x1="{left}" x2="{_WIDTH - _RIGHT}" y1="{y(at):.1f}" y2="{y(at):.1f}"/>' for at in rules
     ]
-    parts += [_text(left - 4, y(value) + 4, f"{value:.3g}", "end") for value in _round_steps(top)]
-    parts += [_tick(x(value), legend + bottom, name) for value, name in ticks.items()]
-    parts.append(_text(_WIDTH / 2, legend + _HEIGHT - 4, unit, "middle"))
+    parts += [text(left - 4, y(value) + 4, f"{value:.3g}", "end") for value in _round_steps(top)]
+    parts += [tick(x(value), legend + bottom, name) for value, name in ticks.items()]
+    parts.append(text(_WIDTH / 2, legend + _HEIGHT - 4, unit, "middle"))
     for i, line in enumerate(series):
         dash = f' stroke-dasharray="{_DASHES[i % len(_DASHES)]}"' if i % len(_DASHES) else ""
         points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in line.points)
         parts.append(f'<polyline class="series{i % 4}" points="{points}"{dash}/>')
         at = f'x1="{left:g}" x2="{left + 34:g}" y1="{8 + _LEGEND * i:g}" y2="{8 + _LEGEND * i:g}"'
         parts.append(f'<line class="series{i % 4}" {at}{dash}/>')
-        parts.append(_text(left + 40, 12 + _LEGEND * i, line.name, "start"))
+        parts.append(text(left + 40, 12 + _LEGEND * i, line.name, "start"))
     parts.append(f'<path d="M{left} {legend + 12}V{legend + bottom}H{_WIDTH - _RIGHT}"/>')
-    return _svg(title, legend + _HEIGHT, parts)
+    return svg(title, legend + _HEIGHT, parts)
 
 
-def _svg(title: str, height: float, parts: Sequence[str]) -> str:
+def svg(title: str, height: float, parts: Sequence[str], *, width: float = _WIDTH) -> str:
+    """A chart of its parts, named for those who do not see it."""
     return (
-        f'<svg class="chart" role="img" aria-label="{escape(title)}" viewBox="0 0 {_WIDTH:g} {height:g}">'
+        f'<svg class="chart" role="img" aria-label="{escape(title)}" viewBox="0 0 {width:g} {height:g}">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def text(x: float, y: float, words: str, anchor: str) -> str:
+    """Words that start, end or have their middle at a place."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _tick(x: float, y: float, text: str) -> str:
-    return f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{y + 4:.1f}"/>' + _text(x, y + 16, text, "middle")
+def tick(x: float, y: float, words: str) -> str:
+    """A mark below a horizontal axis, with words."""
+    return f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{y + 4:.1f}"/>' + text(x, y + 16, words, "middle")
 
 
 def _round_steps(top: float) -> list[float]:

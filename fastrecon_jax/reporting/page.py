@@ -1,9 +1,7 @@
 """The page of a report: one file without anything from elsewhere, for people who decide whether a line goes on."""
 
 import base64
-import importlib.resources
 import io
-from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -14,6 +12,7 @@ from fastrecon_jax.command_line.console import count, percent
 from fastrecon_jax.parts.inspector import GOOD
 from fastrecon_jax.parts.part import Part
 from fastrecon_jax.reporting import charts, subjects
+from fastrecon_jax.reporting.html import document, table
 from fastrecon_jax.reporting.study import SHARE, Defect, Precision, Sensitivity, Shown, Span
 
 _JPEG = {"format": "JPEG", "quality": 85, "subsampling": 0}
@@ -50,32 +49,14 @@ def html(study: Study) -> str:
     """The page; the same study gives the same page."""
     part = study.part
     sections = (_held_out, _defects, _frames, _sensitivities, _more, _how)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Report on part {escape(part.name)}</title>
-<style>
-{_beside("fastrecon_jax.inspection", "page.css")}{_beside("fastrecon_jax.reporting", "report.css")}</style>
-</head>
-<body>
-<main>
-<h1>Report on part {escape(part.name)}</h1>
+    body = f"""<h1>Report on part {escape(part.name)}</h1>
 <p>From good images alone: what it finds, what it forgives, and how sure its threshold is.</p>
 {_facts(study)}
 <ul>
 {"".join(f"<li>{escape(sentence)}</li>" for sentence in sentences(study))}
 </ul>
-{"".join(section(study) for section in sections)}
-</main>
-</body>
-</html>
-"""
-
-
-def _beside(package: str, name: str) -> str:
-    return importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")
+{"".join(section(study) for section in sections)}"""
+    return document(f"Report on part {part.name}", body)
 
 
 def sentences(study: Study) -> list[str]:
@@ -152,7 +133,7 @@ def _held_out(study: Study) -> str:
     rows = [(_short(photo.name), f"{photo.score:.4g}", f"{photo.score / limits.threshold:.2f}") for photo in part.good]
     return (
         f"<h2>Held-out scores</h2>{said}{charts.strips('Scores against the threshold', strips, rules)}"
-        f"{_table('Scores of the good images', ('image', 'score', 'in thresholds'), rows)}"
+        f"{table('Scores of the good images', ('image', 'score', 'in thresholds'), rows)}"
     )
 
 
@@ -195,7 +176,7 @@ def _defects(study: Study) -> str:
         "size, a scratch as long as its size and a twelfth as wide. A size counts as found if it and all larger ones "
         f"are judged defective in at least {percent(SHARE)} of the copies. A real defect may be fainter or stronger "
         "than a painted one of its size.</p>"
-        f'{chart}{_table("Share judged defective", head, rows)}<div class="pictures">{pictures}</div>'
+        f'{chart}{table("Share judged defective", head, rows)}<div class="pictures">{pictures}</div>'
     )
 
 
@@ -218,7 +199,7 @@ def _sensitivities(study: Study) -> str:
     return (
         "<h2>What it forgives</h2><p>Good images, moved, turned, darkened, lightened and blurred: how far at least "
         f"{percent(SHARE)} of them stay good, and how far they are not called defective.</p>"
-        f"{_table('Amounts', ('change', 'stay good', 'not defective'), rows)}"
+        f"{table('Amounts', ('change', 'stay good', 'not defective'), rows)}"
         f'<div class="charts">{drawn}</div>'
     )
 
@@ -250,7 +231,7 @@ def _more(study: Study) -> str:
     return (
         "<h2>What more good images would tell</h2><p>The interval of the true rate of false positives today (first "
         "row), and with more good images if their scores spread as those so far do; then the threshold comes out "
-        f"lower, too, and smaller defects are found.</p>{_table('More good images', head, rows)}"
+        f"lower, too, and smaller defects are found.</p>{table('More good images', head, rows)}"
     )
 
 
@@ -274,18 +255,6 @@ def _how(study: Study) -> str:
 def _short(name: str) -> str:
     """The last part of a path; the figures hold all of it."""
     return name.replace("\\", "/").rsplit("/", 1)[-1]
-
-
-def _table(title: str, head: Iterable[str], rows: Sequence[Sequence[str]]) -> str:
-    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(title)}"><table>'
-        f"<thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
 
 
 def _figure(part: Part, shown: Shown, name: str, threshold: float, *, pair: bool = False) -> str:

@@ -1,53 +1,17 @@
 """What the results of one encoder on one data set say: figures with standard errors, worst categories, claims."""
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import numpy as np
 from scipy import stats
 
 from fastrecon_jax.command_line import console
+from fastrecon_jax.comparing.summary import Figure, figure
 from fastrecon_jax.evaluation import tables
 from fastrecon_jax.evaluation.tables import Row
 
 OURS = "fastrecon+"
 _PAPER = ("fastrecon", "wide_resnet50_2", "FastRecon")  # method and encoder here, and as published.csv has it
 _CONFIDENCE = 0.95  # of the interval that must exclude 0 for a difference to be claimed
-
-
-class Figure(NamedTuple):
-    """A metric of one method and number of shots, as fractions.
-
-    Attributes:
-        mean: over categories and draws.
-        error: standard error of the mean over draws; None with one draw.
-        draws: how many there are.
-        worst: the category with the lowest mean over draws, and that mean.
-    """
-
-    mean: float
-    error: float | None
-    draws: int
-    worst: tuple[str, float]
-
-
-def figure(rows: Sequence[Row], metric: str) -> Figure | None:
-    """The figure of rows of one method and number of shots; None where a category has no such metric."""
-    if any(row[metric] is None for row in rows):
-        return None
-    of_draws = [np.mean([row[metric] for row in draw]) for draw in tables.grouped(rows, "seed").values()]
-    by_category = tables.grouped(rows, "category")
-    of_categories = {name: float(np.mean([row[metric] for row in same])) for (name,), same in by_category.items()}
-    worst = min(of_categories, key=lambda name: of_categories[name])
-    return Figure(float(np.mean(of_draws)), standard_error(of_draws), len(of_draws), (worst, of_categories[worst]))
-
-
-def standard_error(values: Sequence[float]) -> float | None:
-    """Of the mean of independent values; None for a single one."""
-    if len(values) < 2:
-        return None
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def differences(rows: Sequence[Row], method: str, metric: str = "image_auroc") -> list[tuple[str, int, Figure]]:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastrecon_jax.comparing.bootstrap import RESAMPLES, interval, resampled
 from fastrecon_jax.evaluation import tables
 from fastrecon_jax.evaluation.tables import Row
 
-RESAMPLES = 10_000
+__all__ = ["RESAMPLES", "lines", "resampled", "significance"]
 
 
 def significance(rows: Sequence[Row], reference: str) -> list[Row]:
@@ -25,8 +26,7 @@ def significance(rows: Sequence[Row], reference: str) -> list[Row]:
             if difference[metric] is not None:
                 ours, theirs = (_grid(of_shots, method, metric) for method in (difference["method"], reference))
                 means = resampled(ours - theirs)
-                low, high = np.percentile(means, [2.5, 97.5])
-                difference |= {f"{metric}_interval": [float(low), float(high)]}
+                difference |= {f"{metric}_interval": list(interval(means))}
             difference |= {f"{metric}_p": None if means is None else float((means <= 0).mean())}
         found.append(difference)
     return found
@@ -37,19 +37,6 @@ def _grid(rows: Sequence[Row], method: str, metric: str) -> np.ndarray:
     parts, seeds = (dict.fromkeys(row[key] for row in rows) for key in ("category", "seed"))
     cells = {(row["category"], row["seed"]): row[metric] for row in rows if row["method"] == method}
     return np.array([[cells[part, seed] for seed in seeds] for part in parts])
-
-
-def resampled(values: np.ndarray) -> np.ndarray:
-    """Means of hierarchical bootstrap resamples of values by part and draw, (p, d), with a fixed seed.
-
-    The draws of a part share its test images and are no independent samples: parts are drawn with replacement first,
-    then, for each part drawn, as many of its draws.
-    """
-    rng = np.random.default_rng(0)
-    p, d = values.shape
-    parts = rng.integers(p, size=(RESAMPLES, p, 1))
-    draws = rng.integers(d, size=(RESAMPLES, p, d))
-    return values[parts, draws].mean(axis=(1, 2))
 
 
 def lines(differences: Sequence[Row]) -> list[list[str]]:

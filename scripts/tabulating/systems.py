@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
+from fastrecon_jax.comparing.summary import known_mean
 from fastrecon_jax.evaluation import tables
 from fastrecon_jax.evaluation.tables import Row
 
@@ -65,17 +64,12 @@ def costs(rows: Sequence[Row], training: Mapping[str, float]) -> list[Row]:
     for (method,), of_method in tables.grouped(rows, "method").items():
         fit, image = {}, {}
         for (k,), of_shots in tables.grouped(of_method, "shots").items():
-            fit[k] = _mean([row["fit_seconds"] for row in of_shots])
+            fit[k] = known_mean([row["fit_seconds"] for row in of_shots])
             speeds = [row["score_images_per_second"] for row in of_shots]
-            image[k] = _mean([speed and 1 / speed for speed in speeds])
+            image[k] = known_mean([speed and 1 / speed for speed in speeds])
         record = {"method": method, "encoder": of_method[0]["encoder"], "training_seconds": training.get(method)}
         found.append(record | {"fit_seconds": fit, "image_seconds": image})
     return found
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _number(value: float | None) -> str:

@@ -28,7 +28,7 @@ def test_the_flags_of_a_command_are_its_fields_and_the_settings_of_the_methods()
 
 
 def test_an_unknown_command_is_refused():
-    with pytest.raises(InputError, match="unknown command 'evaluate': allowed are eval, fit, predict"):
+    with pytest.raises(InputError, match="unknown command 'evaluate': allowed are eval, compare, fit, predict"):
         commands.load("evaluate")
 
 

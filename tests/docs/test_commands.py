@@ -9,7 +9,7 @@ from fastrecon_jax.methods.settings import prefix
 from tests.docs.pages import PAGES, ROOT, blocks, name
 
 COMMANDS = (
-    *("eval", "fit", "predict", "join", "extend", "report", "export", "demo"),
+    *("eval", "compare", "fit", "predict", "join", "extend", "report", "export", "demo"),
     *("pretrain", "prepare", "encoders", "doctor"),
 )
 TAKES = {"scripts/paper_table.py": "eval", "scripts/prepare_data.py": "prepare", "scripts/quickstart.sh": "eval"}

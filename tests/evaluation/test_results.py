@@ -24,7 +24,9 @@ def test_what_is_written_is_resumed(tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "config.json", "results.json", "results.csv", "results.md", "scores.csv"
     }  # fmt: skip
-    assert json.loads((tmp_path / "out/results.json").read_text()).keys() == {"config", "rows", "mean", "paired"}
+    summary = json.loads((tmp_path / "out/results.json").read_text())
+    assert summary.keys() == {"config", "rows", "mean", "paired", "memory"}
+    assert summary["memory"]["resident"] > 1e7
 
 
 def test_what_other_processes_finished_is_gathered(tmp_path):

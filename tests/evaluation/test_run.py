@@ -1,6 +1,7 @@
 """The evaluation as a user sees it: results, resuming, and what it says about mistakes."""
 
 import csv
+import itertools
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from fastrecon_jax import locks, methods
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.evaluation import results as result_files
 from fastrecon_jax.evaluation import run as evaluation
+from fastrecon_jax.evaluation import support_file
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.methods import settings as method_settings
 from tests.data.parts import write_category
@@ -62,7 +64,7 @@ def without_times(rows):
 
 def test_results_are_complete(parts):
     results = run(parts, shots=(1, 2), support="random", seeds=(0, 3), save_maps=True)
-    assert results.keys() == {"config", "rows", "mean", "paired"}
+    assert results.keys() == {"config", "rows", "mean", "paired", "memory"}
     assert [(r["category"], r["shots"], r["seed"]) for r in results["rows"]] == [
         (category, shots, seed) for category in ("bolt", "nut") for shots in (1, 2) for seed in (0, 3)
     ]
@@ -80,6 +82,11 @@ def test_results_are_complete(parts):
         scores = list(csv.DictReader(file))
     assert len(scores) == 2 * 2 * 2 * 6
     assert {s["path"] for s in scores} == {f"test/{kind}/{i:03}.png" for kind in ("good", "scratch") for i in range(3)}
+    support = support_file.read(parts / "out/support.csv")
+    dataset = results["config"]["dataset"]
+    assert set(support) == {(dataset, *key) for key in itertools.product(("bolt", "nut"), (1, 2), (0, 3))}
+    for (_, _, shots, _), names in support.items():
+        assert len(set(names)) == shots and all(name.startswith("train/good/") for name in names)
     assert sorted(p.name for p in (parts / "out/maps").iterdir()) == [
         f"{category}_{shots}shot_fastrecon.png" for category in ("bolt", "nut") for shots in (1, 2)
     ]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fastrecon_jax import methods
+from fastrecon_jax.comparing import summary
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.evaluation import results
 from fastrecon_jax.evaluation.config import EvalConfig
@@ -146,7 +147,7 @@ def test_a_difference_is_claimed_where_the_interval_over_the_draws_excludes_zero
     assert "cannot be told apart" in say("x", "y", 4, 0.012, 0.0045, 5)  # 2.67 of them, below Student's 2.78
     assert say("x", "y", 4, 0.012, None, 1) == "x is above y at 4 shots by 1.2; one draw has no standard error"
     assert "(+0.0 ± 0.1)" in say("x", "y", 4, -0.0001, 0.001, 5)
-    assert script.report.claims.standard_error([1.0, 3.0, 5.0]) == pytest.approx(2 / math.sqrt(3))
+    assert summary.standard_error([1.0, 3.0, 5.0]) == pytest.approx(2 / math.sqrt(3))
 
 
 def test_published_figures_stand_beside_whole_data_sets_with_trained_weights(script, tmp_path):
