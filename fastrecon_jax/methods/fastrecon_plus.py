@@ -391,7 +391,11 @@ def prepare(state: State) -> State:
     Returns:
         The state, with which every image scores the same.
     """
-    return state._replace(ready=tuple(map(_ready, state.levels)))
+    return state._replace(ready=_all_ready(state))
+
+
+def _all_ready(state: State) -> tuple[Ready, ...]:
+    return state.ready or tuple(map(_ready, state.levels))
 
 
 def _ready(level: Level) -> Ready:
@@ -400,9 +404,9 @@ def _ready(level: Level) -> Ready:
     if level.leading is not None:
         few = neighbours.centred(level.leading.bank)
         few_spread = neighbours.rounding_noise(level.leading.bank, 1.0)
-    views = level.views
-    if views is not None:
-        views = neighbours.centred(views.reshape(-1, views.shape[-1]), few.origin)
+    views = None
+    if level.views is not None:
+        views = neighbours.centred(level.views.reshape(-1, level.views.shape[-1]), few.origin)
     return Ready(bank, spread, few, few_spread, views)
 
 
@@ -449,7 +453,7 @@ def directions(
     """
     positions = features[0].shape[0], features[0].shape[1]
     forward, alike, backward = [], [], []
-    for level, ready, stage in zip(state.levels, state.ready or prepare(state).ready, features, strict=True):
+    for level, ready, stage in zip(state.levels, _all_ready(state), features, strict=True):
         h, w, c = stage.shape
         query = whitening.apply(level.metric, stage.reshape(h * w, c))
         centred = neighbours.centred(query, ready.bank.origin)
@@ -458,7 +462,7 @@ def directions(
         else:
             squared = neighbours.nearest(query, level.bank, short=level.short).squared[:, 0]
         forward.append(_at(positions, squared.reshape(h, w), noise**2 * ready.spread))
-        if ready.views is None:
+        if level.views is None or ready.views is None:
             continue
         if level.leading is None:
             alike.append(forward[-1])

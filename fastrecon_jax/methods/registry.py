@@ -135,7 +135,7 @@ class Method(NamedTuple):
     choose: Callable[[Features, Features], Any] | None = None
     settle: Callable[[Any], Any] | None = None
     score_and_missing: (
-        Callable[[Any, Features, Bool[Array, "h w"] | None], tuple[Float[Array, "h w"], Float[Array, ""]]] | None
+        Callable[[Any, Features, Bool[Array, "h w"] | None], tuple[Float[Array, "h w"], Float[Array, ""] | None]] | None
     ) = None
     score_rest: Callable[[Any, Features, Bool[Array, "h w"]], Float[Array, "h w"]] | None = None
     prepare: Callable[[Any], Any] | None = None

@@ -27,6 +27,9 @@ FIGURES = flags.DEFINE_string(
     "",
     "file that suites `fit`, `peers` and `scale` write their figures into, such as docs/figures/scale.json",
 )
+OF_CORES = flags.DEFINE_bool(
+    "of_cores", False, "suite `pipeline` measures seconds of all cores together, where other programs use them, too"
+)
 DTYPE = flags.DEFINE_string("dtype", "float32", "of the encoders of suite `pipeline`")
 GOOD = flags.DEFINE_list(
     "good", ["8"], "of suites `fit`, `peers` (the first), `pipeline` and `predict`: numbers of good images"

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+import time
 from collections.abc import Callable
 
 import jax
@@ -70,12 +71,13 @@ def run() -> None:
     """Print images/s of the encoder, of the scoring, and of both, the scoring's share, and what a fit takes."""
     sys.stdout.write(f"{timing.machine()}; medians of {options.REPEATS.value} turns\n\n")
     rows, numbers = [], integers("good", options.GOOD.value)
+    clock = time.process_time if options.OF_CORES.value else time.perf_counter
     for name, method in itertools.product(options.ENCODERS.value, map(methods.create, options.METHODS.value)):
         stages = encoders.stages_of(name, method.strides)
         encoder = encoders.create(name, stages=stages, weights=RANDOM, dtype=options.DTYPE.value)
         for batch, good in itertools.product(integers("batches", options.BATCHES.value), numbers):
             timed = parts(encoder, method, batch, good)
-            found = timing.medians(timing.in_turn(timed, options.REPEATS.value, at_least=TURN))
+            found = timing.medians(timing.in_turn(timed, options.REPEATS.value, at_least=TURN, clock=clock))
             rows.append(row([name, options.DTYPE.value, method.name, str(good), str(batch)], batch, found))
             sys.stderr.write(f"{' '.join(rows[-1])}\n")
     sys.stdout.write(timing.table(["encoder", "dtype", "method", "good images", "batch", *HEADER], rows))

@@ -11,7 +11,11 @@ import jax
 
 
 def in_turn(
-    parts: Mapping[str, Callable[[], object]], repeats: int, *, at_least: float = 0.0
+    parts: Mapping[str, Callable[[], object]],
+    repeats: int,
+    *,
+    at_least: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Run the parts one after the other, round by round, after one round that does not count.
 
@@ -20,6 +24,7 @@ def in_turn(
         repeats: rounds that count.
         at_least: seconds of a turn: the part runs once without being timed, so that caches and threads are its own
             again, and then as often as fits, of which the mean is taken. By default a turn is one call.
+        clock: says the seconds; `time.process_time` says those of all cores together, which other programs change less.
 
     Returns:
         Seconds of each part in each round.
@@ -29,12 +34,12 @@ def in_turn(
         for name, part in parts.items():
             if at_least and i:
                 part()
-            start, calls = time.perf_counter(), 0
-            while calls == 0 or (i and time.perf_counter() - start < at_least):
+            start, calls = clock(), 0
+            while calls == 0 or (i and clock() - start < at_least):
                 part()
                 calls += 1
             if i:
-                found[name].append((time.perf_counter() - start) / calls)
+                found[name].append((clock() - start) / calls)
     return found
 
 
