@@ -1,10 +1,10 @@
 """Evaluations of MVTec AD 2, MVTec LOCO AD and Real-IAD: what publishers prescribe, and what their servers take."""
 
 import csv
+import importlib.util
 import io
 import json
 import shutil
-import struct
 import tarfile
 import zlib
 
@@ -16,7 +16,7 @@ from fastrecon_jax.data import publishers
 from fastrecon_jax.data.geometry import Preprocessing
 from fastrecon_jax.data.publishers import PUBLISHERS
 from fastrecon_jax.errors import InputError
-from fastrecon_jax.evaluation import full_size, prescribed, tables, tiff
+from fastrecon_jax.evaluation import full_size, prescribed, tables
 from fastrecon_jax.evaluation import run as evaluation
 from fastrecon_jax.evaluation.config import EvalConfig
 from fastrecon_jax.evaluation.prescribed import Scored
@@ -178,12 +178,10 @@ def decoded(data):
     return np.frombuffer(zlib.decompress(data[start : start + length]), "<f2").reshape(tags[257], tags[256])
 
 
-def test_tiff_of_float16():
-    scores = np.random.default_rng(0).normal(0, 3, (7, 11)).astype(np.float16)
-    data = tiff.encode(scores)
-    assert data[:4] == b"II*\0"
-    assert struct.unpack("<I", data[4:8]) == (8,)
-    assert (decoded(data) == scores).all()
+def test_a_submission_names_the_extra_that_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"--submission needs tifffile: .*fastrecon_jax\[submission\]"):
+        submit(tmp_path)
 
 
 def submit(tmp_path, tell=lambda text: None, **settings):
