@@ -8,12 +8,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from benchmarks import options, processes, timing
+from benchmarks import figures, options, processes
+from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets
 from fastrecon_jax.errors import InputError
 
 _SCRIPT = Path(__file__).with_name("onnx_script.py")
+_KINDS = ("one image", "all images")
 _WITHOUT = {"FASTRECON_COMPILATION_CACHE": "off"}
 
 
@@ -21,9 +24,10 @@ def run() -> None:
     """Print seconds with and without the cache of compiled programs, and of the script; in turn, medians."""
     dataset = datasets.open_dataset(options.DATASET.value, options.DATA_DIR.value)
     category = dataset.open_category(options.CATEGORY.value or dataset.categories[0])
+    good_images = command_line.integers("good", options.GOOD.value[:1])[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        good = processes.written(category.train[: int(options.GOOD.value[0])], folder / "good")
+        good = processes.written(category.train[:good_images], folder / "good")
         images = [processes.written(category.test[:count], folder / f"{count}") for count in (1, len(category.test))]
         model, exported = folder / "part.safetensors", folder / "part.onnx"
         weights = f"--weights={options.WEIGHTS.value}"
@@ -39,15 +43,16 @@ def run() -> None:
             ways["ONNX Runtime, a script"] = lambda images: _script(exported, images)
         except InputError as error:
             sys.stdout.write(f"no ONNX Runtime: {str(error).splitlines()[-1]}\n")
-        rows = _measured(ways, images)
-    sys.stdout.write(
-        f"{timing.machine()}; {options.ENCODER.value}, {category.name}, {len(category.test)} images, seconds, medians "
-        f"of {options.REPEATS.value}\n\n{timing.table(['', 'one image', 'all images'], rows)}"
+        records = _measured(ways, images)
+    figures.report(
+        records,
+        f"The whole command in a new process, {good_images} good and {len(category.test)} test photographs of "
+        f"{category.name}, seconds, medians of {options.REPEATS.value} rounds in turn",
     )
 
 
-def _measured(ways: dict[str, Callable[[Path], list[str]]], images: list[Path]) -> list[list[str]]:
-    """A line for each way; the first round, which fills the caches, does not count."""
+def _measured(ways: dict[str, Callable[[Path], list[str]]], images: list[Path]) -> list[dict[str, Any]]:
+    """A record for each way; the first round, which fills the caches, does not count."""
     found: dict[str, list[list[float]]] = {name: [[] for _ in images] for name in ways}
     for i in range(options.REPEATS.value + 1):
         for name, way in ways.items():
@@ -55,7 +60,11 @@ def _measured(ways: dict[str, Callable[[Path], list[str]]], images: list[Path]) 
                 taken = _seconds(way(folder), _WITHOUT if "cache off" in name else {})
                 if i:
                     seconds.append(taken)
-    return [[name, *(f"{statistics.median(seconds):.2f}" for seconds in of_way)] for name, of_way in found.items()]
+    return [
+        {"way": name}
+        | {kind: round(statistics.median(of_kind), 2) for kind, of_kind in zip(_KINDS, of_way, strict=True)}
+        for name, of_way in found.items()
+    ]
 
 
 def _seconds(arguments: list[str], environment: dict[str, str]) -> float:

@@ -1,16 +1,11 @@
 """The whole commands fit and extend, each time in a new process, for different numbers of good photographs."""
 
-import json
-import os
 import statistics
-import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import options, processes, timing
-from fastrecon_jax import files
+from benchmarks import figures, options, processes
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets, samples
 from fastrecon_jax.errors import InputError
@@ -36,12 +31,8 @@ def run() -> None:
             for name, of_command in _both(category.train[:number]).items():
                 found[number, name] += [of_command] * (i > 0)
     records = [_record(number, name, runs) for (number, name), runs in found.items()]
-    sys.stdout.write(
-        f"{timing.machine()}; {options.ENCODER.value}, {category.name}, medians of {options.REPEATS.value}\n\n"
-        f"{timing.table(list(records[0]), [list(map(str, record.values())) for record in records])}"
-    )
-    if options.FIGURES.value:
-        files.write_text(Path(options.FIGURES.value), json.dumps(_figures(records, category.name), indent=2) + "\n")
+    what = f"The whole commands, fastrecon+, photographs of {category.name}, medians of {options.REPEATS.value} rounds"
+    figures.report(records, what)
 
 
 def _both(good: list[samples.Sample]) -> dict[str, processes.Run]:
@@ -66,25 +57,4 @@ def _record(number: int, name: str, runs: list[processes.Run]) -> dict[str, Any]
         "command": name if name == "fit" else f"extend, {number // 2} by {number - number // 2}",
         "s": round(statistics.median(run.seconds for run in runs), 1),
         "peak, MiB": round(statistics.median(run.memory for run in runs)),
-    }
-
-
-def _figures(records: list[dict[str, Any]], category: str) -> dict[str, Any]:
-    """As docs/figures keeps them."""
-    data = f"--dataset={options.DATASET.value}" if options.DATASET.value else ""
-    given = (
-        data,
-        f"--category={category}",
-        f"--good={','.join(options.GOOD.value)}",
-        f"--repeats={options.REPEATS.value}",
-    )
-    return {
-        "what": f"The whole commands, fastrecon+, photographs of {category}, medians of {options.REPEATS.value} rounds",
-        "command": ["python scripts/benchmark.py --suite=fit --data_dir=DIR " + " ".join(filter(None, given))],
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{len(os.sched_getaffinity(0))} CPU cores",
-        "encoder": options.ENCODER.value,
-        "unit": "as the columns say",
-        "layouts": {"table": {"columns": {name: f"{{{name}}}" for name in records[0]}}},
-        "records": records,
     }

@@ -25,14 +25,15 @@ IMAGES = flags.DEFINE_integer("images", 480, "photographs of suite `scale`", low
 FIGURES = flags.DEFINE_string(
     "figures",
     "",
-    "file that suites `fit`, `peers` and `scale` write their figures into, such as docs/figures/scale.json",
+    "file that suites `first`, `fit`, `peers`, `predict` and `scale` write their figures into, such as "
+    "docs/figures/scale.json",
 )
 OF_CORES = flags.DEFINE_bool(
     "of_cores", False, "suite `pipeline` measures seconds of all cores together, where other programs use them, too"
 )
 DTYPE = flags.DEFINE_string("dtype", "float32", "of the encoders of suite `pipeline`")
 GOOD = flags.DEFINE_list(
-    "good", ["8"], "of suites `fit`, `peers` (the first), `pipeline` and `predict`: numbers of good images"
+    "good", ["8"], "of suites `first` and `peers` (one number), `fit`, `pipeline` and `predict`: numbers of good images"
 )
 DIVIDED = flags.DEFINE_list("divided", ["1", "auto"], "of suite `predict`: values of --cpu_devices")
 PEER_PYTHON = flags.DEFINE_string(

@@ -1,18 +1,13 @@
 """Whole programs side by side: PatchCore of anomalib, ours, and our default, on the same encoder and photographs."""
 
-import json
-import os
 import re
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import options, processes, timing
-from fastrecon_jax import files
+from benchmarks import figures, options, processes
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets
 
@@ -50,14 +45,11 @@ def run() -> None:
                 measured = _Round(fitted, command("predict", images["all"]), command("predict", images["one"]))
                 found[program] += [measured] * (i > 0)
     records = [_record(program, rounds) for program, rounds in found.items()]
-    sys.stdout.write(
-        f"{timing.machine()}; {options.ENCODER.value}, {good} good and {len(category.test)} test images of "
-        f"{category.name}, medians of {options.REPEATS.value}\n\n"
-        f"{timing.table(list(records[0]), [list(map(str, record.values())) for record in records])}"
+    figures.report(
+        records,
+        f"Whole programs, each command a process: {good} good and {len(category.test)} test photographs of "
+        f"{category.name}; our fits calibrate thresholds, too; medians of {options.REPEATS.value} rounds in turn",
     )
-    if options.FIGURES.value:
-        figures = _figures(records, category.name, good, len(category.test))
-        files.write_text(Path(options.FIGURES.value), json.dumps(figures, indent=2) + "\n")
 
 
 def _version() -> str:
@@ -100,20 +92,4 @@ def _record(program: str, rounds: list[_Round]) -> dict[str, Any]:
         "all, s": median(lambda measured: measured.all_of_them.seconds),
         "one image, s": median(lambda measured: measured.one.seconds),
         "predict, MiB": round(median(lambda measured: measured.all_of_them.memory)),
-    }
-
-
-def _figures(records: list[dict[str, Any]], category: str, good: int, count: int) -> dict[str, Any]:
-    """As docs/figures keeps them."""
-    given = f"--category={category} --good={good} --repeats={options.REPEATS.value} --peer_python=PYTHON"
-    return {
-        "what": f"Whole programs, each command a process: {good} good and {count} test photographs of {category}; our "
-        f"fits calibrate thresholds, too; medians of {options.REPEATS.value} rounds in turn",
-        "command": [f"python scripts/benchmark.py --suite=peers --data_dir=DIR {given}"],
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{len(os.sched_getaffinity(0))} CPU cores",
-        "encoder": options.ENCODER.value,
-        "unit": "as the columns say",
-        "layouts": {"table": {"columns": {name: f"{{{name}}}" for name in records[0]}}},
-        "records": records,
     }

@@ -2,12 +2,12 @@
 
 import re
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks import options, processes, timing
+from benchmarks import figures, options, processes
 from fastrecon_jax.command_line import flags as command_line
 from fastrecon_jax.data import datasets
 from fastrecon_jax.errors import InputError
@@ -28,7 +28,7 @@ def run() -> None:
         raise InputError(
             f"--good={max(numbers)} is not possible: {category.name} has {len(category.train)} good images"
         )
-    rows = []
+    records = []
     with tempfile.TemporaryDirectory() as folder:
         tests = processes.written(category.test, Path(folder) / "test")
         one = processes.written(category.test[:1], Path(folder) / "one")
@@ -37,16 +37,16 @@ def run() -> None:
             encoder = (f"--encoder={options.ENCODER.value}", f"--weights={options.WEIGHTS.value}")
             good = processes.written(category.train[:number], Path(folder) / f"good{number}")
             processes.command("fit", f"--images={good}", f"--model={model}", *encoder)
-            rows += _measured(model, number, (tests, one))
-    head = ["good images", "--cpu_devices", "images/s", "all, s", "one image, s", "peak, MiB"]
-    sys.stdout.write(
-        f"{timing.machine()}; {options.ENCODER.value}, {category.name}, {len(category.test)} images, batches of "
-        f"{options.BATCH_SIZE.value}, medians of {options.REPEATS.value}\n\n{timing.table(head, rows)}"
+            records += _measured(model, number, (tests, one))
+    figures.report(
+        records,
+        f"The whole command with --overlays=none, {len(category.test)} photographs of {category.name}, batches of "
+        f"{options.BATCH_SIZE.value}, medians of {options.REPEATS.value} rounds in turn",
     )
 
 
-def _measured(model: Path, number: int, images: Sequence[Path]) -> list[list[str]]:
-    """A line for each division of the CPU, measured in turn; the first round fills the cache of programs."""
+def _measured(model: Path, number: int, images: Sequence[Path]) -> list[dict[str, Any]]:
+    """A record for each division of the CPU, measured in turn; the first round fills the cache of programs."""
     found: dict[str, list[tuple[processes.Run, ...]]] = {divided: [] for divided in options.DIVIDED.value}
     for i in range(options.REPEATS.value + 1):
         for divided, of_divided in found.items():
@@ -56,12 +56,16 @@ def _measured(model: Path, number: int, images: Sequence[Path]) -> list[list[str
     lines = []
     for divided, of_divided in found.items():
         speeds = [float(_TOLD.search(all_of_them.text)[1]) for all_of_them, _ in of_divided]
-        figures = (
-            f"{statistics.median(speeds):.1f}",
-            *(f"{statistics.median(runs[j].seconds for runs in of_divided):.2f}" for j in (0, 1)),
-            f"{statistics.median(runs[0].memory for runs in of_divided):.0f}",
+        lines.append(
+            {
+                "good images": number,
+                "--cpu_devices": divided,
+                "images/s": round(statistics.median(speeds), 1),
+                "all, s": round(statistics.median(runs[0].seconds for runs in of_divided), 2),
+                "one image, s": round(statistics.median(runs[1].seconds for runs in of_divided), 2),
+                "peak, MiB": round(statistics.median(runs[0].memory for runs in of_divided)),
+            }
         )
-        lines.append([str(number), divided, *figures])
     return lines
 
 
