@@ -1,6 +1,7 @@
 """Files and directories that appear whole or not at all, and listings whose failures name the path."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -86,6 +87,16 @@ def text(path: Place) -> str:
         shown = os.fsencode(path).decode(errors="backslashreplace")
         raise InputError(f"{shown}: the name is not UTF-8, results could not hold it; rename it") from None
     return str(path)
+
+
+def read_json(file: Path) -> Any:
+    """What a JSON file holds; InputError where it cannot be read or is damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {reason(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file} is damaged: {error}") from None
 
 
 def exists(path: Place) -> bool:

@@ -1,6 +1,5 @@
 """Runs to compare: output directories of `eval`, and scores of other programs."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,11 +100,9 @@ def _of_others(label: str, path: Path, file: Path) -> Run:
     support = support_file.read(file.with_name(support_file.NAME))
     cells = {}
     for group, images in scores.read(file).groups.items():
-        labels, values = _arrays(images)
+        names, labels, values = _sorted(images)
         figures = metrics.image_metrics(labels, values)
-        cells[group] = Cell(
-            *_names(images), labels, values, figures, _support_of(support, group), *images.seconds.values()
-        )
+        cells[group] = Cell(names, labels, values, figures, _support_of(support, group), *images.seconds.values())
     return Run(label, path, None, {}, {}, cells)
 
 
@@ -119,13 +116,12 @@ def _of_eval(label: str, path: Path) -> Run:
         group = Group(*(row[name] for name in _IDENTITY))
         if group not in table.groups:
             raise InputError(f"{path / SCORES} has no scores of {described(group)}, which {RESULTS} lists")
-        images = table.groups[group]
-        labels, values = _arrays(images)
+        names, labels, values = _sorted(table.groups[group])
         figures = {name: _float(row[name]) for name in row if name not in _FACTS and _is_metric(row[name])}
         _check_agree(path, group, figures, labels, values)
         speed = row.get("score_images_per_second")
         cells[group] = Cell(
-            *_names(images),
+            names,
             labels,
             values,
             figures,
@@ -141,12 +137,7 @@ def _of_eval(label: str, path: Path) -> Run:
 
 def _summary(file: Path) -> Row:
     """What `eval` recorded, of this version or an earlier one; InputError says what is damaged."""
-    try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {files.reason(error)}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} is damaged: {error}") from None
+    summary = files.read_json(file)
     if not isinstance(summary, dict) or not isinstance(summary.get("config"), dict):
         raise InputError(f"{file} is damaged: it does not hold the settings of eval")
     rows = summary.get("rows")
@@ -195,13 +186,11 @@ def described(group: Group) -> str:
     return ", ".join(part for part in parts if part) or "the only fit"
 
 
-def _names(images: Images) -> tuple[tuple[str, ...]]:
-    return (tuple(sorted(images.labels)),)
-
-
-def _arrays(images: Images) -> tuple[np.ndarray, np.ndarray]:
-    names = sorted(images.labels)
-    return np.array([images.labels[name] for name in names]), np.array([images.scores[name] for name in names])
+def _sorted(images: Images) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Names, labels and scores in the order of the names."""
+    names = tuple(sorted(images.labels))
+    labels, values = (np.array([of[name] for name in names]) for of in (images.labels, images.scores))
+    return names, labels, values
 
 
 def _support_of(support: Mapping[tuple, Sequence[str]], group: Group) -> frozenset[str] | None:

@@ -1,6 +1,5 @@
 """How much of a defect must be found, as MVTec LOCO's `defects_config.json` says it for each kind of defect."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,12 +34,7 @@ class Saturation(NamedTuple):
 
 def read(file: Path) -> tuple[Saturation, ...]:
     """The kinds of defects that a file lists; InputError where it cannot be read or is of another form."""
-    try:
-        listed = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {files.reason(error)}") from None
-    except ValueError as error:
-        raise InputError(f"{file} is damaged: {error}") from None
+    listed = files.read_json(file)
     if not isinstance(listed, list) or not listed:
         raise InputError(f"{file} holds no list of kinds of defects")
     kinds = tuple(_kind(file, entry) for entry in listed)

@@ -526,28 +526,6 @@ def _patch_scores(found: Directions, margin: float) -> Float[Array, "h w"]:
     return jnp.exp(forward)
 
 
-def lacking(
-    state: State, features: Levels, left_out: Bool[Array, "h w"] | None = None, *, noise: float = NOISE
-) -> Float[Array, ""] | None:
-    """What one query image lacks of every good one: the distance backward by itself, whatever the query's own are.
-
-    A frame without the part looks like the background of good images, and is near to them. Its distance backward in the
-    scale of its own distances forward, as `score` takes it, may be small, too. By itself it is far above that of good
-    images, which find all their features in the query.
-
-    Args:
-        state: what `fit` or `prepare` returned.
-        features: features of one query image as `embed` returns them, (h_i, w_i, c_i) each.
-        left_out: true for positions of the first stage at which nothing counts as missing, (h, w); None for none.
-        noise: what is added to every distance, see `directions`.
-
-    Returns:
-        A logarithm, a scalar: the largest distance of a feature of the good image of which the query lacks the least;
-        None without `both_ways`.
-    """
-    return directions(state, features, left_out, noise=noise).lacking
-
-
 def score_and_lacking(
     state: State,
     features: Levels,
@@ -556,7 +534,11 @@ def score_and_lacking(
     margin: float = Settings.backward_margin,
     noise: float = NOISE,
 ) -> tuple[Float[Array, "h w"], Float[Array, ""] | None]:
-    """What `score` and `lacking` say of one query image, from the same distances.
+    """Patch scores of one query image, and what it lacks of every good one whatever its own distances are.
+
+    A frame without the part looks like the background of good images, and is near to them. Its distance backward in the
+    scale of its own distances forward, as `score` takes it, may be small, too. By itself it is far above that of good
+    images, which find all their features in the query.
 
     Args:
         state: what `fit` or `prepare` returned.
@@ -568,7 +550,7 @@ def score_and_lacking(
     Returns:
         Patch scores, (h, w), and the logarithm of what the image lacks, None without `both_ways`.
     """
-    # One after the other they would search twice: XLA does not find what two traces have in common inside of a loop.
+    # One search for both: XLA does not find what two traces have in common inside of a loop.
     found = directions(state, features, left_out, noise=noise)
     return _patch_scores(found, margin), found.lacking
 

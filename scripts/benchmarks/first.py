@@ -1,18 +1,14 @@
 """The whole command predict for one image and for all, each time in a new process, beside a script of ONNX Runtime."""
 
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import figures, options, processes
+from benchmarks import figures, options, photographs, processes
 from fastrecon_jax.command_line import flags as command_line
-from fastrecon_jax.data import datasets
 from fastrecon_jax.errors import InputError
 
 _SCRIPT = Path(__file__).with_name("onnx_script.py")
@@ -22,9 +18,8 @@ _WITHOUT = {"FASTRECON_COMPILATION_CACHE": "off"}
 
 def run() -> None:
     """Print seconds with and without the cache of compiled programs, and of the script; in turn, medians."""
-    dataset = datasets.open_dataset(options.DATASET.value, options.DATA_DIR.value)
-    category = dataset.open_category(options.CATEGORY.value or dataset.categories[0])
-    good_images = command_line.integers("good", options.GOOD.value[:1])[0]
+    (good_images,) = command_line.integers("good", options.GOOD.value[:1])
+    category = photographs.category(good_images)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         good = processes.written(category.train[:good_images], folder / "good")
@@ -70,9 +65,7 @@ def _measured(ways: dict[str, Callable[[Path], list[str]]], images: list[Path]) 
 def _seconds(arguments: list[str], environment: dict[str, str]) -> float:
     with tempfile.TemporaryDirectory() as output:
         places = [argument.replace("OUTPUT", output) for argument in arguments]
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *places], check=True, capture_output=True, env=os.environ | environment)
-        return time.perf_counter() - start
+        return processes.python(*places, environment=environment).seconds
 
 
 def _predict(model: Path, images: Path, *flags: str) -> list[str]:

@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import figures, options, processes
+from benchmarks import figures, options, photographs, processes
 from fastrecon_jax.command_line import flags as command_line
-from fastrecon_jax.data import datasets, samples
+from fastrecon_jax.data import samples
 from fastrecon_jax.errors import InputError
 
 _COMMANDS = ("fit", "extend")
@@ -18,12 +18,7 @@ def run() -> None:
     numbers = command_line.integers("good", options.GOOD.value)
     if min(numbers) < 2:
         raise InputError("--good must be 2 or more: a part is extended by the second half of the photographs")
-    dataset = datasets.open_dataset(options.DATASET.value, options.DATA_DIR.value)
-    category = dataset.open_category(options.CATEGORY.value or dataset.categories[0])
-    if max(numbers) > len(category.train):
-        raise InputError(
-            f"--good={max(numbers)} is not possible: {category.name} has {len(category.train)} good images"
-        )
+    category = photographs.category(max(numbers))
     found: dict[tuple[int, str], list[processes.Run]] = {(n, name): [] for n in numbers for name in _COMMANDS}
     # The first round fills the cache of programs.
     for i in range(options.REPEATS.value + 1):

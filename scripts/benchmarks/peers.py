@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import figures, options, processes
+from benchmarks import figures, options, photographs, processes
 from fastrecon_jax.command_line import flags as command_line
-from fastrecon_jax.data import datasets
 
 _TOLD = re.compile(r"([\d.]+) images/s")
 _OURS = ("patchcore", "fastrecon+")
@@ -29,8 +28,7 @@ class _Round(NamedTuple):
 def run() -> None:
     """Print seconds, images/s and memory of each program, measured in turn; write them as figures if asked."""
     (good,) = command_line.integers("good", options.GOOD.value[:1])
-    dataset = datasets.open_dataset(options.DATASET.value, options.DATA_DIR.value)
-    category = dataset.open_category(options.CATEGORY.value or dataset.categories[0])
+    category = photographs.category(good)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         chosen = {"good": category.train[:good], "all": category.test, "one": category.test[:1]}

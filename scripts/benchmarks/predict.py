@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import figures, options, processes
+from benchmarks import figures, options, photographs, processes
 from fastrecon_jax.command_line import flags as command_line
-from fastrecon_jax.data import datasets
 from fastrecon_jax.errors import InputError
 from fastrecon_jax.runtime import cpu
 
@@ -22,12 +21,7 @@ def run() -> None:
     for divided in options.DIVIDED.value:
         if not cpu.allowed(divided):
             raise InputError(f"--divided={divided} is not allowed: {cpu.RULE}")
-    dataset = datasets.open_dataset(options.DATASET.value, options.DATA_DIR.value)
-    category = dataset.open_category(options.CATEGORY.value or dataset.categories[0])
-    if max(numbers) > len(category.train):
-        raise InputError(
-            f"--good={max(numbers)} is not possible: {category.name} has {len(category.train)} good images"
-        )
+    category = photographs.category(max(numbers))
     records = []
     with tempfile.TemporaryDirectory() as folder:
         tests = processes.written(category.test, Path(folder) / "test")

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from fastrecon_jax.data import samples
@@ -27,11 +28,16 @@ def command(*arguments: str) -> Run:
     return python("-m", "fastrecon_jax", *arguments)
 
 
-def python(*arguments: str, python: str = "") -> Run:
-    """Run Python, by default this one, with these arguments; InputError with what it said where it fails."""
+def python(*arguments: str, python: str = "", environment: Mapping[str, str] = MappingProxyType({})) -> Run:
+    """Run Python, by default this one, with these variables, too; InputError with what it said where it fails."""
     with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
-        process = subprocess.Popen([python or sys.executable, *arguments], stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [python or sys.executable, *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | environment,
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -185,13 +185,16 @@ def test_what_is_lacking_is_measured_whatever_the_distances_forward_are():
     support = stages(0, 3, sides=(16, 8, 4))
     state = plus.fit(embed(support), settings=PLAIN)
     own, half = tuple(stage[1] for stage in support), first_half_twice(support, 1)
-    assert float(plus.lacking(state, plus.embed(own))) < np.log(5e-3)  # the noise that is added to each distance
-    found, lacking = plus.directions(state, plus.embed(half)), float(plus.lacking(state, plus.embed(half)))
+    assert float(plus.directions(state, plus.embed(own)).lacking) < np.log(
+        5e-3
+    )  # the noise that is added to each distance
+    found = plus.directions(state, plus.embed(half))
+    lacking = float(found.lacking)
     # The scale of the distances forward, of which each is small, takes no part in it.
     assert_close(lacking, found.backward.max() - found.forward.max() + alike(state, half))
     assert lacking > np.log(1e-2)
     one_way = plus.fit(embed(support), settings=ONE_WAY)
-    assert plus.lacking(one_way, plus.embed(half)) is None
+    assert plus.directions(one_way, plus.embed(half)).lacking is None
     assert methods.create("fastrecon+", {"both_ways": False}).score_and_missing is None
 
 

@@ -6,7 +6,6 @@ folders of unpacked downloads also from anomalib's `realiad.py`. How many images
 """
 
 import functools
-import json
 import re
 import zipfile
 from collections.abc import Sequence
@@ -68,12 +67,7 @@ def _read(root: Path, category: str, protocol: str) -> tuple[Path, str, dict[str
     file = _list_file(root, category, protocol)
     if file is None:
         raise InputError(f"{root} has no list {category}.json in {protocol} beside it")
-    try:
-        listed = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {files.reason(error)}") from None
-    except ValueError as error:
-        raise InputError(f"{file} is damaged: {error}") from None
+    listed = files.read_json(file)
     meta = listed.get("meta") if isinstance(listed, dict) else None
     if not isinstance(meta, dict) or not all(isinstance(listed.get(split), list) for split in _SPLITS):
         raise InputError(f"{file} does not hold meta, train and test, as the published lists do")
